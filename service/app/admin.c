@@ -1,0 +1,163 @@
+#include "app/admin.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "app/admin_command.h"
+
+#define BIT(option) (1U << (option))
+
+static const char *const option_names[OPTIONS_LEN] = {
+    [OPT_NAME] = "--name", [OPT_ID] = "--id",     [OPT_ORG] = "--org",   [OPT_USER] = "--user",
+    [OPT_ROLE] = "--role", [OPT_NOTE] = "--note", [OPT_DAYS] = "--days", [OPT_NEVER_EXPIRES] = "--never-expires",
+};
+
+static const unsigned number_options = BIT(OPT_ID) | BIT(OPT_ORG) | BIT(OPT_USER) | BIT(OPT_DAYS);
+
+struct admin_command {
+    const char *noun;
+    const char *verb;
+    unsigned required;
+    unsigned optional;
+    const char *usage;
+    int (*run)(PGconn *db, const struct admin_options *options);
+};
+
+static const struct admin_command commands[] = {
+    {"org", "add", BIT(OPT_NAME), BIT(OPT_ID), "--name NAME [--id N]", org_add},
+    {"user", "add", BIT(OPT_NAME), BIT(OPT_ID), "--name NAME [--id N]", user_add},
+    {"member", "add", BIT(OPT_ORG) | BIT(OPT_USER) | BIT(OPT_ROLE), 0, "--org N --user N --role owner|admin|member",
+     member_add},
+    {"apikey", "create", BIT(OPT_USER), BIT(OPT_NOTE) | BIT(OPT_DAYS) | BIT(OPT_NEVER_EXPIRES),
+     "--user N [--note TEXT] [--days N | --never-expires]", apikey_create},
+    {"apikey", "list", 0, BIT(OPT_USER), "[--user N]", apikey_list},
+    {"apikey", "revoke", BIT(OPT_ID), 0, "--id N", apikey_revoke},
+};
+enum { COMMANDS_LEN = sizeof(commands) / sizeof(commands[0]) };
+
+bool admin_has(const char *word)
+{
+    for (size_t i = 0; i < COMMANDS_LEN; i++) {
+        if (strcmp(commands[i].noun, word) == 0) return true;
+    }
+    return false;
+}
+
+void admin_usage(FILE *out)
+{
+    for (size_t i = 0; i < COMMANDS_LEN; i++) {
+        fprintf(out, "schedule-service %s %s %s\n", commands[i].noun, commands[i].verb, commands[i].usage);
+    }
+}
+
+static const struct admin_command *find_command(int argc, char **argv)
+{
+    for (size_t i = 0; i < COMMANDS_LEN && argc >= 2; i++) {
+        if (strcmp(commands[i].noun, argv[0]) == 0 && strcmp(commands[i].verb, argv[1]) == 0) return &commands[i];
+    }
+    return NULL;
+}
+
+/* ---- options ---- */
+
+/* The option a word names; *ret_value what follows its "=", or NULL. */
+static enum admin_option find_option(const char *word, const char **ret_value)
+{
+    size_t len = strcspn(word, "=");
+    *ret_value = word[len] == '=' ? word + len + 1 : NULL;
+    for (int i = 0; i < OPTIONS_LEN; i++) {
+        if (strlen(option_names[i]) == len && strncmp(option_names[i], word, len) == 0) return (enum admin_option)i;
+    }
+    return OPTIONS_LEN;
+}
+
+static bool is_number(const char *text)
+{
+    size_t len = strlen(text);
+    return len > 0 && len <= 18 && strspn(text, "0123456789") == len && strtoll(text, NULL, 10) > 0;
+}
+
+static bool is_plain(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text < 0x20 || *text == 0x7f) return false;
+    }
+    return true;
+}
+
+/* What is wrong with the value, or NULL. */
+static const char *fault_of(enum admin_option option, const char *value)
+{
+    if (value == NULL) return "needs a value";
+    if ((number_options & BIT(option)) && !is_number(value)) return "must be a whole number above zero";
+    if (option == OPT_DAYS && strtoll(value, NULL, 10) > 36500) return "must be at most 36500";
+    if (option == OPT_NAME && value[0] == '\0') return "must not be empty";
+    if (!is_plain(value)) return "must not hold control characters";
+    bool is_role = strcasecmp(value, "owner") == 0 || strcasecmp(value, "admin") == 0 || strcasecmp(value, "member") == 0;
+    return option == OPT_ROLE && !is_role ? "must be owner, admin or member" : NULL;
+}
+
+static bool parse_options(const struct admin_command *command, int argc, char **argv, struct admin_options *ret_options)
+{
+    *ret_options = (struct admin_options){0};
+    for (int i = 2; i < argc; i++) {
+        const char *value;
+        enum admin_option option = find_option(argv[i], &value);
+        if (option == OPTIONS_LEN || !((command->required | command->optional) & BIT(option))) {
+            admin_fail("%s %s knows no option %s", command->noun, command->verb, argv[i]);
+            return false;
+        }
+        if (option == OPT_NEVER_EXPIRES) value = "";
+        else if (value == NULL && i + 1 < argc) value = argv[++i];
+        const char *fault = fault_of(option, value);
+        if (fault != NULL) {
+            admin_fail("%s %s", option_names[option], fault);
+            return false;
+        }
+        ret_options->values[option] = value;
+    }
+    return true;
+}
+
+static bool are_complete(const struct admin_command *command, const struct admin_options *options)
+{
+    for (int i = 0; i < OPTIONS_LEN; i++) {
+        if ((command->required & BIT(i)) && options->values[i] == NULL) {
+            admin_fail("%s %s needs %s", command->noun, command->verb, option_names[i]);
+            return false;
+        }
+    }
+    if (options->values[OPT_DAYS] != NULL && options->values[OPT_NEVER_EXPIRES] != NULL) {
+        admin_fail("--days and --never-expires exclude each other");
+        return false;
+    }
+    return true;
+}
+
+static int connect_and_run(const char *database_url, const struct admin_command *command,
+                           const struct admin_options *options)
+{
+    const char *const keys[] = {"dbname", "application_name", "client_encoding", "connect_timeout", NULL};
+    const char *const values[] = {database_url, "schedule-service admin", "UTF8", "10", NULL};
+    PGconn *db = PQconnectdbParams(keys, values, 1);
+    int result = PQstatus(db) == CONNECTION_OK ? command->run(db, options) : admin_fail("%s", PQerrorMessage(db));
+    PQfinish(db);
+    return result;
+}
+
+int admin_run(const char *database_url, int argc, char **argv)
+{
+    const struct admin_command *command = find_command(argc, argv);
+    struct admin_options options;
+    if (command == NULL) {
+        fprintf(stderr, "usage:\n");
+        admin_usage(stderr);
+        return 2;
+    }
+    if (!parse_options(command, argc, argv, &options) || !are_complete(command, &options)) {
+        fprintf(stderr, "usage: schedule-service %s %s %s\n", command->noun, command->verb, command->usage);
+        return 2;
+    }
+    return connect_and_run(database_url, command, &options);
+}

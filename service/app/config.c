@@ -1,0 +1,232 @@
+#include "app/config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum kind { KIND_TEXT, KIND_CHOICE, KIND_SWITCH, KIND_NUMBER };
+
+struct option {
+    const char *name;
+    enum kind kind;
+    const char *fallback;   /* NULL: must be given; for RELAY_DATABASE_URL see below */
+    const char *choices;    /* of a choice: "a|b"; of a number: "least|most" */
+    bool is_secret;
+    size_t at;              /* offset of the member */
+    const char *doc;
+};
+
+#define AT(member) offsetof(struct config, member)
+
+static const struct option options[] = {
+    {"DATABASE_URL", KIND_TEXT, NULL, NULL, true, AT(database_url), "PostgreSQL, as a libpq URL or keyword string"},
+    {"RELAY_DATABASE_URL", KIND_TEXT, "", NULL, true, AT(relay_database_url),
+     "the same database without a pooler between, for replication; empty: `DATABASE_URL`"},
+    {"KAFKA_BROKERS", KIND_TEXT, "127.0.0.1:9092", NULL, false, AT(kafka_brokers), "bootstrap servers, `host:port,...`"},
+    {"HTTP_LISTEN", KIND_TEXT, "127.0.0.1:8080", NULL, false, AT(http_listen), "`host:port`; port 0 takes a free one"},
+    {"COMMANDS_TOPIC", KIND_TEXT, "schedules.commands.v1", NULL, false, AT(commands_topic), "commands in"},
+    {"EVENTS_TOPIC", KIND_TEXT, "schedules.events.v1", NULL, false, AT(events_topic), "events and rejections out"},
+    {"DEAD_LETTER_TOPIC", KIND_TEXT, "schedules.commands.v1.dlq", NULL, false, AT(dead_letter_topic),
+     "messages that are no commands"},
+    {"PROGRESS_TOPIC", KIND_TEXT, "schedules.relay.progress", NULL, false, AT(progress_topic),
+     "the relay's progress; compacted"},
+    {"CONSUMER_GROUP", KIND_TEXT, "schedule-service", NULL, false, AT(consumer_group), "the consumer group of all replicas"},
+    {"EVENT_SOURCE", KIND_TEXT, "/schedule-service", NULL, false, AT(event_source), "`ce_source` of the events"},
+    {"EVENT_FORMAT", KIND_CHOICE, "protobuf", "protobuf|json", false, AT(event_format), "the events' values"},
+    {"REPLICATION_SLOT", KIND_TEXT, "schedule_service", NULL, false, AT(slot), "the logical replication slot"},
+    {"TRANSACTIONAL_ID", KIND_TEXT, "schedule-service-relay", NULL, false, AT(transactional_id),
+     "of the relay's producer; the same in all replicas"},
+    {"RELAY", KIND_SWITCH, "on", NULL, false, AT(relay), "off: only the doors"},
+    {"DOORS", KIND_SWITCH, "on", NULL, false, AT(doors), "off: only the relay"},
+    {"WAL_BUDGET", KIND_NUMBER, "1073741824", "1|4611686018427387904", false, AT(wal_budget_bytes),
+     "bytes of WAL that may wait for the relay before `/readyz` answers 503"},
+    {"HTTP_MAX_CONNECTIONS", KIND_NUMBER, "4096", "1|1000000", false, AT(http_max_connections),
+     "further ones are closed at once"},
+    {"TZDATA", KIND_TEXT, "/usr/share/zoneinfo/tzdata.zi", NULL, false, AT(tzdata), "the time zone names"},
+    {"LOG_LEVEL", KIND_CHOICE, "info", "debug|info|warn|error", false, AT(log_level), "the least level that is logged"},
+    {"LOG_FORMAT", KIND_CHOICE, "logfmt", "logfmt|json", false, AT(log_format), "one line an event"},
+};
+
+enum { OPTIONS = sizeof(options) / sizeof(options[0]), FILE_MAX_BYTES = 65536 };
+
+static const char property_prefix[] = "RDKAFKA_";
+
+static void fault(struct buf *errors, const char *name, const char *what)
+{
+    buf_printf(errors, "%s: %s\n", name, what);
+}
+
+/* The content of a file without its last newline; NULL when it cannot be read. The caller frees it. */
+static char *read_file(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    char *text = file == NULL ? NULL : calloc(1, FILE_MAX_BYTES);
+    if (text != NULL) {
+        size_t len = fread(text, 1, FILE_MAX_BYTES - 1, file);
+        while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r')) text[--len] = '\0';
+    }
+    if (file != NULL) fclose(file);
+    return text;
+}
+
+/* The variable, or what is in the file that its _FILE twin names; NULL when neither is set. The caller frees it. */
+static char *read_variable(const char *name, struct buf *errors)
+{
+    char twin[256];
+    snprintf(twin, sizeof(twin), "%s_FILE", name);
+    const char *value = getenv(name);
+    const char *path = getenv(twin);
+    if (value != NULL && path != NULL) fault(errors, name, "is set together with its _FILE twin; set one of them");
+    if (value != NULL) return strdup(value);
+    if (path == NULL) return NULL;
+    char *text = read_file(path);
+    if (text == NULL) fault(errors, twin, "the file cannot be read");
+    return text;
+}
+
+static bool is_choice(const char *choices, const char *value)
+{
+    size_t len = strlen(value);
+    for (const char *p = choices; p != NULL; p = strchr(p, '|')) {
+        if (*p == '|') p++;
+        if (strncmp(p, value, len) == 0 && (p[len] == '|' || p[len] == '\0')) return true;
+    }
+    return false;
+}
+
+static bool read_number(const struct option *option, const char *value, int64_t *ret_number)
+{
+    char *end = NULL;
+    int64_t least = strtoll(option->choices, &end, 10);
+    int64_t most = strtoll(end + 1, NULL, 10);
+    errno = 0;
+    *ret_number = strtoll(value, &end, 10);
+    return errno == 0 && end != value && *end == '\0' && *ret_number >= least && *ret_number <= most;
+}
+
+/* Stores the value, which is taken where the member is a text. */
+static void store(struct config *config, const struct option *option, char *value, struct buf *errors)
+{
+    void *member = (char *)config + option->at;
+    if (option->kind == KIND_TEXT || option->kind == KIND_CHOICE) {
+        if (option->kind == KIND_CHOICE && !is_choice(option->choices, value)) {
+            buf_printf(errors, "%s: must be one of %s\n", option->name, option->choices);
+        }
+        *(char **)member = value;
+        return;
+    }
+    if (option->kind == KIND_SWITCH) {
+        if (!is_choice("on|off", value)) fault(errors, option->name, "must be on or off");
+        *(bool *)member = strcmp(value, "on") == 0;
+    } else if (!read_number(option, value, member)) {
+        buf_printf(errors, "%s: must be a whole number between %s (least|most)\n", option->name, option->choices);
+    }
+    free(value);
+}
+
+static void read_option(struct config *config, const struct option *option, struct buf *errors)
+{
+    char *value = read_variable(option->name, errors);
+    if (value == NULL && option->fallback == NULL) fault(errors, option->name, "must be set");
+    if (value == NULL) value = strdup(option->fallback == NULL ? "" : option->fallback);
+    if (value != NULL) store(config, option, value, errors);
+}
+
+/* RDKAFKA_SASL_PASSWORD -> sasl.password */
+static char *property_name(const char *variable, size_t len)
+{
+    char *name = strndup(variable + sizeof(property_prefix) - 1, len - (sizeof(property_prefix) - 1));
+    for (char *p = name; p != NULL && *p != '\0'; p++) *p = *p == '_' ? '.' : (char)tolower((unsigned char)*p);
+    return name;
+}
+
+static void read_property(struct config *config, const char *entry, struct buf *errors)
+{
+    static const char twin[] = "_FILE";
+    const char *equals = strchr(entry, '=');
+    size_t len = equals == NULL ? strlen(entry) : (size_t)(equals - entry);
+    size_t twin_len = sizeof(twin) - 1;
+    if (len > twin_len && strncmp(entry + len - twin_len, twin, twin_len) == 0) len -= twin_len;
+    if (config->kafka.properties_len == CONFIG_KAFKA_PROPERTIES_MAX) {
+        fault(errors, property_prefix, "too many properties");
+        return;
+    }
+    char *variable = strndup(entry, len);
+    struct kafka_property *property = &config->properties[config->kafka.properties_len++];
+    property->name = property_name(entry, len);
+    property->value = read_variable(variable, errors);
+    if (property->value == NULL) property->value = strdup("");
+    free(variable);
+}
+
+bool config_load(struct config *config, struct buf *errors)
+{
+    *config = (struct config){0};
+    for (size_t i = 0; i < OPTIONS; i++) read_option(config, &options[i], errors);
+    for (char **entry = environ; *entry != NULL; entry++) {
+        if (strncmp(*entry, property_prefix, sizeof(property_prefix) - 1) == 0) read_property(config, *entry, errors);
+    }
+    if (config->relay_database_url[0] == '\0') {
+        free(config->relay_database_url);
+        config->relay_database_url = strdup(config->database_url);
+    }
+    config->kafka.brokers = config->kafka_brokers;
+    config->kafka.properties = config->properties;
+    if (!config->relay && !config->doors) fault(errors, "RELAY", "RELAY=off and DOORS=off leave nothing to do");
+    return errors->len == 0;
+}
+
+void config_done(struct config *config)
+{
+    for (size_t i = 0; i < OPTIONS; i++) {
+        if (options[i].kind == KIND_TEXT || options[i].kind == KIND_CHOICE) free(*(char **)((char *)config + options[i].at));
+    }
+    for (size_t i = 0; i < config->kafka.properties_len; i++) {
+        free((char *)config->properties[i].name);
+        free((char *)config->properties[i].value);
+    }
+}
+
+static void print_value(const struct config *config, const struct option *option, FILE *out)
+{
+    const void *member = (const char *)config + option->at;
+    if (option->is_secret) fprintf(out, "***");
+    else if (option->kind == KIND_NUMBER) fprintf(out, "%" PRId64, *(const int64_t *)member);
+    else if (option->kind == KIND_SWITCH) fprintf(out, "%s", *(const bool *)member ? "on" : "off");
+    else fprintf(out, "%s", *(char *const *)member);
+}
+
+void config_print(const struct config *config, FILE *out)
+{
+    for (size_t i = 0; i < OPTIONS; i++) {
+        fprintf(out, "%s=", options[i].name);
+        print_value(config, &options[i], out);
+        fprintf(out, "\n");
+    }
+    /* Any of these may be a password: only the names are shown. */
+    for (size_t i = 0; i < config->kafka.properties_len; i++) {
+        fprintf(out, "%s%s=***\n", property_prefix, config->properties[i].name);
+    }
+}
+
+void config_print_table(FILE *out)
+{
+    fprintf(out, "| variable | default | meaning |\n|---|---|---|\n");
+    for (size_t i = 0; i < OPTIONS; i++) {
+        const struct option *option = &options[i];
+        fprintf(out, "| `%s`%s | ", option->name, option->is_secret ? " (secret)" : "");
+        if (option->fallback == NULL) fprintf(out, "required");
+        else if (option->fallback[0] == '\0') fprintf(out, "empty");
+        else fprintf(out, "`%s`", option->fallback);
+        fprintf(out, " | %s", option->doc);
+        if (option->kind == KIND_SWITCH) fprintf(out, "; `on` or `off`");
+        if (option->kind == KIND_CHOICE) {
+            fprintf(out, ": ");
+            for (const char *p = option->choices; *p != '\0'; p++) fprintf(out, *p == '|' ? " or " : "%c", *p);
+        }
+        fprintf(out, " |\n");
+    }
+}

@@ -1,0 +1,52 @@
+/* The configuration: environment variables read once at start into one struct. One table in config.c holds each variable's
+ * name, kind, default and documentation; the README's table is checked against it. */
+#ifndef APP_CONFIG_H
+#define APP_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "core/buf.h"
+#include "driver/kafka.h"
+
+enum { CONFIG_KAFKA_PROPERTIES_MAX = 64 };
+
+/* Texts are owned by the struct and never NULL. */
+struct config {
+    char *database_url;
+    char *relay_database_url;  /* database_url where none was given */
+    char *kafka_brokers;
+    char *http_listen;         /* "host:port" */
+    char *commands_topic;
+    char *events_topic;
+    char *dead_letter_topic;
+    char *progress_topic;
+    char *consumer_group;
+    char *event_source;        /* CloudEvents ce_source */
+    char *slot;                /* replication slot */
+    char *tzdata;              /* path of tzdata.zi */
+    char *log_level;
+    char *log_format;
+    char *event_format;        /* "protobuf" or "json" */
+    char *transactional_id;    /* of the relay's producer */
+    bool relay;
+    bool doors;
+    int64_t wal_budget_bytes;
+    int64_t http_max_connections;
+    struct kafka_property properties[CONFIG_KAFKA_PROPERTIES_MAX];  /* RDKAFKA_*, both texts owned */
+    struct kafka_settings kafka;  /* the brokers and these properties */
+};
+
+/* Reads the environment. On a fault returns false with every fault in *errors, one a line; secrets are never shown.
+ * Free with config_done either way. */
+bool config_load(struct config *config, struct buf *errors);
+void config_done(struct config *config);
+
+/* Prints every variable with its value as KEY=value; secrets show as "***". */
+void config_print(const struct config *config, FILE *out);
+
+/* Prints the table as Markdown, the same that stands in the README. */
+void config_print_table(FILE *out);
+
+#endif

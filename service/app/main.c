@@ -1,0 +1,119 @@
+/* The binary's subcommands. Each gets the configuration and returns the exit code: 0 done, 1 failed, 2 used wrongly. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/admin.h"
+#include "app/config.h"
+#include "app/migrate.h"
+#include "app/offsets_command.h"
+#include "app/serve.h"
+#include "app/topics.h"
+#include "app/version.h"
+#include "driver/log.h"
+
+static int run_serve(const struct config *config, int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    return serve_run(config);
+}
+
+static int run_migrate(const struct config *config, int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    return migrate_run(config->database_url, config->slot);
+}
+
+static int run_topics(const struct config *config, int argc, char **argv)
+{
+    const int partitions_default = 8;
+    if (argc == 1) return topics_run(config, partitions_default);
+    int partitions = argc == 3 && strcmp(argv[1], "--partitions") == 0 ? atoi(argv[2]) : 0;
+    if (partitions >= 1) return topics_run(config, partitions);
+    fprintf(stderr, "usage: schedule-service topics [--partitions N]\n");
+    return 2;
+}
+
+static int run_offsets(const struct config *config, int argc, char **argv)
+{
+    return offsets_command_run(config, argc - 1, argv + 1);
+}
+
+static int run_check_config(const struct config *config, int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "--table") == 0) config_print_table(stdout);
+    else config_print(config, stdout);
+    return 0;
+}
+
+static int run_admin(const struct config *config, int argc, char **argv)
+{
+    return admin_run(config->database_url, argc, argv);
+}
+
+static const struct command {
+    const char *name;
+    int (*run)(const struct config *config, int argc, char **argv);  /* argv[0] is the subcommand */
+    const char *doc;
+} commands[] = {
+    {"serve", run_serve, "run the service"},
+    {"migrate", run_migrate, "bring the database's schema up to this build"},
+    {"topics", run_topics, "make and check the Kafka topics"},
+    {"offsets", run_offsets, "show or reset the stored offsets"},
+    {"org", run_admin, "org add --name NAME [--id N]"},
+    {"user", run_admin, "user add --name NAME [--id N]"},
+    {"member", run_admin, "member add --org O --user U --role owner|admin|member"},
+    {"apikey", run_admin, "apikey create|list|revoke"},
+    {"check-config", run_check_config, "check and print the configuration; --table: its documentation"},
+};
+
+enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
+
+static int usage(void)
+{
+    fprintf(stderr, "usage: schedule-service COMMAND\n");
+    for (size_t i = 0; i < COMMANDS; i++) fprintf(stderr, "  %-13s %s\n", commands[i].name, commands[i].doc);
+    fprintf(stderr, "  %-13s %s\n", "version", "print the versions of this build and its libraries");
+    return 2;
+}
+
+static void configure_log(const struct config *config)
+{
+    static const char *const levels[] = {"debug", "info", "warn", "error"};
+    enum log_level level = LOG_LEVEL_DEBUG;
+    while (level < LOG_LEVEL_ERROR && strcmp(levels[level], config->log_level) != 0) level++;
+    log_configure(level, strcmp(config->log_format, "json") == 0);
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+    struct config config;
+    struct buf errors;
+    buf_init(&errors, 1 << 16);
+    bool ok = config_load(&config, &errors);
+    int code = 2;
+    if (ok) {
+        configure_log(&config);
+        code = command->run(&config, argc, argv);
+    } else {
+        fprintf(stderr, "schedule-service: the configuration has faults:\n%.*s", (int)errors.len, errors.data);
+    }
+    buf_done(&errors);
+    config_done(&config);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) return usage();
+    if (strcmp(argv[1], "version") == 0) {
+        version_print();
+        return 0;
+    }
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (strcmp(argv[1], commands[i].name) == 0) return run(&commands[i], argc - 1, argv + 1);
+    }
+    return usage();
+}

@@ -1,0 +1,107 @@
+#include "app/migrate.h"
+
+#include <inttypes.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "app/database.h"
+
+enum { CHECKSUM_SIZE = 2 * SHA256_DIGEST_LENGTH + 1 };
+
+/* Any fixed number that no other application locks on the same database. */
+#define LOCK_KEY "7215830125519"
+
+int64_t migrations_latest(void)
+{
+    int64_t latest = 0;
+    for (const struct migration *m = migrations; m->version != 0; m++) latest = m->version;
+    return latest;
+}
+
+static void checksum_of(const struct migration *migration, char text[CHECKSUM_SIZE])
+{
+    unsigned char sha256[SHA256_DIGEST_LENGTH];
+    SHA256((const unsigned char *)migration->sql, strlen(migration->sql), sha256);
+    for (int i = 0; i < SHA256_DIGEST_LENGTH; i++) snprintf(text + 2 * i, 3, "%02x", sha256[i]);
+}
+
+static bool execute(PGconn *conn, const char *sql)
+{
+    PGresult *result = PQexec(conn, sql);
+    ExecStatusType status = PQresultStatus(result);
+    bool ok = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+    if (!ok) fprintf(stderr, "schedule-service: %s", PQresultErrorMessage(result));
+    PQclear(result);
+    return ok;
+}
+
+static bool apply(PGconn *conn, const struct migration *migration, const char *version, const char *checksum)
+{
+    const char *const params[] = {version, migration->name, checksum};
+    if (!execute(conn, "BEGIN") || !execute(conn, migration->sql)) return false;
+    PGresult *recorded = database_query(
+        conn, "INSERT INTO schema_migrations (version, name, checksum) VALUES ($1, $2, $3)", 3, params);
+    PQclear(recorded);
+    if (recorded == NULL || !execute(conn, "COMMIT")) return false;
+    printf("applied %s\n", migration->name);
+    return true;
+}
+
+/* Applies the migration, unless it is recorded with the same checksum. */
+static bool ensure(PGconn *conn, const struct migration *migration)
+{
+    char version[24];
+    char checksum[CHECKSUM_SIZE];
+    snprintf(version, sizeof(version), "%" PRId64, migration->version);
+    checksum_of(migration, checksum);
+    const char *const params[] = {version};
+    PGresult *found = database_query(conn, "SELECT checksum FROM schema_migrations WHERE version = $1", 1, params);
+    if (found == NULL) return false;
+    bool is_new = PQntuples(found) == 0;
+    bool same = !is_new && strcmp(PQgetvalue(found, 0, 0), checksum) == 0;
+    PQclear(found);
+    if (is_new) return apply(conn, migration, version, checksum);
+    if (!same) {
+        fprintf(stderr, "schedule-service: migration %s was applied with another content; a file that was applied never "
+                        "changes, add a new one\n", migration->name);
+    }
+    return same;
+}
+
+/* A slot cannot be made in a transaction that wrote; it comes last, and before any service can write. */
+static bool ensure_slot(PGconn *conn, const char *slot)
+{
+    const char *const params[] = {slot};
+    PGresult *made = database_query(conn,
+                                    "SELECT pg_create_logical_replication_slot($1, 'pgoutput') "
+                                    "WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1)",
+                                    1, params);
+    if (made == NULL) return false;
+    if (PQntuples(made) > 0) printf("made replication slot %s\n", slot);
+    PQclear(made);
+    return true;
+}
+
+static bool migrate(PGconn *conn, const char *slot)
+{
+    if (!execute(conn, "SET client_min_messages = warning") || !execute(conn, "SELECT pg_advisory_lock(" LOCK_KEY ")") ||
+        !execute(conn, "CREATE TABLE IF NOT EXISTS schema_migrations (version bigint PRIMARY KEY, name text NOT NULL, "
+                       "checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())")) {
+        return false;
+    }
+    for (const struct migration *m = migrations; m->version != 0; m++) {
+        if (!ensure(conn, m)) return false;
+    }
+    return ensure_slot(conn, slot);
+}
+
+int migrate_run(const char *database_url, const char *slot)
+{
+    PGconn *conn = database_connect(database_url);
+    if (conn == NULL) return 1;
+    bool ok = migrate(conn, slot); /* the lock goes with the connection */
+    PQfinish(conn);
+    if (ok) printf("the schema is at version %" PRId64 "\n", migrations_latest());
+    return ok ? 0 : 1;
+}

@@ -1,0 +1,53 @@
+#include "app/process_metrics.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "driver/metrics.h"
+
+static struct metric resident = {.type = METRIC_GAUGE, .name = "process_resident_memory_bytes", .labels = "",
+                                 .help = "Resident memory."};
+static struct metric descriptors = {.type = METRIC_GAUGE, .name = "process_open_fds", .labels = "", .help = "Open descriptors."};
+static struct metric cpu = {.type = METRIC_COUNTER, .name = "process_cpu_seconds_total", .labels = "", .scale = 1e-6,
+                            .help = "User and system CPU time."};
+
+static int64_t resident_bytes(void)
+{
+    long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file == NULL) return 0;
+    if (fscanf(file, "%*d %ld", &pages) != 1) pages = 0;
+    fclose(file);
+    return (int64_t)pages * sysconf(_SC_PAGESIZE);
+}
+
+static int64_t open_descriptors(void)
+{
+    int64_t count = -3; /* ".", ".." and the directory itself */
+    DIR *dir = opendir("/proc/self/fd");
+    if (dir == NULL) return 0;
+    while (readdir(dir) != NULL) count++;
+    closedir(dir);
+    return count;
+}
+
+static void collect(void *ctx)
+{
+    struct rusage usage;
+    (void)ctx;
+    getrusage(RUSAGE_SELF, &usage);
+    metric_set(&resident, resident_bytes());
+    metric_set(&descriptors, open_descriptors());
+    metric_set(&cpu, (int64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 + usage.ru_utime.tv_usec +
+                         usage.ru_stime.tv_usec);
+}
+
+void process_metrics_register(void)
+{
+    metrics_register(&resident);
+    metrics_register(&descriptors);
+    metrics_register(&cpu);
+    metrics_on_collect(collect, NULL);
+}

@@ -1,0 +1,7 @@
+/* What the process itself uses, as metrics: resident memory, open descriptors, CPU time. Source: proc(5), getrusage(2). */
+#ifndef APP_PROCESS_METRICS_H
+#define APP_PROCESS_METRICS_H
+
+void process_metrics_register(void);
+
+#endif

@@ -1,0 +1,250 @@
+/* Happy path: read the time zones, start the relay's thread and the HTTP door, join the consumer group once the schema and the
+ * replication slot are there, run the loop; at a signal drain in the order of the line, so that nothing taken is left behind.
+ *
+ * Failure modes: what cannot be made at start ends the process with a reason. Servers that are away do not: every part waits
+ * for its own, and /readyz says which. Draining that takes too long is cut off; what is left is on the next start. */
+#include "app/serve.h"
+
+#include <event2/event.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/migrate.h"
+#include "app/process_metrics.h"
+#include "app/version.h"
+#include "core/time_zone.h"
+#include "driver/clock.h"
+#include "driver/log.h"
+#include "relay/relay.h"
+#include "source/http_door.h"
+#include "source/kafka_door.h"
+#include "store/reader.h"
+#include "store/watch.h"
+#include "store/writer.h"
+
+enum { DRAIN_MAX_MS = 25000, DRAIN_TICK_MS = 20, TZDATA_MAX_BYTES = 4 << 20 };
+
+struct service {
+    const struct config *config;
+    struct event_base *base;
+    struct time_zones *zones;
+    struct writer *writer;
+    struct reader *reader;
+    struct watch *watch;
+    struct relay *relay;
+    struct http_door *http;
+    struct kafka_door *kafka;
+    struct kafka_door_config kafka_config;
+    struct relay_config relay_config;
+    struct event *signals[2];
+    struct event *drain_tick;
+    int64_t drain_until_us;  /* 0: not draining */
+    bool relay_draining;
+    bool failed;
+};
+
+/* ---- readiness ---- */
+
+static bool is_ready(void *ctx, const char **ret_reason)
+{
+    const struct service *service = ctx;
+    const struct watch_view *view = watch_view(service->watch);
+    const char *reason = NULL;
+    if (service->drain_until_us != 0) reason = "stopping";
+    else if (!view->is_known) reason = "the database is away";
+    else if (!view->has_schema) reason = "the schema is older than this build; run schedule-service migrate";
+    else if (!view->has_slot) reason = "the replication slot is missing or lost";
+    else if (service->config->doors && !writer_is_ready(service->writer)) reason = "no write connection";
+    else if (service->config->doors && !reader_is_ready(service->reader)) reason = "no read connection";
+    else if (view->slot_behind_bytes > service->config->wal_budget_bytes) reason = "too much WAL waits for the relay";
+    else if (service->kafka != NULL && kafka_door_stopped_partitions(service->kafka) > 0) reason = "a partition is stopped";
+    if (reason != NULL) *ret_reason = reason;
+    return reason == NULL;
+}
+
+static void start_kafka_door(struct service *service)
+{
+    service->kafka = kafka_door_new(service->base, &service->kafka_config);
+    if (service->kafka != NULL) return;
+    service->failed = true;
+    event_base_loopbreak(service->base);
+}
+
+/* Without its slot the database would forget what it was to publish: the doors stay shut. While the database is away nothing
+ * is known, and nothing changes. */
+static void on_watch(void *ctx, const struct watch_view *view)
+{
+    struct service *service = ctx;
+    if (!view->is_known || !service->config->doors) return;
+    bool fit = view->has_schema && view->has_slot;
+    if (!fit) {
+        LOG_ERROR("doors shut", LOG_STR("reason", view->has_schema ? "the replication slot is missing or lost"
+                                                                   : "the schema is older than this build"),
+                  LOG_STR("slot", service->config->slot));
+    }
+    writer_open(service->writer, fit);
+    if (fit && service->kafka == NULL && service->drain_until_us == 0) start_kafka_door(service);
+}
+
+/* ---- stopping ---- */
+
+static bool doors_are_empty(const struct service *service)
+{
+    bool kafka_empty = service->kafka == NULL || kafka_door_pending(service->kafka) == 0;
+    return kafka_empty && http_door_pending(service->http) == 0;
+}
+
+static void on_drain_tick(evutil_socket_t fd, short what, void *ctx)
+{
+    struct service *service = ctx;
+    (void)fd;
+    (void)what;
+    if (!service->relay_draining && doors_are_empty(service)) {
+        service->relay_draining = true;
+        if (service->relay != NULL) relay_drain(service->relay);
+    }
+    bool drained = service->relay_draining && (service->relay == NULL || relay_is_done(service->relay));
+    bool late = clock_steady_us() > service->drain_until_us;
+    if (late && !drained) LOG_WARN("draining took too long; what is left is on the next start");
+    if (drained || late) event_base_loopbreak(service->base);
+}
+
+static void on_signal(evutil_socket_t number, short what, void *ctx)
+{
+    struct service *service = ctx;
+    (void)what;
+    if (service->drain_until_us != 0) _exit(1);
+    LOG_INFO("stopping", LOG_INT("signal", number));
+    service->drain_until_us = clock_steady_us() + DRAIN_MAX_MS * 1000LL;
+    http_door_drain(service->http);
+    if (service->kafka != NULL) kafka_door_drain(service->kafka);
+    event_add(service->drain_tick, &(struct timeval){.tv_usec = DRAIN_TICK_MS * 1000});
+}
+
+/* ---- starting ---- */
+
+static struct time_zones *read_time_zones(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    char *text = file == NULL ? NULL : malloc(TZDATA_MAX_BYTES);
+    size_t len = text == NULL ? 0 : fread(text, 1, TZDATA_MAX_BYTES, file);
+    struct time_zones *zones = len == 0 ? NULL : time_zones_new((struct slice){text, len});
+    free(text);
+    if (file != NULL) fclose(file);
+    if (zones == NULL) LOG_ERROR("no time zones; is the package tzdata installed?", LOG_STR("path", path));
+    return zones;
+}
+
+static struct event_context event_context_of(const struct config *config)
+{
+    return (struct event_context){slice_of(config->event_source), strcmp(config->event_format, "json") == 0};
+}
+
+static bool start_store(struct service *service)
+{
+    const struct config *config = service->config;
+    const struct writer_config writer_config = {config->database_url, event_context_of(config)};
+    service->writer = writer_new(service->base, &writer_config);
+    service->reader = reader_new(service->base, config->database_url);
+    service->watch = watch_new(service->base, config->database_url, config->slot, migrations_latest(), on_watch, service);
+    return service->writer != NULL && service->reader != NULL && service->watch != NULL;
+}
+
+static bool start_doors(struct service *service)
+{
+    const struct config *config = service->config;
+    const struct http_door_config http_config = {
+        .writer = service->writer,
+        .reader = service->reader,
+        .zones = service->zones,
+        .listen = config->http_listen,
+        .connections_max = (size_t)config->http_max_connections,
+        .is_ready = is_ready,
+        .ctx = service,
+    };
+    service->kafka_config = (struct kafka_door_config){
+        .database_url = config->database_url,
+        .topic = config->commands_topic,
+        .group = config->consumer_group,
+        .kafka = &config->kafka,
+        .zones = service->zones,
+        .events = event_context_of(config),
+        .writer = service->writer,
+    };
+    http_door_metrics_register();
+    service->http = http_door_new(service->base, &http_config);
+    return service->http != NULL;
+}
+
+static bool start_relay(struct service *service)
+{
+    const struct config *config = service->config;
+    service->relay_config = (struct relay_config){
+        .database_url = config->relay_database_url,
+        .slot = config->slot,
+        .events_topic = config->events_topic,
+        .dead_letter_topic = config->dead_letter_topic,
+        .progress_topic = config->progress_topic,
+        .transactional_id = config->transactional_id,
+        .kafka = &config->kafka,
+    };
+    relay_metrics_register();
+    if (!config->relay) return true;
+    service->relay = relay_start(&service->relay_config);
+    return service->relay != NULL;
+}
+
+static bool start_signals(struct service *service)
+{
+    signal(SIGPIPE, SIG_IGN);
+    service->signals[0] = evsignal_new(service->base, SIGTERM, on_signal, service);
+    service->signals[1] = evsignal_new(service->base, SIGINT, on_signal, service);
+    service->drain_tick = event_new(service->base, -1, EV_PERSIST, on_drain_tick, service);
+    if (service->signals[0] == NULL || service->signals[1] == NULL || service->drain_tick == NULL) return false;
+    return event_add(service->signals[0], NULL) == 0 && event_add(service->signals[1], NULL) == 0;
+}
+
+static bool start(struct service *service)
+{
+    version_metric_register();
+    process_metrics_register();
+    service->zones = read_time_zones(service->config->tzdata);
+    service->base = event_base_new();
+    return service->zones != NULL && service->base != NULL && start_signals(service) && start_store(service) &&
+           start_doors(service) && start_relay(service);
+}
+
+/* Only when the doors are empty: what is still on its way is then nobody's. */
+static void stop(struct service *service)
+{
+    if (service->relay != NULL) relay_free(service->relay);
+    kafka_door_free(service->kafka);
+    writer_free(service->writer);
+    reader_free(service->reader);
+    watch_free(service->watch);
+    if (service->http != NULL) http_door_free(service->http);
+    for (int i = 0; i < 2; i++) {
+        if (service->signals[i] != NULL) event_free(service->signals[i]);
+    }
+    if (service->drain_tick != NULL) event_free(service->drain_tick);
+    if (service->base != NULL) event_base_free(service->base);
+    time_zones_free(service->zones);
+}
+
+int serve_run(const struct config *config)
+{
+    struct service service = {.config = config};
+    if (start(&service)) {
+        LOG_INFO("started", LOG_INT("http_port", http_door_port(service.http)), LOG_INT("pid", getpid()));
+        event_base_dispatch(service.base);
+    } else {
+        service.failed = true;
+    }
+    int code = service.failed ? 1 : 0;
+    LOG_INFO("stopped", LOG_INT("code", code));
+    if (service.http != NULL && !doors_are_empty(&service)) _exit(code);
+    stop(&service);
+    return code;
+}

@@ -1,0 +1,118 @@
+#include "app/topics.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { TIMEOUT_MS = 20000, TOPICS = 4, REASON_SIZE = 256 };
+
+/* Waits for the answer of one admin request; NULL after saying why there is none. The caller destroys it. */
+static rd_kafka_event_t *await(rd_kafka_queue_t *queue, const char *what)
+{
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, TIMEOUT_MS + 5000);
+    if (event != NULL && rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR) return event;
+    fprintf(stderr, "schedule-service: %s: %s\n", what, event == NULL ? "no answer" : rd_kafka_event_error_string(event));
+    if (event != NULL) rd_kafka_event_destroy(event);
+    return NULL;
+}
+
+static rd_kafka_NewTopic_t *new_topic(const char *name, int partitions, const char *const settings[][2])
+{
+    char reason[REASON_SIZE];
+    rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(name, partitions, -1, reason, sizeof(reason));
+    if (topic == NULL) fprintf(stderr, "schedule-service: topic %s: %s\n", name, reason);
+    for (size_t i = 0; topic != NULL && settings[i][0] != NULL; i++) {
+        rd_kafka_NewTopic_set_config(topic, settings[i][0], settings[i][1]);
+    }
+    return topic;
+}
+
+/* Tells what became of each topic; one that is there already is fine. */
+static bool report_created(const rd_kafka_event_t *event)
+{
+    size_t count = 0;
+    bool ok = true;
+    const rd_kafka_topic_result_t **results =
+        rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result((rd_kafka_event_t *)event), &count);
+    for (size_t i = 0; i < count; i++) {
+        rd_kafka_resp_err_t error = rd_kafka_topic_result_error(results[i]);
+        const char *name = rd_kafka_topic_result_name(results[i]);
+        if (error == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            printf("made topic %s\n", name);
+        } else if (error == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) {
+            printf("found topic %s\n", name);
+        } else {
+            fprintf(stderr, "schedule-service: topic %s: %s\n", name, rd_kafka_topic_result_error_string(results[i]));
+            ok = false;
+        }
+    }
+    return ok;
+}
+
+static bool create(rd_kafka_t *client, rd_kafka_queue_t *queue, const struct config *config, int partitions)
+{
+    static const char *const plain[][2] = {{NULL, NULL}};
+    /* A dead letter is a whole message and some headers: it must fit where the message did. */
+    static const char *const roomy[][2] = {{"max.message.bytes", "16777216"}, {NULL, NULL}};
+    static const char *const compacted[][2] = {{"cleanup.policy", "compact"}, {NULL, NULL}};
+    rd_kafka_NewTopic_t *topics[TOPICS] = {
+        new_topic(config->commands_topic, partitions, plain),
+        new_topic(config->events_topic, partitions, roomy),
+        new_topic(config->dead_letter_topic, partitions, roomy),
+        new_topic(config->progress_topic, 1, compacted),
+    };
+    bool ok = true;
+    for (int i = 0; i < TOPICS; i++) ok = ok && topics[i] != NULL;
+    if (ok) {
+        rd_kafka_CreateTopics(client, topics, TOPICS, NULL, queue);
+        rd_kafka_event_t *event = await(queue, "topics not made");
+        ok = event != NULL && report_created(event);
+        if (event != NULL) rd_kafka_event_destroy(event);
+    }
+    for (int i = 0; i < TOPICS; i++) {
+        if (topics[i] != NULL) rd_kafka_NewTopic_destroy(topics[i]);
+    }
+    return ok;
+}
+
+static bool is_compacted(const rd_kafka_event_t *event)
+{
+    size_t resources_len = 0;
+    const rd_kafka_ConfigResource_t **resources =
+        rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result((rd_kafka_event_t *)event), &resources_len);
+    for (size_t i = 0; i < resources_len; i++) {
+        size_t entries_len = 0;
+        const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs(resources[i], &entries_len);
+        for (size_t j = 0; j < entries_len; j++) {
+            const char *value = rd_kafka_ConfigEntry_value(entries[j]);
+            if (strcmp(rd_kafka_ConfigEntry_name(entries[j]), "cleanup.policy") == 0) return strcmp(value, "compact") == 0;
+        }
+    }
+    return false;
+}
+
+static bool check_progress(rd_kafka_t *client, rd_kafka_queue_t *queue, const char *topic)
+{
+    rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
+    rd_kafka_DescribeConfigs(client, &resource, 1, NULL, queue);
+    rd_kafka_event_t *event = await(queue, "the progress topic cannot be checked");
+    bool ok = event != NULL && is_compacted(event);
+    if (event != NULL && !ok) {
+        fprintf(stderr, "schedule-service: topic %s must have cleanup.policy=compact: without it the relay's progress is deleted "
+                        "in time, and events come twice\n", topic);
+    }
+    if (event != NULL) rd_kafka_event_destroy(event);
+    rd_kafka_ConfigResource_destroy(resource);
+    return ok;
+}
+
+int topics_run(const struct config *config, int partitions)
+{
+    rd_kafka_conf_t *conf = kafka_conf_new(&config->kafka, NULL, 0);
+    rd_kafka_t *client = conf == NULL ? NULL : kafka_client_new(RD_KAFKA_PRODUCER, conf);
+    if (client == NULL) return 1;
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
+    bool ok = create(client, queue, config, partitions) && check_progress(client, queue, config->progress_topic);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_destroy(client);
+    return ok ? 0 : 1;
+}

@@ -1,0 +1,27 @@
+#include "app/version.h"
+
+#include <event2/event.h>
+#include <jansson.h>
+#include <libpq-fe.h>
+#include <librdkafka/rdkafka.h>
+#include <openssl/crypto.h>
+#include <protobuf-c/protobuf-c.h>
+#include <stdio.h>
+
+#include "driver/metrics.h"
+
+void version_print(void)
+{
+    printf("schedule-service %s (%s)\n", VERSION, REVISION);
+    printf("librdkafka %s\nlibevent %s\nlibpq %d.%d\nprotobuf-c %s\njansson %s\n%s\n", rd_kafka_version_str(),
+           event_get_version(), PQlibVersion() / 10000, PQlibVersion() % 10000, protobuf_c_version(), JANSSON_VERSION,
+           OpenSSL_version(OPENSSL_VERSION));
+}
+
+void version_metric_register(void)
+{
+    static struct metric build_info = {.type = METRIC_GAUGE, .name = "schedule_build_info",
+                                       .labels = "version=\"" VERSION "\",revision=\"" REVISION "\"",
+                                       .help = "1; the labels say what runs.", .value = 1};
+    metrics_register(&build_info);
+}

@@ -1,0 +1,11 @@
+/* What this build is. */
+#ifndef APP_VERSION_H
+#define APP_VERSION_H
+
+/* Prints the version, the revision and the versions of the libraries it runs with. */
+void version_print(void);
+
+/* Registers schedule_build_info. */
+void version_metric_register(void);
+
+#endif

@@ -1,0 +1,74 @@
+#include "codec/record.h"
+
+enum { VERSION = 1 };
+
+/* The length that stands for a null value. */
+static const uint32_t NULL_LEN = UINT32_MAX;
+
+static void put_u32(struct buf *out, uint32_t value)
+{
+    unsigned char bytes[4] = {(unsigned char)value, (unsigned char)(value >> 8), (unsigned char)(value >> 16),
+                              (unsigned char)(value >> 24)};
+    buf_append(out, bytes, sizeof(bytes));
+}
+
+static void put_bytes(struct buf *out, struct slice bytes)
+{
+    put_u32(out, bytes.data == NULL ? NULL_LEN : (uint32_t)bytes.len);
+    if (bytes.data != NULL) buf_append_slice(out, bytes);
+}
+
+static bool take(struct slice *rest, size_t len, struct slice *ret_bytes)
+{
+    if (len > rest->len) return false;
+    *ret_bytes = (struct slice){rest->data, len};
+    *rest = (struct slice){rest->data + len, rest->len - len};
+    return true;
+}
+
+static bool take_bytes(struct slice *rest, struct slice *ret_bytes)
+{
+    struct slice raw;
+    if (!take(rest, 4, &raw)) return false;
+    const unsigned char *p = (const unsigned char *)raw.data;
+    uint32_t len = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+    if (len == NULL_LEN) {
+        *ret_bytes = (struct slice){NULL, 0};
+        return true;
+    }
+    return take(rest, len, ret_bytes);
+}
+
+void record_pack(struct buf *out, const struct record *record)
+{
+    const char start[] = {VERSION, (char)record->topic, (char)record->headers_len};
+    buf_append(out, start, sizeof(start));
+    put_bytes(out, record->key);
+    put_bytes(out, record->value);
+    for (size_t i = 0; i < record->headers_len; i++) {
+        put_bytes(out, record->headers[i].name);
+        put_bytes(out, record->headers[i].value);
+    }
+}
+
+bool record_unpack(struct slice bytes, struct record *ret_record)
+{
+    struct slice start;
+    if (!take(&bytes, 3, &start) || start.data[0] != VERSION) return false;
+    ret_record->topic = (enum record_topic)start.data[1];
+    ret_record->headers_len = (unsigned char)start.data[2];
+    if (ret_record->topic != RECORD_EVENT && ret_record->topic != RECORD_DEAD_LETTER) return false;
+    if (ret_record->headers_len > RECORD_HEADERS_MAX) return false;
+    if (!take_bytes(&bytes, &ret_record->key) || !take_bytes(&bytes, &ret_record->value)) return false;
+    for (size_t i = 0; i < ret_record->headers_len; i++) {
+        struct record_header *header = &ret_record->headers[i];
+        if (!take_bytes(&bytes, &header->name) || !take_bytes(&bytes, &header->value)) return false;
+    }
+    return bytes.len == 0;
+}
+
+void record_add_header(struct record *record, struct slice name, struct slice value)
+{
+    if (record->headers_len == RECORD_HEADERS_MAX) return;
+    record->headers[record->headers_len++] = (struct record_header){name, value};
+}

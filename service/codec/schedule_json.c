@@ -1,0 +1,170 @@
+#include "codec/schedule_json.h"
+
+#include <stdio.h>
+
+json_t *json_text_parse(struct slice text, char *reason, size_t reason_size)
+{
+    json_error_t error;
+    json_t *value = json_loadb(text.data == NULL ? "" : text.data, text.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+    if (value == NULL) snprintf(reason, reason_size, "%s at position %d", error.text, error.position);
+    return value;
+}
+
+/* JSON null is an absent value. */
+static bool is_absent(const json_t *value)
+{
+    return value == NULL || json_is_null(value);
+}
+
+struct input_text input_text_from_json(const json_t *value)
+{
+    if (json_is_string(value)) {
+        return (struct input_text){INPUT_GIVEN, {json_string_value(value), json_string_length(value)}};
+    }
+    return (struct input_text){is_absent(value) ? INPUT_ABSENT : INPUT_OTHER, {NULL, 0}};
+}
+
+static bool read_days(const json_t *value, struct arena *arena, struct input_days *days)
+{
+    days->kind = json_is_array(value) ? INPUT_GIVEN : is_absent(value) ? INPUT_ABSENT : INPUT_OTHER;
+    if (days->kind != INPUT_GIVEN) return true;
+    days->len = json_array_size(value);
+    days->all_valid = true;
+    uint8_t *items = arena_alloc(arena, days->len);
+    if (items == NULL) return false;
+    for (size_t i = 0; i < days->len; i++) {
+        struct input_text name = input_text_from_json(json_array_get(value, i));
+        items[i] = (uint8_t)weekday_parse(name.text);
+        if (items[i] == WEEKDAY_NONE) days->all_valid = false;
+    }
+    days->items = items;
+    return true;
+}
+
+static bool read_item(const json_t *value, struct arena *arena, struct input_item *item)
+{
+    item->is_object = json_is_object(value);
+    if (!item->is_object) return true;
+    item->date = input_text_from_json(json_object_get(value, "date"));
+    item->start_time = input_text_from_json(json_object_get(value, "startTime"));
+    item->end_time = input_text_from_json(json_object_get(value, "endTime"));
+    return read_days(json_object_get(value, "days"), arena, &item->days);
+}
+
+/* max bounds the items that are read; a longer list is refused by its length alone. */
+static bool read_list(const json_t *value, struct arena *arena, size_t max, struct input_list *list)
+{
+    if (is_absent(value)) return true;
+    list->kind = json_is_array(value) ? INPUT_GIVEN : INPUT_OTHER;
+    list->is_object = json_is_object(value);
+    list->len = list->kind == INPUT_GIVEN ? json_array_size(value) : list->is_object;
+    size_t len = list->len < max ? list->len : max;
+    struct input_item *items = arena_calloc(arena, len, sizeof(*items));
+    if (items == NULL) return false;
+    for (size_t i = 0; i < len; i++) {
+        if (!read_item(list->is_object ? value : json_array_get(value, i), arena, &items[i])) return false;
+    }
+    list->items = items;
+    return true;
+}
+
+bool schedule_input_from_json(const json_t *body, struct arena *arena, struct schedule_input *ret_input)
+{
+    *ret_input = (struct schedule_input){0};
+    const json_t *is_default = json_object_get(body, "isDefault");
+    ret_input->name = input_text_from_json(json_object_get(body, "name"));
+    ret_input->time_zone = input_text_from_json(json_object_get(body, "timeZone"));
+    ret_input->is_default.kind = json_is_boolean(is_default) ? INPUT_GIVEN : INPUT_OTHER;
+    ret_input->is_default.value = json_is_true(is_default);
+    return read_list(json_object_get(body, "availability"), arena, SCHEDULE_WINDOWS_MAX, &ret_input->availability) &&
+           read_list(json_object_get(body, "overrides"), arena, SCHEDULE_OVERRIDES_MAX, &ret_input->overrides);
+}
+
+void json_write_string(struct buf *out, struct slice text)
+{
+    static const char hex[] = "0123456789abcdef";
+    buf_append_char(out, '"');
+    size_t start = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        if (c >= 0x20 && c != '"' && c != '\\') continue;
+        buf_append(out, text.data + start, i - start);
+        start = i + 1;
+        const char *shorts = "\"\\\b\f\n\r\t";
+        const char *at = c == 0 ? NULL : strchr(shorts, c);
+        if (at != NULL) {
+            buf_append(out, (char[]){'\\', "\"\\bfnrt"[at - shorts]}, 2);
+        } else {
+            buf_append(out, (char[]){'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]}, 6);
+        }
+    }
+    buf_append(out, text.data + start, text.len - start);
+    buf_append_char(out, '"');
+}
+
+static void write_text(struct buf *out, const char *text)
+{
+    buf_append(out, text, strlen(text));
+}
+
+/* `"startTime":"09:00","endTime":"17:00"}` */
+static void write_times(struct buf *out, uint16_t start_minute, uint16_t end_minute)
+{
+    char time[TIME_TEXT_LEN];
+    write_text(out, "\"startTime\":\"");
+    time_format(start_minute, time);
+    buf_append(out, time, sizeof(time));
+    write_text(out, "\",\"endTime\":\"");
+    time_format(end_minute, time);
+    buf_append(out, time, sizeof(time));
+    write_text(out, "\"}");
+}
+
+void availability_write_json(struct buf *out, const struct schedule *schedule)
+{
+    buf_append_char(out, '[');
+    for (size_t i = 0; i < schedule->windows_len; i++) {
+        const struct availability_window *window = &schedule->windows[i];
+        write_text(out, i == 0 ? "{\"days\":[" : ",{\"days\":[");
+        for (size_t j = 0; j < window->days_len; j++) {
+            write_text(out, j == 0 ? "\"" : ",\"");
+            buf_append_slice(out, weekday_name((enum weekday)window->days[j]));
+            buf_append_char(out, '"');
+        }
+        write_text(out, "],");
+        write_times(out, window->start_minute, window->end_minute);
+    }
+    buf_append_char(out, ']');
+}
+
+void overrides_write_json(struct buf *out, const struct schedule *schedule)
+{
+    buf_append_char(out, '[');
+    for (size_t i = 0; i < schedule->overrides_len; i++) {
+        const struct date_override *override = &schedule->overrides[i];
+        char date[DATE_TEXT_LEN];
+        date_format(override->date, date);
+        write_text(out, i == 0 ? "{\"date\":\"" : ",{\"date\":\"");
+        buf_append(out, date, sizeof(date));
+        write_text(out, "\",");
+        write_times(out, override->start_minute, override->end_minute);
+    }
+    buf_append_char(out, ']');
+}
+
+void schedule_write_json(struct buf *out, const struct schedule_row *row)
+{
+    write_text(out, "{\"id\":");
+    buf_append_int(out, row->id);
+    write_text(out, ",\"ownerId\":");
+    buf_append_int(out, row->owner_id);
+    write_text(out, ",\"name\":");
+    json_write_string(out, row->name);
+    write_text(out, ",\"timeZone\":");
+    json_write_string(out, row->time_zone);
+    write_text(out, ",\"availability\":");
+    buf_append_slice(out, row->availability_json);
+    write_text(out, row->is_default ? ",\"isDefault\":true,\"overrides\":" : ",\"isDefault\":false,\"overrides\":");
+    buf_append_slice(out, row->overrides_json);
+    buf_append_char(out, '}');
+}

@@ -1,0 +1,30 @@
+/* An arena owns every byte of one command: allocations are never freed one by one, all die with the arena.
+ * Its maximum is set when it is made; at the maximum, and when malloc fails, allocation returns NULL. */
+#ifndef CORE_ARENA_H
+#define CORE_ARENA_H
+
+#include <stddef.h>
+
+#include "core/slice.h"
+
+struct arena;
+
+/* Makes an arena that will hand out at most max_bytes; NULL when memory is out. Free it with arena_free. */
+struct arena *arena_new(size_t max_bytes);
+
+/* Frees the arena and all that was allocated from it. NULL is fine. */
+void arena_free(struct arena *arena);
+
+/* size bytes, aligned for any type, not zeroed; NULL at the maximum or when memory is out. size 0 gives a valid pointer. */
+void *arena_alloc(struct arena *arena, size_t size);
+
+/* The same for count elements, zeroed, with the multiplication checked. */
+void *arena_calloc(struct arena *arena, size_t count, size_t size);
+
+/* A copy of the bytes, with a NUL behind them that the length does not count; data is NULL when memory is out. */
+struct slice arena_copy(struct arena *arena, struct slice bytes);
+
+/* printf into the arena; data is NULL when memory is out. */
+struct slice arena_printf(struct arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

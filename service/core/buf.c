@@ -1,0 +1,90 @@
+#include "core/buf.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { SMALLEST = 256 };
+
+void buf_init(struct buf *buf, size_t max_bytes)
+{
+    *buf = (struct buf){.max = max_bytes};
+}
+
+void buf_done(struct buf *buf)
+{
+    free(buf->data);
+    *buf = (struct buf){0};
+}
+
+void buf_clear(struct buf *buf)
+{
+    buf->len = 0;
+    buf->failed = false;
+}
+
+static bool grow(struct buf *buf, size_t need)
+{
+    size_t capacity = buf->capacity == 0 ? SMALLEST : buf->capacity;
+    while (capacity < need) capacity *= 2;
+    char *data = realloc(buf->data, capacity);
+    if (data == NULL) return false;
+    buf->data = data;
+    buf->capacity = capacity;
+    return true;
+}
+
+char *buf_extend(struct buf *buf, size_t len)
+{
+    if (buf->failed) return NULL;
+    if (len > buf->max - buf->len || (buf->len + len > buf->capacity && !grow(buf, buf->len + len))) {
+        buf->failed = true;
+        return NULL;
+    }
+    char *p = buf->data + buf->len;
+    buf->len += len;
+    return p;
+}
+
+void buf_append(struct buf *buf, const void *data, size_t len)
+{
+    if (len == 0) return;
+    char *p = buf_extend(buf, len);
+    if (p != NULL) memcpy(p, data, len);
+}
+
+void buf_append_slice(struct buf *buf, struct slice bytes)
+{
+    buf_append(buf, bytes.data, bytes.len);
+}
+
+void buf_append_char(struct buf *buf, char c)
+{
+    buf_append(buf, &c, 1);
+}
+
+void buf_append_int(struct buf *buf, int64_t value)
+{
+    buf_printf(buf, "%" PRId64, value);
+}
+
+void buf_printf(struct buf *buf, const char *format, ...)
+{
+    va_list args;
+    va_list again;
+    va_start(args, format);
+    va_copy(again, args);
+    char small[256];
+    int len = vsnprintf(small, sizeof(small), format, args);
+    if (len < 0) {
+        buf->failed = true;
+    } else if ((size_t)len < sizeof(small)) {
+        buf_append(buf, small, (size_t)len);
+    } else if (buf_extend(buf, (size_t)len + 1) != NULL) {
+        vsnprintf(buf->data + buf->len - (size_t)len - 1, (size_t)len + 1, format, again);
+        buf->len--;
+    }
+    va_end(again);
+    va_end(args);
+}

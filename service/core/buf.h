@@ -1,0 +1,40 @@
+/* A growable byte buffer. Appends never fail at the call: running out of memory or over the maximum sets `failed`,
+ * later appends do nothing, and the owner checks once at the end. */
+#ifndef CORE_BUF_H
+#define CORE_BUF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/slice.h"
+
+struct buf {
+    char *data;      /* owned; NULL while empty */
+    size_t len;
+    size_t capacity;
+    size_t max;      /* most bytes it may hold */
+    bool failed;
+};
+
+void buf_init(struct buf *buf, size_t max_bytes);
+void buf_done(struct buf *buf);
+
+/* Empties it and keeps its memory. */
+void buf_clear(struct buf *buf);
+
+/* Makes room for len more bytes and returns where they go, already counted in buf->len; NULL when failed. */
+char *buf_extend(struct buf *buf, size_t len);
+
+void buf_append(struct buf *buf, const void *data, size_t len);
+void buf_append_slice(struct buf *buf, struct slice bytes);
+void buf_append_char(struct buf *buf, char c);
+void buf_append_int(struct buf *buf, int64_t value);
+void buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static inline struct slice buf_slice(const struct buf *buf)
+{
+    return (struct slice){buf->data, buf->len};
+}
+
+#endif

@@ -1,0 +1,257 @@
+/* Happy path: evhttp asks for a bufferevent (accept), a moment later the connection it made around it is known (settle),
+ * then reading, handling and writing follow each other until one side closes.
+ *
+ * Failure modes: too many connections: 503 and closed; too slow: closed by the sweep; not HTTP, or too large: evhttp
+ * writes a page of its own, which is replaced before it leaves. Follows libevent 2.1.12's http.c: a connection tells of
+ * its end (closecb) exactly once, and evhttp neither reads nor frees it while a request is being handled. */
+#include "driver/http_conn.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "driver/clock.h"
+
+/* What evhttp may hold unread beside a whole request: the framing of chunks and a pipelined next request. */
+enum { READ_SLACK_BYTES = 16384, REFUSAL_BYTES_MAX = 8192 };
+
+static void unlink_conn(struct http_conn *conn)
+{
+    struct http_server *server = conn->server;
+    if (conn->previous == NULL) server->conns = conn->next;
+    else conn->previous->next = conn->next;
+    if (conn->next != NULL) conn->next->previous = conn->previous;
+    server->conns_len--;
+    if (conn->fd >= 0 && server->by_fd[conn->fd] == conn) server->by_fd[conn->fd] = NULL;
+}
+
+static void conn_free(struct http_conn *conn)
+{
+    unlink_conn(conn);
+    conn->server->unsent_bytes -= conn->reply_len;
+    if (conn->request != NULL) *conn->request = (struct http_request){0};
+    evbuffer_remove_cb_entry(bufferevent_get_input(conn->bev), conn->input_watch);
+    evbuffer_remove_cb_entry(bufferevent_get_output(conn->bev), conn->output_watch);
+    bufferevent_decref(conn->bev);
+    event_free(conn->deferred);
+    free(conn);
+}
+
+static void on_closed(struct evhttp_connection *evcon, void *ctx)
+{
+    (void)evcon;
+    conn_free(ctx);
+}
+
+static bool has_input(const struct http_conn *conn)
+{
+    return evbuffer_get_length(bufferevent_get_input(conn->bev)) > 0;
+}
+
+static void on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *ctx)
+{
+    struct http_conn *conn = ctx;
+    (void)input;
+    if (info->n_added > 0 && conn->phase == CONN_READING && conn->since_us == 0) conn->since_us = clock_steady_us();
+}
+
+/* Whatever is written while reading is evhttp's own: "100 Continue", which may pass, or an error page. */
+static void on_output(struct evbuffer *output, const struct evbuffer_cb_info *info, void *ctx)
+{
+    struct http_conn *conn = ctx;
+    char head[16] = {0};
+    int status_code = 0;
+    if (info->n_added == 0 || conn->phase != CONN_READING || conn->refusal != 0) return;
+    evbuffer_copyout(output, head, sizeof(head) - 1);
+    if (sscanf(head, "HTTP/%*d.%*d %3d", &status_code) != 1 || status_code < 200) return;
+    conn->refusal = status_code;
+    conn->phase = CONN_WRITING;
+    conn->since_us = clock_steady_us();
+    event_active(conn->deferred, 0, 0);
+}
+
+static void write_refusal(const struct http_conn *conn, int status_code, struct buf *out)
+{
+    const struct http_server *server = conn->server;
+    struct buf body;
+    buf_init(&body, REFUSAL_BYTES_MAX);
+    server->handler.write_refusal(server->ctx, status_code, &body);
+    buf_printf(out, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: close\r\n%s\r\n", status_code,
+               status_code == 413 ? "Payload Too Large" : status_code == 503 ? "Service Unavailable" : "Refused",
+               server->config.content_type, body.len, status_code == 503 ? "Retry-After: 1\r\n" : "");
+    buf_append_slice(out, buf_slice(&body));
+    buf_done(&body);
+}
+
+/* The page is whole by now and not a byte of it has left: this runs before the loop waits again. evhttp, which said
+ * "Connection: close" in its page, closes once ours is sent. */
+static void replace_page(struct http_conn *conn)
+{
+    struct evbuffer *output = bufferevent_get_output(conn->bev);
+    struct buf page;
+    buf_init(&page, 2 * REFUSAL_BYTES_MAX);
+    write_refusal(conn, conn->refusal, &page);
+    if (!page.failed) {
+        evbuffer_unfreeze(output, 1); /* a bufferevent lets nobody else drain */
+        evbuffer_drain(output, evbuffer_get_length(output));
+        evbuffer_freeze(output, 1);
+        evbuffer_add(output, page.data, page.len);
+    }
+    buf_done(&page);
+}
+
+static void refuse_connection(struct http_conn *conn)
+{
+    struct buf page;
+    buf_init(&page, 2 * REFUSAL_BYTES_MAX);
+    write_refusal(conn, 503, &page);
+    conn->server->refused++;
+    ssize_t sent = send(conn->fd, page.data, page.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    (void)sent; /* a courtesy: it fits into an empty socket buffer or is lost */
+    buf_done(&page);
+    evhttp_connection_free(conn->evcon);
+}
+
+static bool remember_fd(struct http_server *server, struct http_conn *conn, int fd)
+{
+    if ((size_t)fd >= server->by_fd_len) {
+        size_t len = (size_t)fd + 64;
+        struct http_conn **by_fd = realloc(server->by_fd, len * sizeof(struct http_conn *));
+        if (by_fd == NULL) return false;
+        memset(by_fd + server->by_fd_len, 0, (len - server->by_fd_len) * sizeof(struct http_conn *));
+        server->by_fd = by_fd;
+        server->by_fd_len = len;
+    }
+    server->by_fd[fd] = conn;
+    conn->fd = fd;
+    return true;
+}
+
+/* evhttp has set its connection as the bufferevent's argument, or failed and cleared it. */
+static void settle(struct http_conn *conn)
+{
+    void *evcon = NULL;
+    bufferevent_getcb(conn->bev, NULL, NULL, NULL, &evcon);
+    int fd = bufferevent_getfd(conn->bev);
+    if (evcon == NULL || fd < 0) {
+        conn_free(conn);
+        return;
+    }
+    conn->evcon = evcon;
+    evhttp_connection_set_closecb(conn->evcon, on_closed, conn);
+    if (!remember_fd(conn->server, conn, fd)) evhttp_connection_free(conn->evcon);
+    else if (conn->server->conns_len > conn->server->config.connections_max) refuse_connection(conn);
+}
+
+static bool is_idle(const struct http_conn *conn)
+{
+    return conn->phase == CONN_READING && conn->since_us == 0;
+}
+
+static void on_deferred(evutil_socket_t fd, short what, void *ctx)
+{
+    struct http_conn *conn = ctx;
+    (void)fd;
+    (void)what;
+    if (conn->evcon == NULL) {
+        settle(conn);
+    } else if (conn->refusal != 0) {
+        replace_page(conn);
+    } else if (conn->server->is_draining && is_idle(conn)) {
+        evhttp_connection_free(conn->evcon);
+    }
+}
+
+static struct http_conn *conn_new(struct http_server *server)
+{
+    struct http_conn *conn = calloc(1, sizeof(*conn));
+    if (conn == NULL) return NULL;
+    conn->bev = bufferevent_socket_new(server->base, -1, 0);
+    conn->deferred = event_new(server->base, -1, 0, on_deferred, conn);
+    if (conn->bev == NULL || conn->deferred == NULL) {
+        if (conn->bev != NULL) bufferevent_free(conn->bev);
+        if (conn->deferred != NULL) event_free(conn->deferred);
+        free(conn);
+        return NULL;
+    }
+    conn->server = server;
+    conn->fd = -1;
+    conn->input_watch = evbuffer_add_cb(bufferevent_get_input(conn->bev), on_input, conn);
+    conn->output_watch = evbuffer_add_cb(bufferevent_get_output(conn->bev), on_output, conn);
+    return conn;
+}
+
+struct bufferevent *http_conn_accept(struct event_base *base, void *ctx)
+{
+    struct http_server *server = ctx;
+    struct http_conn *conn = conn_new(server);
+    (void)base;
+    if (conn == NULL) return NULL;
+    size_t most = server->config.header_bytes_max + server->config.body_bytes_max + READ_SLACK_BYTES;
+    bufferevent_setwatermark(conn->bev, EV_READ, 0, most);
+    bufferevent_incref(conn->bev);
+    conn->next = server->conns;
+    if (conn->next != NULL) conn->next->previous = conn;
+    server->conns = conn;
+    server->conns_len++;
+    event_active(conn->deferred, 0, 0);
+    return conn->bev;
+}
+
+struct http_conn *http_conn_of(struct http_server *server, struct evhttp_request *ev)
+{
+    struct bufferevent *bev = evhttp_connection_get_bufferevent(evhttp_request_get_connection(ev));
+    int fd = bufferevent_getfd(bev);
+    return fd < 0 || (size_t)fd >= server->by_fd_len ? NULL : server->by_fd[fd];
+}
+
+void http_conn_enter_handling(struct http_conn *conn, struct http_request *request)
+{
+    conn->phase = CONN_HANDLING;
+    conn->request = request;
+}
+
+static void on_reply_sent(struct evhttp_request *ev, void *ctx)
+{
+    struct http_conn *conn = ctx;
+    (void)ev;
+    conn->phase = CONN_READING;
+    conn->server->unsent_bytes -= conn->reply_len;
+    conn->reply_len = 0;
+    conn->since_us = has_input(conn) ? clock_steady_us() : 0;
+    if (conn->server->is_draining) event_active(conn->deferred, 0, 0);
+}
+
+void http_conn_enter_writing(struct http_conn *conn, struct evhttp_request *ev, size_t reply_len)
+{
+    conn->phase = CONN_WRITING;
+    conn->request = NULL;
+    conn->since_us = clock_steady_us();
+    conn->reply_len = reply_len;
+    conn->server->unsent_bytes += reply_len;
+    evhttp_request_set_on_complete_cb(ev, on_reply_sent, conn);
+}
+
+static bool is_overdue(const struct http_conn *conn, int64_t now_us)
+{
+    const struct http_server_config *config = &conn->server->config;
+    if (conn->evcon == NULL || conn->phase == CONN_HANDLING || conn->since_us == 0) return false;
+    int64_t limit_ms = conn->phase == CONN_READING ? config->request_timeout_ms : config->reply_timeout_ms;
+    return now_us - conn->since_us > limit_ms * 1000;
+}
+
+void http_conn_sweep(struct http_server *server)
+{
+    int64_t now_us = clock_steady_us();
+    struct http_conn *next;
+    for (struct http_conn *conn = server->conns; conn != NULL; conn = next) {
+        next = conn->next;
+        bool is_done = server->is_draining && conn->evcon != NULL && is_idle(conn);
+        if (is_done || is_overdue(conn, now_us)) evhttp_connection_free(conn->evcon);
+    }
+}
+
+void http_conn_free_all(struct http_server *server)
+{
+    while (server->conns != NULL) conn_free(server->conns);
+}

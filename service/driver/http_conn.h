@@ -1,0 +1,74 @@
+/* The connections of an http_server: their number, their deadlines, and evhttp's own error pages replaced by the
+ * handler's. Only http_server.c uses this. */
+#ifndef DRIVER_HTTP_CONN_H
+#define DRIVER_HTTP_CONN_H
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <event2/http_struct.h>
+#include <event2/listener.h>
+
+#include "driver/http_server.h"
+
+/* Every reading connection with since_us 0 is idle. */
+enum conn_phase { CONN_READING, CONN_HANDLING, CONN_WRITING };
+
+struct http_conn {
+    struct http_server *server;
+    struct bufferevent *bev;          /* a reference of our own: evhttp frees its one */
+    struct evhttp_connection *evcon;  /* NULL until evhttp has made it */
+    struct evbuffer_cb_entry *input_watch;
+    struct evbuffer_cb_entry *output_watch;
+    struct event *deferred;           /* what must not be done inside evhttp's callbacks */
+    struct http_request *request;     /* while HANDLING */
+    enum conn_phase phase;
+    int refusal;                      /* status code of a page of evhttp's that is to be replaced; 0: none */
+    int64_t since_us;                 /* steady clock: when the phase, or the request being read, began */
+    size_t reply_len;
+    int fd;
+    struct http_conn *next;
+    struct http_conn *previous;
+};
+
+struct http_request {
+    struct http_conn *conn;  /* NULL: the connection is gone, and with it ev */
+    struct evhttp_request *ev;
+};
+
+struct http_server {
+    struct event_base *base;
+    struct http_server_config config;
+    struct http_handler handler;
+    void *ctx;
+    struct evhttp *http;
+    struct evhttp_bound_socket *bound;  /* NULL when draining */
+    struct event *sweep;
+    struct http_conn *conns;
+    size_t conns_len;
+    struct http_conn **by_fd;           /* evhttp has no place for a pointer of ours */
+    size_t by_fd_len;
+    size_t unsent_bytes;
+    int64_t refused;
+    uint16_t port;
+    bool is_draining;
+};
+
+/* For evhttp_set_bevcb: makes the bufferevent of a new connection and the connection with it. ctx is the server. */
+struct bufferevent *http_conn_accept(struct event_base *base, void *ctx);
+
+/* The connection a request of evhttp came on. */
+struct http_conn *http_conn_of(struct http_server *server, struct evhttp_request *ev);
+
+/* The phases in their order; an answered connection reads again once the reply is sent. */
+void http_conn_enter_handling(struct http_conn *conn, struct http_request *request);
+void http_conn_enter_writing(struct http_conn *conn, struct evhttp_request *ev, size_t reply_len);
+
+/* Closes what is over its deadline and, while draining, what is idle. */
+void http_conn_sweep(struct http_server *server);
+
+/* Frees connections that evhttp never took over. */
+void http_conn_free_all(struct http_server *server);
+
+#endif

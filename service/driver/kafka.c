@@ -1,0 +1,54 @@
+#include "driver/kafka.h"
+
+#include "driver/log.h"
+
+/* librdkafka calls this from its own threads; log_write allows that. Levels are syslog's. */
+static void on_log(const rd_kafka_t *client, int level, const char *facility, const char *text)
+{
+    enum log_level as = level <= 3 ? LOG_LEVEL_ERROR : level == 4 ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG;
+    LOG_AT(as, "kafka client", LOG_STR("client", rd_kafka_name(client)), LOG_STR("facility", facility),
+           LOG_STR("detail", text));
+}
+
+static bool set_all(rd_kafka_conf_t *conf, const struct kafka_property *properties, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        char error[256];
+        if (rd_kafka_conf_set(conf, properties[i].name, properties[i].value, error, sizeof(error)) != RD_KAFKA_CONF_OK) {
+            LOG_ERROR("kafka property refused", LOG_STR("property", properties[i].name), LOG_STR("reason", error));
+            return false;
+        }
+    }
+    return true;
+}
+
+rd_kafka_conf_t *kafka_conf_new(const struct kafka_settings *settings, const struct kafka_property *properties,
+                                size_t properties_len)
+{
+    const struct kafka_property common[] = {
+        {"bootstrap.servers", settings->brokers},
+        {"client.id", "schedule-service"},
+        {"socket.nagle.disable", "true"},
+        {"topic.metadata.refresh.interval.ms", "30000"},
+        {"reconnect.backoff.max.ms", "2000"},
+        {"log.connection.close", "false"},
+    };
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set_log_cb(conf, on_log);
+    if (!set_all(conf, common, sizeof(common) / sizeof(common[0])) || !set_all(conf, properties, properties_len) ||
+        !set_all(conf, settings->properties, settings->properties_len)) {
+        rd_kafka_conf_destroy(conf);
+        return NULL;
+    }
+    return conf;
+}
+
+rd_kafka_t *kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf)
+{
+    char error[256];
+    rd_kafka_t *client = rd_kafka_new(type, conf, error, sizeof(error));
+    if (client != NULL) return client;
+    LOG_ERROR("kafka client not made", LOG_STR("reason", error));
+    rd_kafka_conf_destroy(conf);
+    return NULL;
+}

@@ -1,0 +1,267 @@
+/* Happy path: connect without blocking, enter pipeline mode, prepare the statements as the first unit, then units in order.
+ *
+ * Failure modes: a refused or lost connection, a unit that is not answered in time and a full libpq all end in drop(), which
+ * tells on_lost once and connects anew after a jittered wait of 0.1 to 5 seconds. Name resolution blocks the loop: use
+ * addresses or a local resolver. */
+#include "driver/pg.h"
+
+#include <stdlib.h>
+
+#include "driver/clock.h"
+#include "driver/log.h"
+
+enum { BACKOFF_FIRST_MS = 100, BACKOFF_MAX_MS = 5000, CONNECT_TIMEOUT_MS = 5000 };
+
+enum pg_state { PG_WAITING, PG_CONNECTING, PG_PREPARING, PG_READY };
+
+static const char *const state_names[] = {"waiting", "connecting", "preparing", "ready"};
+
+struct pg {
+    struct event_base *base;
+    const struct pg_config *config;
+    struct pg_handler handler;
+    void *ctx;
+    PGconn *conn;
+    struct event *socket_event;
+    struct event *timer;     /* the next connect, or the deadline of what is under way */
+    enum pg_state state;
+    size_t units_sent;       /* and not answered */
+    int64_t backoff_ms;
+    bool wants_write;
+    bool doomed;             /* to be dropped from the loop, not from inside the caller */
+};
+
+static void on_socket(evutil_socket_t fd, short what, void *ctx);
+static void on_timer(evutil_socket_t fd, short what, void *ctx);
+
+/* The one place that moves the state. */
+static void enter(struct pg *pg, enum pg_state state, const char *reason)
+{
+    LOG_DEBUG("postgres connection", LOG_STR("name", pg->config->application_name), LOG_STR("from", state_names[pg->state]),
+              LOG_STR("to", state_names[state]), LOG_STR("reason", reason));
+    pg->state = state;
+}
+
+static void arm(struct pg *pg, int64_t after_ms)
+{
+    struct timeval after = {.tv_sec = after_ms / 1000, .tv_usec = after_ms % 1000 * 1000};
+    event_add(pg->timer, &after);
+}
+
+static void forget_socket(struct pg *pg)
+{
+    if (pg->socket_event != NULL) event_free(pg->socket_event);
+    pg->socket_event = NULL;
+}
+
+static void watch(struct pg *pg, short what)
+{
+    forget_socket(pg);
+    pg->socket_event = event_new(pg->base, PQsocket(pg->conn), (short)(what | EV_PERSIST), on_socket, pg);
+    event_add(pg->socket_event, NULL);
+}
+
+static void drop(struct pg *pg, const char *reason)
+{
+    bool was_ready = pg->state == PG_READY;
+    LOG_WARN("postgres connection lost", LOG_STR("name", pg->config->application_name), LOG_STR("reason", reason));
+    forget_socket(pg);
+    PQfinish(pg->conn);
+    pg->conn = NULL;
+    pg->units_sent = 0;
+    pg->doomed = false;
+    enter(pg, PG_WAITING, "lost");
+    /* Full jitter keeps a fleet from coming back in step; random() is good enough for that. */
+    arm(pg, pg->backoff_ms / 2 + random() % (pg->backoff_ms / 2 + 1));
+    pg->backoff_ms = pg->backoff_ms * 2 < BACKOFF_MAX_MS ? pg->backoff_ms * 2 : BACKOFF_MAX_MS;
+    if (was_ready) pg->handler.on_lost(pg->ctx);
+}
+
+/* Marks it for dropping once the caller has returned to the loop. */
+static bool doom(struct pg *pg)
+{
+    pg->doomed = true;
+    event_active(pg->timer, EV_TIMEOUT, 0);
+    return false;
+}
+
+static void start_connecting(struct pg *pg)
+{
+    const char *const keys[] = {"dbname",          "application_name",    "client_encoding", "keepalives_idle", "keepalives_interval",
+                                "keepalives_count", "tcp_user_timeout", NULL};
+    const char *const values[] = {pg->config->url, pg->config->application_name, "UTF8", "10", "5", "3", "15000", NULL};
+    enter(pg, PG_CONNECTING, "start");
+    arm(pg, CONNECT_TIMEOUT_MS);
+    pg->conn = PQconnectStartParams(keys, values, 1);
+    if (pg->conn == NULL || PQstatus(pg->conn) == CONNECTION_BAD) {
+        drop(pg, pg->conn == NULL ? "out of memory" : PQerrorMessage(pg->conn));
+        return;
+    }
+    watch(pg, EV_WRITE);
+}
+
+static void flush(struct pg *pg)
+{
+    int left = PQflush(pg->conn);
+    if (left < 0) {
+        doom(pg);
+        return;
+    }
+    if ((left > 0) != pg->wants_write) {
+        pg->wants_write = left > 0;
+        watch(pg, pg->wants_write ? EV_READ | EV_WRITE : EV_READ);
+    }
+}
+
+static void start_preparing(struct pg *pg)
+{
+    enter(pg, PG_PREPARING, "connected");
+    pg->wants_write = false;
+    watch(pg, EV_READ);
+    if (PQsetnonblocking(pg->conn, 1) != 0 || PQenterPipelineMode(pg->conn) != 1) {
+        doom(pg);
+        return;
+    }
+    for (size_t i = 0; i < pg->config->statements_len; i++) {
+        const struct pg_statement *statement = &pg->config->statements[i];
+        if (PQsendPrepare(pg->conn, statement->name, statement->sql, 0, NULL) != 1) {
+            doom(pg);
+            return;
+        }
+    }
+    pg_sync(pg);
+}
+
+static void on_connecting(struct pg *pg)
+{
+    switch (PQconnectPoll(pg->conn)) {
+    case PGRES_POLLING_READING: watch(pg, EV_READ); break;
+    case PGRES_POLLING_WRITING: watch(pg, EV_WRITE); break;
+    case PGRES_POLLING_OK: start_preparing(pg); break;
+    default: drop(pg, PQerrorMessage(pg->conn)); break;
+    }
+}
+
+static void on_unit_done(struct pg *pg)
+{
+    pg->units_sent--;
+    if (pg->units_sent > 0) arm(pg, pg->config->unit_timeout_ms);
+    else event_del(pg->timer);
+    if (pg->state == PG_READY) {
+        pg->handler.on_sync(pg->ctx);
+        return;
+    }
+    enter(pg, PG_READY, "prepared");
+    pg->backoff_ms = BACKOFF_FIRST_MS;
+    pg->handler.on_ready(pg->ctx);
+}
+
+static void on_result(struct pg *pg, const PGresult *result)
+{
+    if (PQresultStatus(result) == PGRES_PIPELINE_SYNC) {
+        on_unit_done(pg);
+    } else if (pg->state == PG_READY) {
+        pg->handler.on_result(pg->ctx, result);
+    } else if (PQresultStatus(result) != PGRES_COMMAND_OK) {
+        LOG_ERROR("statement not prepared", LOG_STR("reason", PQresultErrorMessage(result)));
+        doom(pg);
+    }
+}
+
+static void on_readable(struct pg *pg)
+{
+    if (PQconsumeInput(pg->conn) != 1) {
+        drop(pg, PQerrorMessage(pg->conn));
+        return;
+    }
+    /* A NULL only parts one statement's results from the next's; two in a row, or nothing outstanding, is the end. */
+    int nulls = 0;
+    while (!pg->doomed && pg->units_sent > 0 && nulls < 2 && !PQisBusy(pg->conn)) {
+        PGresult *result = PQgetResult(pg->conn);
+        nulls = result == NULL ? nulls + 1 : 0;
+        if (result != NULL) on_result(pg, result);
+        PQclear(result);
+    }
+    if (PQstatus(pg->conn) == CONNECTION_BAD) drop(pg, PQerrorMessage(pg->conn));
+}
+
+static void on_socket(evutil_socket_t fd, short what, void *ctx)
+{
+    struct pg *pg = ctx;
+    (void)fd;
+    if (pg->state == PG_CONNECTING) {
+        on_connecting(pg);
+        return;
+    }
+    if (what & EV_WRITE) flush(pg);
+    if ((what & EV_READ) && !pg->doomed) on_readable(pg);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *ctx)
+{
+    struct pg *pg = ctx;
+    (void)fd;
+    (void)what;
+    if (pg->state == PG_WAITING) start_connecting(pg);
+    else drop(pg, pg->doomed ? PQerrorMessage(pg->conn) : "no answer in time");
+}
+
+struct pg *pg_new(struct event_base *base, const struct pg_config *config, const struct pg_handler *handler, void *ctx)
+{
+    struct pg *pg = calloc(1, sizeof(*pg));
+    if (pg == NULL) return NULL;
+    *pg = (struct pg){.base = base, .config = config, .handler = *handler, .ctx = ctx, .backoff_ms = BACKOFF_FIRST_MS};
+    pg->timer = evtimer_new(base, on_timer, pg);
+    if (pg->timer == NULL) {
+        free(pg);
+        return NULL;
+    }
+    arm(pg, 0);
+    return pg;
+}
+
+void pg_free(struct pg *pg)
+{
+    if (pg == NULL) return;
+    forget_socket(pg);
+    event_free(pg->timer);
+    PQfinish(pg->conn);
+    free(pg);
+}
+
+bool pg_is_ready(const struct pg *pg)
+{
+    return pg->state == PG_READY && !pg->doomed;
+}
+
+bool pg_send(struct pg *pg, const char *statement, const struct pg_param *params, int params_len, bool binary_rows)
+{
+    const char *values[PG_PARAMS_MAX];
+    int lengths[PG_PARAMS_MAX];
+    int formats[PG_PARAMS_MAX];
+    if (pg->doomed) return false;
+    for (int i = 0; i < params_len; i++) {
+        values[i] = params[i].data;
+        lengths[i] = params[i].len;
+        formats[i] = params[i].is_binary;
+    }
+    return PQsendQueryPrepared(pg->conn, statement, params_len, values, lengths, formats, binary_rows) == 1 || doom(pg);
+}
+
+bool pg_sync(struct pg *pg)
+{
+    if (pg->doomed) return false;
+    if (PQpipelineSync(pg->conn) != 1) return doom(pg);
+    if (pg->units_sent++ == 0) arm(pg, pg->config->unit_timeout_ms);
+    flush(pg);
+    return !pg->doomed;
+}
+
+enum status pg_result_status(const PGresult *result)
+{
+    ExecStatusType status = PQresultStatus(result);
+    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) return STATUS_OK;
+    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    bool is_data = sqlstate != NULL && (strncmp(sqlstate, "22", 2) == 0 || strncmp(sqlstate, "23", 2) == 0);
+    return is_data ? STATUS_UNSTORABLE : STATUS_UNAVAILABLE;
+}

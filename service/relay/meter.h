@@ -1,0 +1,20 @@
+/* The relay's metrics. One relay in a process uses them; all but meter_register may be called from its thread. */
+#ifndef RELAY_METER_H
+#define RELAY_METER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+void meter_register(void);
+
+/* A committed Kafka transaction. */
+void meter_published(size_t events, size_t dead_letters, int64_t commit_us);
+void meter_restarted(void);
+void meter_state(bool is_active, bool is_slot_lost);
+void meter_lag_bytes(int64_t bytes);
+
+/* When the oldest transaction that is not published yet was committed (wall clock); 0: everything known is published. */
+void meter_behind_since(int64_t commit_us);
+
+#endif

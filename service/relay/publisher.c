@@ -1,0 +1,236 @@
+#include "relay/publisher.h"
+
+#include <stdlib.h>
+
+#include "driver/clock.h"
+#include "driver/failpoint.h"
+
+enum {
+    SLICE_MS = 100,
+    INIT_SLICE_MS = 500,
+    INIT_TIMEOUT_US = 30000000,
+    DELIVER_TIMEOUT_US = 40000000,  /* behind message.timeout.ms, which normally ends the wait */
+    METADATA_TIMEOUT_MS = 2000,
+    COMMIT_TIMEOUT_MS = 5000,       /* EndTxn alone: everything is delivered before. The longest that stopping can take. */
+};
+
+struct publisher {
+    struct publisher_config config;
+    struct reason *reason;
+    rd_kafka_t *producer;
+    rd_kafka_topic_t *events;
+    rd_kafka_topic_t *dead_letters;
+    rd_kafka_topic_t *progress;
+    bool in_transaction;
+    bool failed;
+};
+
+static bool fail(struct publisher *publisher, const char *doing, const char *text)
+{
+    if (!publisher->failed) reason_set(publisher->reason, "%s: %s", doing, text);
+    publisher->failed = true;
+    return false;
+}
+
+static bool fail_with(struct publisher *publisher, const char *doing, rd_kafka_error_t *error)
+{
+    fail(publisher, doing, rd_kafka_error_string(error));
+    rd_kafka_error_destroy(error);
+    return false;
+}
+
+/* Called from within our own calls to rd_kafka_poll and _flush. */
+static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message, void *ctx)
+{
+    (void)producer;
+    if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) return;
+    fail(ctx, message->rkt == NULL ? "a record" : rd_kafka_topic_name(message->rkt), rd_kafka_err2str(message->err));
+}
+
+static bool wait_on(struct publisher *publisher, int64_t deadline_us, const char *doing)
+{
+    if (publisher->failed) return false;
+    if (clock_steady_us() >= deadline_us) return fail(publisher, doing, "Kafka did not answer in time");
+    return publisher->config.on_wait(publisher->config.ctx) || fail(publisher, doing, "interrupted");
+}
+
+/* ---- opening ---- */
+
+static rd_kafka_t *make_producer(struct publisher *publisher)
+{
+    const struct kafka_property properties[] = {
+        {"transactional.id", publisher->config.transactional_id},
+        {"enable.idempotence", "true"},
+        {"acks", "all"},
+        {"transaction.timeout.ms", "60000"},
+        {"message.timeout.ms", "30000"},
+        {"socket.timeout.ms", "15000"},
+        {"linger.ms", "5"}, /* costs no time: each batch ends with a flush */
+        {"compression.type", "lz4"},
+        {"partitioner", "murmur2_random"},
+        {"queue.buffering.max.kbytes", "16384"},
+        {"queue.buffering.max.messages", "50000"},
+        {"message.max.bytes", "16000000"},
+    };
+    rd_kafka_conf_t *conf = kafka_conf_new(publisher->config.kafka, properties, sizeof(properties) / sizeof(properties[0]));
+    if (conf == NULL) return NULL;
+    rd_kafka_conf_set_opaque(conf, publisher);
+    rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+    return kafka_client_new(RD_KAFKA_PRODUCER, conf);
+}
+
+/* Resumes until it is done: a time-out of this call means "still going on". */
+static bool init_transactions(struct publisher *publisher)
+{
+    static const char *const doing = "taking over the transactional id";
+    int64_t deadline_us = clock_steady_us() + INIT_TIMEOUT_US;
+    rd_kafka_error_t *error;
+    while ((error = rd_kafka_init_transactions(publisher->producer, INIT_SLICE_MS)) != NULL) {
+        if (!rd_kafka_error_is_retriable(error)) return fail_with(publisher, doing, error);
+        rd_kafka_error_destroy(error);
+        if (!wait_on(publisher, deadline_us, doing)) return false;
+    }
+    return true;
+}
+
+/* Fetches the topic's metadata now, so that the first record need not wait for it. */
+static rd_kafka_topic_t *open_topic(struct publisher *publisher, const char *name)
+{
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(publisher->producer, name, NULL);
+    const struct rd_kafka_metadata *metadata;
+    rd_kafka_resp_err_t error = rd_kafka_last_error();
+    if (topic != NULL) error = rd_kafka_metadata(publisher->producer, 0, topic, &metadata, METADATA_TIMEOUT_MS);
+    if (error == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        error = metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+        rd_kafka_metadata_destroy(metadata);
+    }
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) fail(publisher, name, rd_kafka_err2str(error));
+    return topic;
+}
+
+static bool open_all(struct publisher *publisher)
+{
+    publisher->producer = make_producer(publisher);
+    if (publisher->producer == NULL) return fail(publisher, "making the producer", "see the line before");
+    if (!init_transactions(publisher)) return false;
+    publisher->events = open_topic(publisher, publisher->config.events_topic);
+    publisher->dead_letters = open_topic(publisher, publisher->config.dead_letter_topic);
+    publisher->progress = open_topic(publisher, publisher->config.progress_topic);
+    return !publisher->failed;
+}
+
+struct publisher *publisher_open(const struct publisher_config *config, struct reason *reason)
+{
+    struct publisher *publisher = calloc(1, sizeof(*publisher));
+    if (publisher == NULL) {
+        reason_set(reason, "out of memory");
+        return NULL;
+    }
+    publisher->config = *config;
+    publisher->reason = reason;
+    if (open_all(publisher)) return publisher;
+    publisher_close(publisher);
+    return NULL;
+}
+
+/* Without an abort: the next producer's init_transactions ends an open transaction, and until then nobody waits for one that
+ * we cannot finish. What is queued is thrown away first, else destroying would wait for it. */
+void publisher_close(struct publisher *publisher)
+{
+    if (publisher == NULL) return;
+    if (publisher->progress != NULL) rd_kafka_topic_destroy(publisher->progress);
+    if (publisher->dead_letters != NULL) rd_kafka_topic_destroy(publisher->dead_letters);
+    if (publisher->events != NULL) rd_kafka_topic_destroy(publisher->events);
+    if (publisher->producer != NULL) {
+        publisher->failed = true;
+        rd_kafka_purge(publisher->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+        rd_kafka_destroy(publisher->producer);
+    }
+    free(publisher);
+}
+
+/* ---- publishing ---- */
+
+static bool begin(struct publisher *publisher)
+{
+    if (publisher->failed) return false;
+    if (publisher->in_transaction) return true;
+    rd_kafka_error_t *error = rd_kafka_begin_transaction(publisher->producer);
+    if (error != NULL) return fail_with(publisher, "beginning a transaction", error);
+    publisher->in_transaction = true;
+    return true;
+}
+
+static bool add_headers(rd_kafka_headers_t *headers, const struct record *record)
+{
+    for (size_t i = 0; i < record->headers_len; i++) {
+        const struct record_header *header = &record->headers[i];
+        if (rd_kafka_header_add(headers, header->name.data, (ssize_t)header->name.len, header->value.data,
+                                (ssize_t)header->value.len) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Waits while the queue is full; takes the headers in every case. */
+static bool enqueue(struct publisher *publisher, rd_kafka_topic_t *topic, struct slice key, struct slice value,
+                    rd_kafka_headers_t *headers)
+{
+    int64_t deadline_us = clock_steady_us() + DELIVER_TIMEOUT_US;
+    rd_kafka_resp_err_t error;
+    while ((error = rd_kafka_producev(publisher->producer, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                                      RD_KAFKA_V_KEY(key.data, key.len), RD_KAFKA_V_VALUE((void *)value.data, value.len),
+                                      RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END)) == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+        rd_kafka_poll(publisher->producer, SLICE_MS);
+        if (!wait_on(publisher, deadline_us, "queueing a record")) break;
+    }
+    if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return true;
+    rd_kafka_headers_destroy(headers);
+    return fail(publisher, rd_kafka_topic_name(topic), rd_kafka_err2str(error));
+}
+
+bool publisher_send(struct publisher *publisher, const struct record *record)
+{
+    if (!begin(publisher)) return false;
+    rd_kafka_topic_t *topic = record->topic == RECORD_EVENT ? publisher->events : publisher->dead_letters;
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(record->headers_len);
+    if (!add_headers(headers, record)) {
+        rd_kafka_headers_destroy(headers);
+        return fail(publisher, rd_kafka_topic_name(topic), "a header was refused");
+    }
+    return enqueue(publisher, topic, record->key, record->value, headers);
+}
+
+static bool deliver_all(struct publisher *publisher)
+{
+    int64_t deadline_us = clock_steady_us() + DELIVER_TIMEOUT_US;
+    while (rd_kafka_flush(publisher->producer, SLICE_MS) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        if (!wait_on(publisher, deadline_us, "delivering")) return false;
+    }
+    return !publisher->failed;
+}
+
+bool publisher_commit(struct publisher *publisher, struct slice progress_key, struct slice progress_value)
+{
+    if (!begin(publisher)) return false;
+    rd_kafka_headers_t *none = rd_kafka_headers_new(0);
+    if (!enqueue(publisher, publisher->progress, progress_key, progress_value, none)) return false;
+    if (!deliver_all(publisher)) return false;
+    FAILPOINT("relay.after_produce");
+    rd_kafka_error_t *error = rd_kafka_commit_transaction(publisher->producer, COMMIT_TIMEOUT_MS);
+    if (error != NULL) return fail_with(publisher, "committing a transaction", error);
+    FAILPOINT("relay.after_end_txn");
+    publisher->in_transaction = false;
+    return true;
+}
+
+bool publisher_tend(struct publisher *publisher)
+{
+    char text[200];
+    rd_kafka_poll(publisher->producer, 0);
+    if (rd_kafka_fatal_error(publisher->producer, text, sizeof(text)) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return fail(publisher, "the producer", text);
+    }
+    return !publisher->failed;
+}

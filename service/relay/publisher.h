@@ -1,0 +1,51 @@
+/* Transactions of Kafka out: a transactional producer that publishes records and, in the same transaction, how far in the
+ * WAL they reach. One transaction at a time.
+ *
+ * Happy path: send each record as it is read (the first begins the transaction), commit with the position behind them.
+ * Failure modes: whatever goes wrong (broker away, delivery failed, fenced, a commit without an answer) makes every further
+ * call fail; the caller closes the publisher and begins anew from the progress that Kafka has. It is never asked whether
+ * an error might heal: with librdkafka 2.0.2 a late EndTxn could end the next transaction of the same producer. */
+#ifndef RELAY_PUBLISHER_H
+#define RELAY_PUBLISHER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "codec/record.h"
+#include "driver/kafka.h"
+#include "relay/reason.h"
+
+/* The largest record that can be published: key and value, in bytes. */
+enum { PUBLISHER_RECORD_MAX = 16000000 };
+
+/* Borrowed; outlives the publisher. */
+struct publisher_config {
+    const struct kafka_settings *kafka;
+    const char *transactional_id;
+    const char *events_topic;
+    const char *dead_letter_topic;
+    const char *progress_topic;
+    bool (*on_wait)(void *ctx);  /* called at least each 0.5 s while waiting for Kafka; false gives up */
+    void *ctx;
+};
+
+struct publisher;
+
+/* Makes the producer and fences all earlier ones of the same transactional id, whose open transactions are then over.
+ * NULL when that fails within 30 s; the reason is set. The reason is borrowed and set by every later failure. */
+struct publisher *publisher_open(const struct publisher_config *config, struct reason *reason);
+
+/* Drops what is not committed. NULL is fine. */
+void publisher_close(struct publisher *publisher);
+
+/* Queues the record, copying it; waits while the queue is full. */
+bool publisher_send(struct publisher *publisher, const struct record *record);
+
+/* Commits all records sent so far together with a progress record. True: Kafka has them, exactly once. */
+bool publisher_commit(struct publisher *publisher, struct slice progress_key, struct slice progress_value);
+
+/* Serves librdkafka while there is nothing to publish. False when the producer has become unusable. */
+bool publisher_tend(struct publisher *publisher);
+
+#endif

@@ -1,0 +1,173 @@
+#include "relay/pump.h"
+
+#include "core/slice.h"
+#include "driver/clock.h"
+#include "driver/log.h"
+#include "relay/lsn.h"
+#include "relay/meter.h"
+#include "relay/session.h"
+
+enum { IDLE_MS = 1000 };
+
+/* ---- the batch ---- */
+
+static size_t batch_records(const struct pump *pump)
+{
+    return pump->batch.events + pump->batch.dead_letters;
+}
+
+static bool is_between_transactions(const struct pump *pump)
+{
+    return !pump->in_transaction;
+}
+
+/* Whatever was read before `seen` is in Kafka, so the slot may forget it; foreign WAL is forgotten this way too. */
+static void confirm(struct pump *pump)
+{
+    if (batch_records(pump) > 0) return;
+    wal_stream_confirm(pump->stream, pump->seen);
+    int64_t lag = pump->server_end > pump->seen ? (int64_t)(pump->server_end - pump->seen) : 0;
+    atomic_store_explicit(pump->lag_bytes, lag, memory_order_relaxed);
+    meter_lag_bytes(lag);
+}
+
+static void advance(struct pump *pump, uint64_t lsn)
+{
+    if (lsn > pump->seen) pump->seen = lsn;
+    if (lsn > pump->server_end) pump->server_end = lsn;
+    confirm(pump);
+}
+
+static bool commit_batch(struct pump *pump)
+{
+    char text[LSN_TEXT_MAX];
+    int64_t start_us = clock_steady_us();
+    struct slice key = slice_of(pump->progress_key);
+    if (!publisher_commit(pump->publisher, key, slice_of(lsn_format(pump->batch.end_lsn, text)))) return false;
+    int64_t took_us = clock_steady_us() - start_us;
+    meter_published(pump->batch.events, pump->batch.dead_letters, took_us);
+    meter_behind_since(0);
+    pump->batch = (struct pump_batch){0};
+    pump->batch_us = took_us;
+    pump->has_published = true;
+    confirm(pump);
+    return true;
+}
+
+/* A pause of the stream closes it: latency matters when little comes, and when much comes there is no pause. */
+static bool is_batch_due(const struct pump *pump, bool is_paused)
+{
+    if (batch_records(pump) == 0 || !is_between_transactions(pump)) return false;
+    return is_paused || batch_records(pump) >= PUMP_BATCH_EVENTS ||
+           clock_steady_us() - pump->batch.begun_us >= (pump->batch_us > PUMP_BATCH_US ? pump->batch_us : PUMP_BATCH_US);
+}
+
+/* ---- what is read ---- */
+
+/* A record nobody can unpack is a bug of the writer; what it holds is kept for those who can tell. */
+static void wrap_unreadable(struct slice content, struct record *record)
+{
+    LOG_ERROR("relay: a WAL message is no record; it goes to the dead letters", LOG_INT("bytes", content.len));
+    record->topic = RECORD_DEAD_LETTER;
+    record->key = (struct slice){NULL, 0};
+    record->value = content;
+    record->headers_len = 0;
+    record_add_header(record, SLICE("reason"), SLICE("a WAL message that is no record"));
+}
+
+static bool on_message(struct pump *pump, const struct pgoutput *message)
+{
+    struct record record;
+    if (!message->transactional || pump->is_skipping || !slice_equal(message->prefix, SLICE(RECORD_WAL_PREFIX))) return true;
+    if (!record_unpack(message->content, &record)) wrap_unreadable(message->content, &record);
+    if (batch_records(pump) == 0) {
+        pump->batch.begun_us = clock_steady_us();
+        meter_behind_since(pump->commit_us);
+    }
+    if (record.topic == RECORD_EVENT) pump->batch.events++;
+    else pump->batch.dead_letters++;
+    return publisher_send(pump->publisher, &record);
+}
+
+/* Progress is the end of a commit record: a transaction ends at or before it exactly if its commit record begins before. */
+static void on_begin(struct pump *pump, const struct pgoutput *message)
+{
+    pump->in_transaction = true;
+    pump->is_skipping = message->commit_lsn < pump->progress;
+    pump->commit_us = message->commit_us;
+}
+
+static void on_commit(struct pump *pump, const struct pgoutput *message)
+{
+    pump->in_transaction = false;
+    pump->batch.end_lsn = message->end_lsn;
+    advance(pump, message->end_lsn);
+}
+
+static bool take(struct pump *pump, const struct pgoutput *message)
+{
+    switch (message->kind) {
+    case PGOUTPUT_BEGIN: on_begin(pump, message); return true;
+    case PGOUTPUT_MESSAGE: return on_message(pump, message);
+    case PGOUTPUT_COMMIT: on_commit(pump, message); return true;
+    case PGOUTPUT_KEEPALIVE:
+        if (is_between_transactions(pump)) advance(pump, message->wal_end);
+        return true;
+    case PGOUTPUT_OTHER: break;
+    }
+    return true;
+}
+
+static bool rest(struct pump *pump)
+{
+    if (is_between_transactions(pump) && batch_records(pump) == 0) meter_behind_since(0);
+    return publisher_tend(pump->publisher);
+}
+
+/* ---- draining ---- */
+
+/* A marker in the WAL: once the stream has passed it, everything committed before was read. A mere position would not do,
+ * as the server may count half a record that nobody completes. */
+static bool write_marker(struct pump *pump)
+{
+    static const char *const sql = "SELECT pg_logical_emit_message(true, 'schedule-service.drain', '')";
+    PGconn *conn = session_open(pump->database_url, false, pump->waiter, pump->reason);
+    if (conn == NULL) return false;
+    PGresult *result = session_query(conn, sql, pump->waiter, pump->reason);
+    bool ok = PQresultStatus(result) == PGRES_TUPLES_OK &&
+              lsn_parse(slice_of(PQgetvalue(result, 0, 0)), &pump->drain_target);
+    if (!ok && result != NULL) reason_set(pump->reason, "marking the drain: %s", PQresultErrorMessage(result));
+    PQclear(result);
+    PQfinish(conn);
+    return ok;
+}
+
+static bool is_drained(const struct pump *pump)
+{
+    return pump->drain_target > 0 && is_between_transactions(pump) && batch_records(pump) == 0 &&
+           pump->seen >= pump->drain_target;
+}
+
+/* ---- the loop ---- */
+
+static bool step(struct pump *pump, const struct pgoutput *message, enum wal_result read)
+{
+    if (read == WAL_OK && !take(pump, message)) return false;
+    if (is_batch_due(pump, read == WAL_NOTHING)) return commit_batch(pump);
+    return read == WAL_OK || rest(pump);
+}
+
+enum pump_end pump_run(struct pump *pump)
+{
+    while (!waiter_is_stopping(pump->waiter)) {
+        struct pgoutput message;
+        if (waiter_is_draining(pump->waiter) && pump->drain_target == 0 && !write_marker(pump)) return PUMP_FAILED;
+        if (is_drained(pump)) return PUMP_DRAINED;
+        bool may_wait = pump->in_transaction || batch_records(pump) == 0;
+        enum wal_result read = wal_stream_read(pump->stream, may_wait ? IDLE_MS : 0, &message, pump->reason);
+        if (read == WAL_LOST) return PUMP_LOST;
+        if (read != WAL_OK && read != WAL_NOTHING) return PUMP_FAILED;
+        if (!step(pump, &message, read)) return PUMP_FAILED;
+    }
+    return PUMP_STOPPED;
+}

@@ -1,0 +1,58 @@
+/* From the WAL stream into Kafka: gathers whole PostgreSQL transactions into batches and publishes each batch with its
+ * progress, until something ends it. It owns neither end; both are made anew by the relay after any failure.
+ *
+ * Happy path: read what is there, queue its records, commit when the stream pauses or the batch is due, confirm to the slot.
+ * Failure modes: either end fails, or the slot is lost: it returns and the open batch counts for nothing; the slot has it. */
+#ifndef RELAY_PUMP_H
+#define RELAY_PUMP_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "relay/publisher.h"
+#include "relay/reason.h"
+#include "relay/waiter.h"
+#include "relay/wal_stream.h"
+
+/* A batch is closed at the next end of a transaction after either; a larger transaction is still one batch. The time grows to
+ * what the last commit took: the slower Kafka is, the more each commit must carry. */
+enum { PUMP_BATCH_US = 5000, PUMP_BATCH_EVENTS = 10000 };
+
+/* Records that are queued in Kafka's open transaction. */
+struct pump_batch {
+    size_t events;
+    size_t dead_letters;
+    int64_t begun_us;  /* when its first record was queued */
+    uint64_t end_lsn;  /* behind its last transaction */
+};
+
+struct pump {
+    struct wal_stream *stream;
+    struct publisher *publisher;
+    struct waiter *waiter;
+    struct reason *reason;
+    const char *database_url;      /* for the drain's marker */
+    const char *progress_key;
+    _Atomic int64_t *lag_bytes;    /* where to tell it */
+    uint64_t progress;             /* transactions that end at or before this are published already */
+    uint64_t server_end;           /* the server has WAL up to here, as last seen */
+    uint64_t seen;                 /* all transactions before this were read; at first those that the slot has confirmed */
+
+    uint64_t drain_target;         /* 0: not draining yet */
+    int64_t commit_us;             /* of the transaction being read */
+    bool in_transaction;
+    bool is_skipping;
+    bool has_published;
+    int64_t batch_us;              /* how long the next batch may gather */
+    struct pump_batch batch;
+};
+
+enum pump_end { PUMP_STOPPED, PUMP_DRAINED, PUMP_LOST, PUMP_FAILED };
+
+/* Runs until one of the ends; PUMP_LOST and PUMP_FAILED leave the reason set. The fields above the gap are the caller's,
+ * those below it start zeroed. */
+enum pump_end pump_run(struct pump *pump);
+
+#endif

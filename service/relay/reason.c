@@ -1,0 +1,16 @@
+#include "relay/reason.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+void reason_set(struct reason *reason, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(reason->text, sizeof(reason->text), format, args);
+    va_end(args);
+    size_t len = strlen(reason->text);
+    while (len > 0 && reason->text[len - 1] == '\n') reason->text[--len] = '\0';
+    for (char *p = reason->text; (p = strchr(p, '\n')) != NULL;) *p = ' ';
+}

@@ -1,0 +1,318 @@
+/* The relay's thread: connect, take the slot, take over the producer, read progress, pump; and after any failure all of it
+ * anew. Only relay_enter moves the state that others see.
+ *
+ * Happy path: run_once, which ends when the relay is stopped or drained.
+ * Failure modes: the slot is in use (ask again each second), gone (say so, look again every few seconds), a server away or
+ * anything doubtful (begin anew after a pause that doubles from 0.1 to 5 s and is jittered). */
+#include "relay/relay.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "driver/clock.h"
+#include "driver/log.h"
+#include "relay/lsn.h"
+#include "relay/meter.h"
+#include "relay/progress.h"
+#include "relay/pump.h"
+
+enum { BUSY_PAUSE_MS = 1000, LOST_PAUSE_MS = 3000, FAILED_PAUSE_MIN_MS = 100, FAILED_PAUSE_MAX_MS = 5000 };
+
+/* How one run ended. */
+enum outcome { OUTCOME_ENDED, OUTCOME_BUSY, OUTCOME_LOST, OUTCOME_FAILED };
+
+struct relay {
+    struct relay_config config;
+    struct waiter waiter;
+    pthread_t thread;
+    _Atomic int state;  /* enum relay_state */
+    _Atomic int64_t lag_bytes;
+    atomic_bool is_done;
+
+    /* Of the thread alone. */
+    struct reason reason;
+    enum outcome last_outcome;
+    bool has_outcome;
+    int failures;           /* in a row */
+    bool is_ahead;          /* the last run found progress ahead of the WAL */
+    unsigned int seed;
+    struct wal_source source;
+    struct pump pump;       /* of this run */
+};
+
+/* ---- state ---- */
+
+static const char *const state_names[] = {"standby", "active", "slot_lost"};
+
+static void relay_enter(struct relay *relay, enum relay_state next, const char *reason)
+{
+    enum relay_state before = relay_state(relay);
+    atomic_store(&relay->state, (int)next);
+    meter_state(next == RELAY_ACTIVE, next == RELAY_SLOT_LOST);
+    if (before == next) return;
+    LOG_INFO("relay state", LOG_STR("from", state_names[before]), LOG_STR("to", state_names[next]),
+             LOG_STR("reason", reason));
+}
+
+static void set_lag(struct relay *relay, int64_t bytes)
+{
+    atomic_store_explicit(&relay->lag_bytes, bytes, memory_order_relaxed);
+    meter_lag_bytes(bytes);
+}
+
+/* ---- one run ---- */
+
+/* While Kafka is waited for, the server must go on hearing from us. */
+static bool on_wait(void *ctx)
+{
+    struct relay *relay = ctx;
+    return !waiter_is_stopping(&relay->waiter) && wal_stream_tend(relay->pump.stream);
+}
+
+static int64_t lag_of(const struct wal_source *source)
+{
+    return source->server_end > source->confirmed ? (int64_t)(source->server_end - source->confirmed) : 0;
+}
+
+static enum outcome open_stream(struct relay *relay)
+{
+    const struct relay_config *config = &relay->config;
+    enum wal_result opened = wal_stream_open(config->database_url, config->slot, &relay->waiter, &relay->reason,
+                                             &relay->source, &relay->pump.stream);
+    if (opened != WAL_FAILED) set_lag(relay, opened == WAL_OK ? lag_of(&relay->source) : 0);
+    switch (opened) {
+    case WAL_OK: return OUTCOME_ENDED;
+    case WAL_BUSY: return OUTCOME_BUSY;
+    case WAL_LOST: return OUTCOME_LOST;
+    default: return OUTCOME_FAILED;
+    }
+}
+
+static bool open_publisher(struct relay *relay)
+{
+    const struct publisher_config config = {
+        .kafka = relay->config.kafka,
+        .transactional_id = relay->config.transactional_id,
+        .events_topic = relay->config.events_topic,
+        .dead_letter_topic = relay->config.dead_letter_topic,
+        .progress_topic = relay->config.progress_topic,
+        .on_wait = on_wait,
+        .ctx = relay,
+    };
+    relay->pump.publisher = publisher_open(&config, &relay->reason);
+    return relay->pump.publisher != NULL;
+}
+
+/* Progress ahead of the WAL: the database was set back (restored from a snapshot), and skipping up to progress would lose
+ * what it writes now. Once it may be a race with the relay before us, so it is believed the second time. */
+static bool accept_progress(struct relay *relay)
+{
+    char progress[LSN_TEXT_MAX];
+    char server_end[LSN_TEXT_MAX];
+    bool was_ahead = relay->is_ahead;
+    relay->is_ahead = relay->pump.progress > relay->source.server_end;
+    if (!relay->is_ahead) return true;
+    lsn_format(relay->pump.progress, progress);
+    lsn_format(relay->source.server_end, server_end);
+    reason_set(&relay->reason, "progress %s is ahead of the server's WAL %s", progress, server_end);
+    if (!was_ahead) return false;
+    LOG_ERROR("relay: the database was set back behind what is published; progress is forgotten and publishing goes on from "
+              "the slot, so events may come twice or tell of rows that are no more",
+              LOG_STR("progress", progress), LOG_STR("server_end", server_end), LOG_STR("source", relay->source.name));
+    relay->pump.progress = 0;
+    return publisher_commit(relay->pump.publisher, slice_of(relay->source.name), SLICE("0/0"));
+}
+
+static bool take_over(struct relay *relay)
+{
+    if (!open_publisher(relay)) return false;
+    if (!progress_read(relay->config.kafka, relay->config.progress_topic, relay->source.name, on_wait, relay, &relay->reason,
+                       &relay->pump.progress)) {
+        return false;
+    }
+    return accept_progress(relay);
+}
+
+static enum outcome pump_until_end(struct relay *relay)
+{
+    char progress[LSN_TEXT_MAX];
+    relay->pump.server_end = relay->source.server_end;
+    relay->pump.seen = relay->source.confirmed;
+    LOG_INFO("relay publishes", LOG_STR("source", relay->source.name),
+             LOG_STR("progress", lsn_format(relay->pump.progress, progress)));
+    relay_enter(relay, RELAY_ACTIVE, "took over");
+    enum pump_end end = pump_run(&relay->pump);
+    if (relay->pump.has_published) relay->failures = 0;
+    if (end == PUMP_LOST) return OUTCOME_LOST;
+    return end == PUMP_FAILED ? OUTCOME_FAILED : OUTCOME_ENDED;
+}
+
+/* The order matters: the slot first (whoever had it is gone or going), then the producer, which fences what that one still
+ * has in flight, and only then progress, which nobody else can move any more. */
+static enum outcome run_once(struct relay *relay)
+{
+    relay->pump = (struct pump){.waiter = &relay->waiter,
+                                .reason = &relay->reason,
+                                .database_url = relay->config.database_url,
+                                .progress_key = relay->source.name,
+                                .lag_bytes = &relay->lag_bytes};
+    enum outcome outcome = open_stream(relay);
+    if (outcome != OUTCOME_ENDED) return outcome;
+    outcome = take_over(relay) ? pump_until_end(relay) : OUTCOME_FAILED;
+    publisher_close(relay->pump.publisher);
+    wal_stream_close(relay->pump.stream);
+    return outcome;
+}
+
+/* ---- what follows a run ---- */
+
+static int failed_pause_ms(struct relay *relay)
+{
+    int doublings = relay->failures < 6 ? relay->failures : 6;
+    int pause_ms = FAILED_PAUSE_MIN_MS << doublings;
+    if (pause_ms > FAILED_PAUSE_MAX_MS) pause_ms = FAILED_PAUSE_MAX_MS;
+    relay->failures++;
+    return pause_ms / 2 + rand_r(&relay->seed) % (pause_ms / 2);
+}
+
+static int on_busy(struct relay *relay)
+{
+    if (!relay->has_outcome || relay->last_outcome != OUTCOME_BUSY) {
+        LOG_INFO("relay waits: the slot is in use", LOG_STR("reason", relay->reason.text));
+    }
+    relay->failures = 0;
+    relay->is_ahead = false;
+    meter_behind_since(0);
+    relay_enter(relay, RELAY_STANDBY, "another relay works");
+    return BUSY_PAUSE_MS;
+}
+
+static int on_lost(struct relay *relay)
+{
+    if (!relay->has_outcome || relay->last_outcome != OUTCOME_LOST) {
+        LOG_ERROR("relay: THE REPLICATION SLOT IS LOST, events are not published. Close the doors, make the slot again with "
+                  "`schedule-service migrate` and rebuild the events from the rows",
+                  LOG_STR("slot", relay->config.slot), LOG_STR("reason", relay->reason.text));
+    }
+    relay_enter(relay, RELAY_SLOT_LOST, relay->reason.text);
+    return LOST_PAUSE_MS;
+}
+
+static int on_failed(struct relay *relay)
+{
+    int pause_ms = failed_pause_ms(relay);
+    meter_restarted();
+    LOG_WARN("relay begins anew", LOG_STR("reason", relay->reason.text), LOG_INT("pause_ms", pause_ms));
+    relay_enter(relay, RELAY_STANDBY, relay->reason.text);
+    return pause_ms;
+}
+
+/* How long to wait before the next run. */
+static int settle(struct relay *relay, enum outcome outcome)
+{
+    int pause_ms = 0;
+    if (outcome == OUTCOME_BUSY) pause_ms = on_busy(relay);
+    if (outcome == OUTCOME_LOST) pause_ms = on_lost(relay);
+    if (outcome == OUTCOME_FAILED) pause_ms = on_failed(relay);
+    relay->last_outcome = outcome;
+    relay->has_outcome = true;
+    return pause_ms;
+}
+
+/* Drained, or there is nothing that this relay could drain. */
+static bool is_over(struct relay *relay, enum outcome outcome)
+{
+    if (waiter_is_stopping(&relay->waiter) || outcome == OUTCOME_ENDED) return true;
+    return waiter_is_draining(&relay->waiter) && outcome != OUTCOME_FAILED;
+}
+
+static void pause_for(struct relay *relay, int pause_ms)
+{
+    int64_t end_us = clock_steady_us() + (int64_t)pause_ms * 1000;
+    int64_t left_us = (int64_t)pause_ms * 1000;
+    while (left_us > 0 && !waiter_is_stopping(&relay->waiter) && !waiter_is_draining(&relay->waiter)) {
+        waiter_wait(&relay->waiter, -1, 0, (int)(left_us / 1000) + 1);
+        left_us = end_us - clock_steady_us();
+    }
+    if (waiter_is_draining(&relay->waiter)) waiter_wait(&relay->waiter, -1, 0, FAILED_PAUSE_MIN_MS);
+}
+
+static void *run(void *ctx)
+{
+    struct relay *relay = ctx;
+    for (;;) {
+        enum outcome outcome = run_once(relay);
+        if (is_over(relay, outcome)) break;
+        pause_for(relay, settle(relay, outcome));
+    }
+    relay_enter(relay, RELAY_STANDBY, "ended");
+    atomic_store(&relay->is_done, true);
+    return NULL;
+}
+
+/* ---- life cycle, from other threads ---- */
+
+void relay_metrics_register(void)
+{
+    meter_register();
+}
+
+/* With all signals blocked: they are the main thread's. */
+static bool start_thread(struct relay *relay)
+{
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&relay->thread, NULL, run, relay);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error == 0;
+}
+
+struct relay *relay_start(const struct relay_config *config)
+{
+    struct relay *relay = calloc(1, sizeof(*relay));
+    if (relay == NULL) return NULL;
+    relay->config = *config;
+    relay->seed = (unsigned int)clock_wall_us();
+    atomic_init(&relay->state, RELAY_STANDBY);
+    if (!waiter_init(&relay->waiter)) {
+        free(relay);
+        return NULL;
+    }
+    if (start_thread(relay)) return relay;
+    waiter_done(&relay->waiter);
+    free(relay);
+    return NULL;
+}
+
+enum relay_state relay_state(const struct relay *relay)
+{
+    return (enum relay_state)atomic_load(&relay->state);
+}
+
+int64_t relay_lag_bytes(const struct relay *relay)
+{
+    return atomic_load_explicit(&relay->lag_bytes, memory_order_relaxed);
+}
+
+void relay_drain(struct relay *relay)
+{
+    waiter_drain(&relay->waiter);
+}
+
+bool relay_is_done(const struct relay *relay)
+{
+    return atomic_load(&relay->is_done);
+}
+
+void relay_free(struct relay *relay)
+{
+    if (relay == NULL) return;
+    waiter_stop(&relay->waiter);
+    pthread_join(relay->thread, NULL);
+    waiter_done(&relay->waiter);
+    free(relay);
+}

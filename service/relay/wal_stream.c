@@ -1,0 +1,241 @@
+#include "relay/wal_stream.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "driver/clock.h"
+#include "relay/lsn.h"
+#include "relay/session.h"
+
+enum {
+    FEEDBACK_CHANGED_US = 250000,   /* a new position is told after this */
+    FEEDBACK_SAME_US = 5000000,     /* the old one again after this, as a heartbeat */
+    ASK_AFTER_US = 10000000,        /* a server silent for so long is asked to answer */
+    GIVE_UP_AFTER_US = 60000000,    /* and given up after so long; TCP finds a dead network earlier */
+    FEEDBACK_LEN = 34,
+};
+
+struct wal_stream {
+    PGconn *conn;
+    struct waiter *waiter;
+    char *row;            /* libpq's copy of the message that was read last */
+    uint64_t published;
+    uint64_t told;        /* the last feedback's position */
+    int64_t told_us;
+    int64_t heard_us;     /* when the server said something last */
+    bool answer_due;
+};
+
+/* ---- opening ---- */
+
+static PGresult *query_one_row(PGconn *conn, const char *sql, struct waiter *waiter, struct reason *reason)
+{
+    PGresult *result = session_query(conn, sql, waiter, reason);
+    if (result == NULL || PQresultStatus(result) == PGRES_TUPLES_OK) return result;
+    reason_set(reason, "PostgreSQL refuses: %s", PQresultErrorMessage(result));
+    PQclear(result);
+    return NULL;
+}
+
+/* IDENTIFY_SYSTEM answers with system identifier, timeline, flush position, database. */
+static enum wal_result identify(PGconn *conn, const char *slot, struct waiter *waiter, struct reason *reason,
+                                struct wal_source *ret_source)
+{
+    PGresult *result = query_one_row(conn, "IDENTIFY_SYSTEM", waiter, reason);
+    if (result == NULL) return WAL_FAILED;
+    int len = snprintf(ret_source->name, WAL_SOURCE_MAX, "%s/%s/%s", PQgetvalue(result, 0, 0), PQgetvalue(result, 0, 3),
+                       slot);
+    bool ok = len < WAL_SOURCE_MAX && lsn_parse(slice_of(PQgetvalue(result, 0, 2)), &ret_source->server_end);
+    if (!ok) reason_set(reason, "IDENTIFY_SYSTEM answered something else");
+    PQclear(result);
+    return ok ? WAL_OK : WAL_FAILED;
+}
+
+static enum wal_result read_slot_row(const PGresult *result, const char *slot, struct reason *reason,
+                                     struct wal_source *ret_source)
+{
+    if (PQntuples(result) == 0) {
+        reason_set(reason, "replication slot \"%s\" does not exist", slot);
+        return WAL_LOST;
+    }
+    if (strcmp(PQgetvalue(result, 0, 1), "lost") == 0) {
+        reason_set(reason, "replication slot \"%s\" was invalidated: its WAL is removed (max_slot_wal_keep_size)", slot);
+        return WAL_LOST;
+    }
+    if (lsn_parse(slice_of(PQgetvalue(result, 0, 0)), &ret_source->confirmed)) return WAL_OK;
+    reason_set(reason, "replication slot \"%s\" is not a logical one", slot);
+    return WAL_LOST;
+}
+
+/* The slot's place, even while somebody else streams from it. */
+static enum wal_result look_up_slot(PGconn *conn, const char *slot, struct waiter *waiter, struct reason *reason,
+                                    struct wal_source *ret_source)
+{
+    char sql[512];
+    char *quoted = PQescapeLiteral(conn, slot, strlen(slot));
+    if (quoted == NULL) return WAL_FAILED;
+    snprintf(sql, sizeof(sql),
+             "SELECT confirmed_flush_lsn, wal_status FROM pg_replication_slots WHERE slot_name = %s", quoted);
+    PQfreemem(quoted);
+    PGresult *result = query_one_row(conn, sql, waiter, reason);
+    if (result == NULL) return WAL_FAILED;
+    enum wal_result found = read_slot_row(result, slot, reason, ret_source);
+    PQclear(result);
+    return found;
+}
+
+/* 55006: active for another process. 42704: the slot, or the publication, does not exist. 55000: invalidated. */
+static enum wal_result classify(const PGresult *result, struct reason *reason)
+{
+    const char *state = result == NULL ? NULL : PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    reason_set(reason, "replication ended: %s", state == NULL ? "connection lost" : PQresultErrorMessage(result));
+    if (state == NULL) return WAL_FAILED;
+    if (strcmp(state, "55006") == 0) return WAL_BUSY;
+    return strcmp(state, "42704") == 0 || strcmp(state, "55000") == 0 ? WAL_LOST : WAL_FAILED;
+}
+
+static enum wal_result start_streaming(PGconn *conn, const char *slot, struct waiter *waiter, struct reason *reason)
+{
+    char sql[512];
+    char *quoted = PQescapeIdentifier(conn, slot, strlen(slot));
+    if (quoted == NULL) return WAL_FAILED;
+    snprintf(sql, sizeof(sql),
+             "START_REPLICATION SLOT %s LOGICAL 0/0 (proto_version '1', publication_names '\"%s\"', messages 'true')",
+             quoted, WAL_STREAM_PUBLICATION);
+    PQfreemem(quoted);
+    PGresult *result = session_query(conn, sql, waiter, reason);
+    if (result == NULL) return WAL_FAILED;
+    enum wal_result started = PQresultStatus(result) == PGRES_COPY_BOTH ? WAL_OK : classify(result, reason);
+    PQclear(result);
+    return started;
+}
+
+enum wal_result wal_stream_open(const char *database_url, const char *slot, struct waiter *waiter, struct reason *reason,
+                                struct wal_source *ret_source, struct wal_stream **ret_stream)
+{
+    *ret_source = (struct wal_source){0};
+    struct wal_stream *stream = calloc(1, sizeof(*stream));
+    if (stream == NULL) {
+        reason_set(reason, "out of memory");
+        return WAL_FAILED;
+    }
+    stream->waiter = waiter;
+    stream->conn = session_open(database_url, true, waiter, reason);
+    enum wal_result opened = stream->conn == NULL ? WAL_FAILED : identify(stream->conn, slot, waiter, reason, ret_source);
+    if (opened == WAL_OK) opened = look_up_slot(stream->conn, slot, waiter, reason, ret_source);
+    if (opened == WAL_OK) opened = start_streaming(stream->conn, slot, waiter, reason);
+    stream->heard_us = stream->told_us = clock_steady_us();
+    if (opened == WAL_OK) *ret_stream = stream;
+    else wal_stream_close(stream);
+    return opened;
+}
+
+void wal_stream_close(struct wal_stream *stream)
+{
+    if (stream == NULL) return;
+    if (stream->conn != NULL && stream->told != stream->published) {
+        stream->answer_due = true;
+        wal_stream_tend(stream);
+    }
+    PQfreemem(stream->row);
+    PQfinish(stream->conn);
+    free(stream);
+}
+
+/* ---- feedback ---- */
+
+static void put_u64(char *at, uint64_t value)
+{
+    for (int i = 7; i >= 0; i--, value >>= 8) at[i] = (char)(value & 0xff);
+}
+
+/* Standby status update: written, flushed and applied positions, the time (unused by the server, so left zero), and whether
+ * an answer is wanted. */
+static bool send_feedback(struct wal_stream *stream, int64_t now_us)
+{
+    char feedback[FEEDBACK_LEN] = {'r'};
+    for (size_t i = 0; i < 3; i++) put_u64(feedback + 1 + 8 * i, stream->published);
+    feedback[FEEDBACK_LEN - 1] = now_us - stream->heard_us > ASK_AFTER_US;
+    if (PQputCopyData(stream->conn, feedback, FEEDBACK_LEN) != 1) return false;
+    stream->told = stream->published;
+    stream->told_us = now_us;
+    stream->answer_due = false;
+    return true;
+}
+
+static int64_t feedback_due_us(const struct wal_stream *stream)
+{
+    if (stream->answer_due) return 0;
+    return stream->told_us + (stream->told == stream->published ? FEEDBACK_SAME_US : FEEDBACK_CHANGED_US);
+}
+
+bool wal_stream_tend(struct wal_stream *stream)
+{
+    int64_t now_us = clock_steady_us();
+    if (now_us >= feedback_due_us(stream) && !send_feedback(stream, now_us)) return false;
+    return PQflush(stream->conn) >= 0;
+}
+
+void wal_stream_confirm(struct wal_stream *stream, uint64_t published)
+{
+    if (published > stream->published) stream->published = published;
+}
+
+/* ---- reading ---- */
+
+/* How the stream ended, when libpq has no more rows. */
+static enum wal_result read_end(struct wal_stream *stream, struct reason *reason)
+{
+    PGresult *result = PQgetResult(stream->conn);
+    enum wal_result ended = classify(result, reason);
+    if (result == NULL || PQresultErrorField(result, PG_DIAG_SQLSTATE) == NULL) {
+        reason_set(reason, "replication ended: %s", *PQerrorMessage(stream->conn) == '\0' ? "the server closed the stream"
+                                                                                        : PQerrorMessage(stream->conn));
+    }
+    PQclear(result);
+    return ended == WAL_BUSY ? WAL_FAILED : ended;
+}
+
+/* What libpq holds already; it does not read from the socket. */
+static enum wal_result take_row(struct wal_stream *stream, struct pgoutput *ret_message, struct reason *reason)
+{
+    PQfreemem(stream->row);
+    stream->row = NULL;
+    int len = PQgetCopyData(stream->conn, &stream->row, 1);
+    if (len == 0) return WAL_NOTHING;
+    if (len < 0) return read_end(stream, reason);
+    stream->heard_us = clock_steady_us();
+    if (!pgoutput_decode((struct slice){stream->row, (size_t)len}, ret_message)) {
+        reason_set(reason, "the server sent what is no replication message (%d bytes)", len);
+        return WAL_FAILED;
+    }
+    if (ret_message->kind == PGOUTPUT_KEEPALIVE && ret_message->reply_requested) stream->answer_due = true;
+    return WAL_OK;
+}
+
+/* Reads from the socket, after waiting for it until the timeout or until feedback is due. */
+static bool fill(struct wal_stream *stream, int timeout_ms)
+{
+    int64_t until_due_ms = (feedback_due_us(stream) - clock_steady_us()) / 1000 + 1;
+    int wait_ms = until_due_ms < timeout_ms ? (int)(until_due_ms < 0 ? 0 : until_due_ms) : timeout_ms;
+    waiter_wait(stream->waiter, PQsocket(stream->conn), POLLIN, wait_ms);
+    return PQconsumeInput(stream->conn) == 1;
+}
+
+enum wal_result wal_stream_read(struct wal_stream *stream, int timeout_ms, struct pgoutput *ret_message,
+                                struct reason *reason)
+{
+    enum wal_result taken = take_row(stream, ret_message, reason);
+    if (taken != WAL_NOTHING) return taken;
+    if (!wal_stream_tend(stream) || !fill(stream, timeout_ms)) {
+        reason_set(reason, "replication connection lost: %s", PQerrorMessage(stream->conn));
+        return WAL_FAILED;
+    }
+    taken = take_row(stream, ret_message, reason);
+    if (taken == WAL_NOTHING && clock_steady_us() - stream->heard_us > GIVE_UP_AFTER_US) {
+        reason_set(reason, "the server has said nothing for a minute");
+        return WAL_FAILED;
+    }
+    return taken;
+}

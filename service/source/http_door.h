@@ -1,0 +1,42 @@
+/* The HTTP door: routes, credentials, guards and handlers of the contract, over driver/http_server. */
+#ifndef SOURCE_HTTP_DOOR_H
+#define SOURCE_HTTP_DOOR_H
+
+#include <event2/event.h>
+
+#include "core/time_zone.h"
+#include "store/reader.h"
+#include "store/writer.h"
+
+struct http_door;
+
+/* Borrowed parts outlive the door. */
+struct http_door_config {
+    struct writer *writer;
+    struct reader *reader;
+    const struct time_zones *zones;
+    const char *listen;        /* "host:port" */
+    size_t connections_max;
+    /* Whether the whole process should get traffic; *ret_reason, static, says why not. */
+    bool (*is_ready)(void *ctx, const char **ret_reason);
+    void *ctx;
+};
+
+/* Call once, before other threads start. */
+void http_door_metrics_register(void);
+
+/* Listens at once. NULL when that fails; the reason was logged. */
+struct http_door *http_door_new(struct event_base *base, const struct http_door_config *config);
+
+/* Stops accepting; what is in flight is still answered, each answer the last of its connection. */
+void http_door_drain(struct http_door *door);
+
+/* Requests being read, handled or answered. */
+size_t http_door_pending(const struct http_door *door);
+
+uint16_t http_door_port(const struct http_door *door);
+
+/* Free the writer and the reader first: what they still held for this door is freed here. */
+void http_door_free(struct http_door *door);
+
+#endif

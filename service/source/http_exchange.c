@@ -1,0 +1,69 @@
+#include "source/http_exchange.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <openssl/rand.h>
+
+#include "driver/clock.h"
+#include "source/http_header.h"
+
+/* A body of the largest size with a thousand items and a thousand violations takes about a third of it. */
+enum { ARENA_BYTES_MAX = 2 << 20 };
+
+/* The sender's own when it is fit, else a new one. */
+static void set_request_id(struct exchange *exchange)
+{
+    const char *given = http_request_header(exchange->request, "X-Request-Id");
+    uint8_t random[10] = {0};
+    if (is_request_id(given)) {
+        snprintf(exchange->request_id, sizeof(exchange->request_id), "%s", given);
+        return;
+    }
+    RAND_bytes(random, sizeof(random)); /* uniqueness is a courtesy here */
+    struct uuid id = uuid_v7((uint64_t)clock_wall_us() / 1000, random);
+    uuid_format(&id, exchange->request_id);
+    exchange->request_id[UUID_TEXT_LEN] = '\0';
+}
+
+static void link_exchange(struct http_door *door, struct exchange *exchange)
+{
+    exchange->next = door->exchanges;
+    if (exchange->next != NULL) exchange->next->previous = exchange;
+    door->exchanges = exchange;
+    door->exchanges_len++;
+}
+
+static void unlink_exchange(struct exchange *exchange)
+{
+    if (exchange->previous == NULL) exchange->door->exchanges = exchange->next;
+    else exchange->previous->next = exchange->next;
+    if (exchange->next != NULL) exchange->next->previous = exchange->previous;
+    exchange->door->exchanges_len--;
+}
+
+struct exchange *exchange_new(struct http_door *door, struct http_request *request)
+{
+    struct exchange *exchange = calloc(1, sizeof(*exchange));
+    struct arena *arena = arena_new(ARENA_BYTES_MAX);
+    struct slice target = {NULL, 0};
+    if (arena != NULL) target = target_rewrite(http_request_target(request), arena);
+    if (exchange == NULL || target.data == NULL) {
+        free(exchange);
+        arena_free(arena);
+        http_reply(request, 503, SLICE(""));
+        return NULL;
+    }
+    *exchange = (struct exchange){.door = door, .request = request, .arena = arena, .target = target};
+    exchange->started_us = clock_steady_us();
+    set_request_id(exchange);
+    link_exchange(door, exchange);
+    return exchange;
+}
+
+void exchange_free(struct exchange *exchange)
+{
+    unlink_exchange(exchange);
+    json_decref(exchange->body);
+    arena_free(exchange->arena);
+    free(exchange);
+}

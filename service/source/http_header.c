@@ -1,0 +1,92 @@
+#include "source/http_header.h"
+
+#include <openssl/sha.h>
+#include <strings.h>
+
+enum { PRINTABLE_MAX = 128, REQUEST_ID_MAX = 64, TRACEPARENT_LEN = 55 };
+
+static bool is_given(const char *value)
+{
+    return value != NULL && value[0] != '\0';
+}
+
+static struct slice without_prefix(struct slice text, struct slice prefix)
+{
+    if (text.len < prefix.len || memcmp(text.data, prefix.data, prefix.len) != 0) return text;
+    return (struct slice){text.data + prefix.len, text.len - prefix.len};
+}
+
+/* "Bearer " is taken off where it stands, exactly so written; a bare key does as well. */
+static struct credential credential_of_token(const char *authorization)
+{
+    struct slice token = without_prefix(slice_of(authorization), SLICE("Bearer "));
+    struct slice key = without_prefix(token, SLICE("cal_"));
+    if (key.len == token.len) return (struct credential){.kind = CREDENTIAL_ACCESS_TOKEN};
+    return (struct credential){CREDENTIAL_API_KEY, key};
+}
+
+struct credential credential_of(const char *client_id, const char *client_secret, const char *authorization)
+{
+    if (is_given(client_id) && is_given(client_secret)) return (struct credential){.kind = CREDENTIAL_CLIENT};
+    if (is_given(authorization)) return credential_of_token(authorization);
+    if (is_given(client_id)) return (struct credential){.kind = CREDENTIAL_ID_ONLY};
+    if (is_given(client_secret)) return (struct credential){.kind = CREDENTIAL_SECRET_ONLY};
+    return (struct credential){.kind = CREDENTIAL_NONE};
+}
+
+void api_key_hash(struct slice key, uint8_t ret_hash[API_KEY_HASH_LEN])
+{
+    _Static_assert(API_KEY_HASH_LEN == SHA256_DIGEST_LENGTH, "the hash is a SHA-256");
+    SHA256((const unsigned char *)key.data, key.len, ret_hash);
+}
+
+bool is_json_type(const char *content_type)
+{
+    static const char json[] = "application/json";
+    if (content_type == NULL || strncasecmp(content_type, json, sizeof(json) - 1) != 0) return false;
+    const char *rest = content_type + sizeof(json) - 1;
+    rest += strspn(rest, " \t");
+    return *rest == '\0' || *rest == ';';
+}
+
+static bool is_alnum(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
+bool is_request_id(const char *text)
+{
+    size_t len = text == NULL ? 0 : strlen(text);
+    if (len == 0 || len > REQUEST_ID_MAX) return false;
+    for (size_t i = 0; i < len; i++) {
+        if (!is_alnum(text[i]) && strchr("._-", text[i]) == NULL) return false;
+    }
+    return true;
+}
+
+static bool has_nonzero(const char *text, size_t len)
+{
+    return strspn(text, "0") < len;
+}
+
+bool is_traceparent(const char *text)
+{
+    static const char form[] = "00-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-xxxxxxxxxxxxxxxx-xx";
+    if (text == NULL || strlen(text) != TRACEPARENT_LEN) return false;
+    for (size_t i = 0; i < TRACEPARENT_LEN; i++) {
+        bool is_fit = form[i] == 'x' ? strchr("0123456789abcdef", text[i]) != NULL : text[i] == form[i];
+        if (!is_fit) return false;
+    }
+    return has_nonzero(text + 3, 32) && has_nonzero(text + 36, 16);
+}
+
+struct slice printable(const char *text, struct arena *arena)
+{
+    size_t len = strlen(text);
+    if (len > PRINTABLE_MAX) len = PRINTABLE_MAX;
+    char *copy = arena_alloc(arena, len + 1);
+    if (copy == NULL) return (struct slice){NULL, 0};
+    for (size_t i = 0; i < len; i++) copy[i] = text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?';
+    copy[len] = '\0';
+    return (struct slice){copy, len};
+}

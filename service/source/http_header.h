@@ -1,0 +1,46 @@
+/* The header fields that the HTTP door reads. Pure. */
+#ifndef SOURCE_HTTP_HEADER_H
+#define SOURCE_HTTP_HEADER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/arena.h"
+#include "core/slice.h"
+
+enum { API_KEY_HASH_LEN = 32 };
+
+/* What the credential headers of a request amount to, in the contract's order of precedence. */
+enum credential_kind {
+    CREDENTIAL_NONE,
+    CREDENTIAL_CLIENT,         /* id and secret of an OAuth client */
+    CREDENTIAL_API_KEY,
+    CREDENTIAL_ACCESS_TOKEN,   /* anything else in Authorization */
+    CREDENTIAL_ID_ONLY,        /* a client's id without its secret */
+    CREDENTIAL_SECRET_ONLY
+};
+
+struct credential {
+    enum credential_kind kind;
+    struct slice key;  /* API_KEY: what follows "cal_", borrowed from the header */
+};
+
+/* The three headers' values; NULL or empty for one that was not sent. */
+struct credential credential_of(const char *client_id, const char *client_secret, const char *authorization);
+
+/* SHA-256 of the key without its prefix; what the database holds. */
+void api_key_hash(struct slice key, uint8_t ret_hash[API_KEY_HASH_LEN]);
+
+/* Whether a body of this Content-Type is read: application/json, with any parameters. NULL is not. */
+bool is_json_type(const char *content_type);
+
+/* Whether a request id from outside is fit for logs and headers: 1 to 64 letters, digits and "._-". */
+bool is_request_id(const char *text);
+
+/* W3C Trace Context, version 00. */
+bool is_traceparent(const char *text);
+
+/* The text with every byte that is not printable ASCII shown as "?", at most 128 bytes; data NULL when the arena is full. */
+struct slice printable(const char *text, struct arena *arena);
+
+#endif

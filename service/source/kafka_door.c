@@ -1,0 +1,440 @@
+/* Happy path: partitions are assigned -> their stored offsets are read -> fetching starts there -> messages become commands,
+ * up to a maximum in flight -> each settled command makes room for the next.
+ *
+ * Failure modes: PostgreSQL away: in-flight fills up, fetching is paused, polling goes on so that the group keeps this member.
+ * A rebalance: what is queued of a revoked partition is dropped, what is on its way is settled by the compare-and-set. A stored
+ * offset outside of the log: that partition stops and says so. Out of memory: the message at hand is kept and tried again. */
+#include "source/kafka_door.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "driver/clock.h"
+#include "driver/log.h"
+#include "driver/metrics.h"
+#include "source/kafka_command.h"
+#include "store/offsets.h"
+
+enum {
+    IN_FLIGHT_MAX = 4096,            /* commands */
+    IN_FLIGHT_BYTES_MAX = 8 << 20,   /* of their messages */
+    POLL_BUDGET = 1000,              /* messages before other events get their turn */
+    TICK_MS = 200,
+    PAUSE_AFTER_TICKS = 10,          /* full for so long: pause, and keep polling for the group's sake */
+    COMMIT_EVERY_TICKS = 25
+};
+
+/* What the door knows of one partition of the topic. */
+struct door_partition {
+    struct partition stored;  /* first: the writer's view */
+    bool assigned;
+    bool stopped;             /* its stored offset is outside of its log */
+    int64_t taken;            /* the next offset to take; lower ones were taken already */
+    int64_t committed;        /* to the group, for lag tools */
+};
+
+struct kafka_door {
+    struct event_base *base;
+    const struct kafka_door_config *config;
+    rd_kafka_t *consumer;
+    struct offsets *offsets;
+    int wake_fd;
+    struct event *wake;
+    struct event *tick;
+    struct door_partition *partitions[OFFSETS_PARTITIONS_MAX];  /* by number */
+    rd_kafka_message_t *held;  /* could not be judged for want of memory */
+    size_t in_flight;
+    size_t in_flight_bytes;
+    int ticks;
+    int full_ticks;
+    bool paused;
+    bool draining;
+};
+
+/* ---- metrics ---- */
+
+#define RESULT(name_) \
+    {.type = METRIC_COUNTER, .name = "schedule_commands_total", .labels = "result=\"" name_ "\"", \
+     .help = "Commands from Kafka, settled, by result."}
+enum result { RESULT_CREATED, RESULT_DUPLICATE, RESULT_REJECTED, RESULT_DEAD_LETTER, RESULT_ELSEWHERE, RESULTS };
+static struct metric results[RESULTS] = {RESULT("created"), RESULT("duplicate"), RESULT("rejected"), RESULT("dead_letter"),
+                                         RESULT("settled_elsewhere")};
+static struct metric lag = {.type = METRIC_GAUGE, .name = "schedule_consumer_lag", .labels = "",
+                            .help = "Messages of the assigned partitions that are not settled yet, as of the last fetch."};
+static struct metric assigned = {.type = METRIC_GAUGE, .name = "schedule_consumer_partitions", .labels = "state=\"assigned\"",
+                                 .help = "Partitions of this member."};
+static struct metric stopped = {.type = METRIC_GAUGE, .name = "schedule_consumer_partitions", .labels = "state=\"stopped\"",
+                                .help = "Partitions of this member."};
+static struct metric in_flight = {.type = METRIC_GAUGE, .name = "schedule_commands_in_flight", .labels = "",
+                                  .help = "Commands taken and not settled."};
+
+static int64_t partition_lag(const struct kafka_door *door, const struct door_partition *partition)
+{
+    int64_t low = 0;
+    int64_t high = 0;
+    rd_kafka_get_watermark_offsets(door->consumer, partition->stored.topic, partition->stored.number, &low, &high);
+    return high > partition->stored.next_offset ? high - partition->stored.next_offset : 0;
+}
+
+static void collect(void *ctx)
+{
+    const struct kafka_door *door = ctx;
+    int64_t total_lag = 0;
+    int64_t total_assigned = 0;
+    for (int i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
+        const struct door_partition *partition = door->partitions[i];
+        if (partition == NULL || !partition->assigned) continue;
+        total_assigned++;
+        total_lag += partition_lag(door, partition);
+    }
+    metric_set(&lag, total_lag);
+    metric_set(&assigned, total_assigned);
+    metric_set(&stopped, (int64_t)kafka_door_stopped_partitions(door));
+    metric_set(&in_flight, (int64_t)door->in_flight);
+}
+
+/* ---- partitions ---- */
+
+static struct door_partition *partition_at(struct kafka_door *door, int32_t number)
+{
+    if (number < 0 || number >= OFFSETS_PARTITIONS_MAX) return NULL;
+    if (door->partitions[number] == NULL) {
+        struct door_partition *partition = calloc(1, sizeof(*partition));
+        if (partition == NULL) return NULL;
+        partition->stored = (struct partition){.topic = door->config->topic, .number = number};
+        door->partitions[number] = partition;
+    }
+    return door->partitions[number];
+}
+
+/* Reads the stored offsets of what is assigned; fetching starts when they are there. */
+static void load_offsets(struct kafka_door *door)
+{
+    int32_t numbers[OFFSETS_PARTITIONS_MAX];
+    size_t len = 0;
+    for (int32_t i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
+        if (door->partitions[i] != NULL && door->partitions[i]->assigned) numbers[len++] = i;
+    }
+    offsets_load(door->offsets, numbers, len);
+}
+
+static void on_offsets(void *ctx, const struct stored_offset *items, size_t len)
+{
+    struct kafka_door *door = ctx;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)len);
+    for (size_t i = 0; i < len; i++) {
+        struct door_partition *partition = partition_at(door, items[i].partition);
+        if (partition == NULL || !partition->assigned) continue;
+        partition->stored.next_offset = items[i].next_offset;
+        partition->taken = items[i].next_offset;
+        partition->stopped = false;
+        int64_t from = items[i].next_offset == 0 ? RD_KAFKA_OFFSET_BEGINNING : items[i].next_offset;
+        rd_kafka_topic_partition_list_add(list, door->config->topic, items[i].partition)->offset = from;
+        LOG_INFO("partition assigned", LOG_STR("topic", door->config->topic), LOG_INT("partition", items[i].partition),
+                 LOG_INT("next_offset", items[i].next_offset));
+    }
+    rd_kafka_resp_err_t error = rd_kafka_assign(door->consumer, list);
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) LOG_ERROR("partitions not assigned", LOG_STR("reason", rd_kafka_err2str(error)));
+    rd_kafka_resume_partitions(door->consumer, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    door->paused = false;
+    event_active(door->wake, EV_READ, 0);
+}
+
+static void revoke_all(struct kafka_door *door)
+{
+    offsets_cancel(door->offsets);
+    for (int i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
+        struct door_partition *partition = door->partitions[i];
+        if (partition == NULL || !partition->assigned) continue;
+        partition->assigned = false;
+        writer_drop_partition(door->config->writer, &partition->stored);
+        LOG_INFO("partition revoked", LOG_STR("topic", partition->stored.topic), LOG_INT("partition", i));
+    }
+}
+
+/* Runs inside rd_kafka_consumer_poll, on the loop's thread. */
+static void on_rebalance(rd_kafka_t *consumer, rd_kafka_resp_err_t what, rd_kafka_topic_partition_list_t *list, void *ctx)
+{
+    struct kafka_door *door = ctx;
+    if (what != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+        revoke_all(door);
+        rd_kafka_assign(consumer, NULL);
+        return;
+    }
+    for (int i = 0; i < list->cnt; i++) {
+        struct door_partition *partition = partition_at(door, list->elems[i].partition);
+        if (partition != NULL) partition->assigned = true;
+    }
+    if (list->cnt == 0) rd_kafka_assign(consumer, list);
+    else load_offsets(door);
+}
+
+/* ---- taking ---- */
+
+static bool is_full(const struct kafka_door *door)
+{
+    return door->in_flight >= IN_FLIGHT_MAX || door->in_flight_bytes >= IN_FLIGHT_BYTES_MAX;
+}
+
+static void count_settled(const struct kafka_command *command, enum status status)
+{
+    static const enum result by_verdict[] = {RESULT_CREATED, RESULT_REJECTED, RESULT_DEAD_LETTER};
+    bool elsewhere = status == STATUS_OFFSET_MOVED || (status == STATUS_DUPLICATE && command->write.schedule_id == 0);
+    enum result result = elsewhere ? RESULT_ELSEWHERE : status == STATUS_DUPLICATE ? RESULT_DUPLICATE : by_verdict[command->verdict];
+    metric_add(&results[result], 1);
+    if (result != RESULT_CREATED && result != RESULT_DUPLICATE) return;
+    if (!log_enabled(LOG_LEVEL_DEBUG)) return;
+    char id[UUID_TEXT_LEN];
+    uuid_format(&command->write.command.command_id, id);
+    LOG_DEBUG(result == RESULT_CREATED ? "schedule created" : "command repeated", LOG_SLICE("command_id", ((struct slice){id, sizeof(id)})),
+              LOG_INT("schedule_id", command->write.schedule_id), LOG_INT("partition", command->message->partition),
+              LOG_INT("offset", command->write.offset));
+}
+
+static void on_done(struct write *write, enum status status)
+{
+    struct kafka_command *command = (struct kafka_command *)write;
+    struct kafka_door *door = command->door;
+    struct door_partition *partition = (struct door_partition *)write->partition;
+    bool was_full = is_full(door);
+    count_settled(command, status);
+    door->in_flight--;
+    door->in_flight_bytes -= command->message->len;
+    /* The database went back: read again from where it stands. Once for all dropped writes: taken says who was first. */
+    if (status == STATUS_OFFSET_MOVED && partition->assigned && partition->taken > partition->stored.next_offset) {
+        partition->taken = partition->stored.next_offset;
+        load_offsets(door);
+    }
+    kafka_command_free(command);
+    if (was_full && !is_full(door)) event_active(door->wake, EV_READ, 0);
+}
+
+static bool on_refuse(struct write *write, enum status status)
+{
+    kafka_command_refuse((struct kafka_command *)write, status);
+    return true;
+}
+
+/* Takes the message in every case but false: memory is out, try the same one again. */
+static bool take(struct kafka_door *door, rd_kafka_message_t *message)
+{
+    static const struct write_ops ops = {on_done, on_refuse};
+    struct door_partition *partition = partition_at(door, message->partition);
+    if (partition == NULL || !partition->assigned || message->offset < partition->taken) {
+        rd_kafka_message_destroy(message); /* of an earlier assignment */
+        return true;
+    }
+    struct kafka_command *command =
+        kafka_command_new(message, door->config->zones, &door->config->events, &partition->stored);
+    if (command == NULL) return false;
+    command->write.ops = &ops;
+    command->door = door;
+    partition->taken = message->offset + 1;
+    door->in_flight++;
+    door->in_flight_bytes += message->len;
+    (void)writer_submit(door->config->writer, &command->write); /* commands are never turned away */
+    return true;
+}
+
+/* Errors come as messages. Most are passing; librdkafka goes on by itself. */
+static void on_error(struct kafka_door *door, const rd_kafka_message_t *message)
+{
+    bool outside = message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET || message->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE;
+    struct door_partition *partition = outside ? partition_at(door, message->partition) : NULL;
+    if (partition == NULL) {
+        LOG_WARN("consumer", LOG_STR("reason", rd_kafka_message_errstr(message)));
+        return;
+    }
+    partition->stopped = true;
+    LOG_ERROR("partition stopped: its stored offset is outside of its log. Was the topic truncated or made anew? Nothing is "
+              "skipped until you say where to go on: schedule-service offsets reset --partition <partition> --to <offset>",
+              LOG_STR("topic", partition->stored.topic), LOG_INT("partition", partition->stored.number),
+              LOG_INT("next_offset", partition->stored.next_offset));
+}
+
+static rd_kafka_message_t *next_message(struct kafka_door *door)
+{
+    rd_kafka_message_t *message = door->held;
+    door->held = NULL;
+    return message != NULL ? message : rd_kafka_consumer_poll(door->consumer, 0);
+}
+
+static void take_what_is_there(struct kafka_door *door)
+{
+    for (int i = 0; i < POLL_BUDGET; i++) {
+        if (is_full(door) && !door->paused) return;
+        rd_kafka_message_t *message = next_message(door);
+        if (message == NULL) return;
+        if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            on_error(door, message);
+            rd_kafka_message_destroy(message);
+        } else if (!take(door, message)) {
+            door->held = message;
+            return;
+        }
+    }
+    event_active(door->wake, EV_READ, 0);
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *ctx)
+{
+    struct kafka_door *door = ctx;
+    uint64_t count;
+    (void)what;
+    while (read(fd, &count, sizeof(count)) > 0) continue;
+    if (!door->draining) take_what_is_there(door);
+}
+
+/* ---- the slow timer ---- */
+
+static void pause_or_resume(struct kafka_door *door, bool pause)
+{
+    rd_kafka_topic_partition_list_t *list = NULL;
+    if (rd_kafka_assignment(door->consumer, &list) != RD_KAFKA_RESP_ERR_NO_ERROR) return;
+    if (pause) rd_kafka_pause_partitions(door->consumer, list);
+    else rd_kafka_resume_partitions(door->consumer, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    door->paused = pause;
+    LOG_INFO(pause ? "taking paused: the database does not keep up" : "taking resumed", LOG_INT("in_flight", door->in_flight));
+}
+
+static void mind_fullness(struct kafka_door *door)
+{
+    door->full_ticks = is_full(door) ? door->full_ticks + 1 : 0;
+    if (!door->paused && door->full_ticks >= PAUSE_AFTER_TICKS) pause_or_resume(door, true);
+    else if (door->paused && door->in_flight < IN_FLIGHT_MAX / 2 && door->in_flight_bytes < IN_FLIGHT_BYTES_MAX / 2) {
+        pause_or_resume(door, false);
+    }
+}
+
+static void commit_to_group(struct kafka_door *door, bool async)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
+    for (int32_t i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
+        struct door_partition *partition = door->partitions[i];
+        if (partition == NULL || !partition->assigned || partition->stored.next_offset <= partition->committed) continue;
+        partition->committed = partition->stored.next_offset;
+        rd_kafka_topic_partition_list_add(list, partition->stored.topic, i)->offset = partition->committed;
+    }
+    if (list->cnt > 0) rd_kafka_commit(door->consumer, list, async);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *ctx)
+{
+    struct kafka_door *door = ctx;
+    (void)fd;
+    (void)what;
+    if (door->draining) return;
+    mind_fullness(door);
+    if (++door->ticks % COMMIT_EVERY_TICKS == 0) commit_to_group(door, true);
+    take_what_is_there(door); /* in case a wake-up was lost */
+}
+
+/* ---- life cycle ---- */
+
+static bool start_consumer(struct kafka_door *door)
+{
+    const struct kafka_property properties[] = {
+        {"group.id", door->config->group},
+        {"partition.assignment.strategy", "range"},
+        {"enable.auto.commit", "false"},
+        {"enable.auto.offset.store", "false"},
+        {"auto.offset.reset", "error"},
+        {"isolation.level", "read_committed"},
+        {"fetch.wait.max.ms", "100"},
+        {"fetch.message.max.bytes", "524288"},
+        {"fetch.max.bytes", "4194304"},
+        {"queued.max.messages.kbytes", "4096"},
+        {"queued.min.messages", "2000"},
+    };
+    rd_kafka_conf_t *conf = kafka_conf_new(door->config->kafka, properties, sizeof(properties) / sizeof(properties[0]));
+    if (conf == NULL) return false;
+    rd_kafka_conf_set_opaque(conf, door);
+    rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+    door->consumer = kafka_client_new(RD_KAFKA_CONSUMER, conf);
+    if (door->consumer == NULL) return false;
+    rd_kafka_poll_set_consumer(door->consumer);
+    rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(door->consumer);
+    rd_kafka_queue_io_event_enable(queue, door->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(topics, door->config->topic, RD_KAFKA_PARTITION_UA);
+    rd_kafka_resp_err_t error = rd_kafka_subscribe(door->consumer, topics);
+    rd_kafka_topic_partition_list_destroy(topics);
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) LOG_ERROR("not subscribed", LOG_STR("reason", rd_kafka_err2str(error)));
+    return error == RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+static bool start_events(struct kafka_door *door)
+{
+    door->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (door->wake_fd < 0) return false;
+    door->wake = event_new(door->base, door->wake_fd, EV_READ | EV_PERSIST, on_wake, door);
+    door->tick = event_new(door->base, -1, EV_PERSIST, on_tick, door);
+    door->offsets = offsets_new(door->base, door->config->database_url, door->config->topic, on_offsets, door);
+    if (door->wake == NULL || door->tick == NULL || door->offsets == NULL) return false;
+    event_add(door->wake, NULL);
+    event_add(door->tick, &(struct timeval){.tv_usec = TICK_MS * 1000});
+    return true;
+}
+
+struct kafka_door *kafka_door_new(struct event_base *base, const struct kafka_door_config *config)
+{
+    struct kafka_door *door = calloc(1, sizeof(*door));
+    if (door == NULL) return NULL;
+    door->base = base;
+    door->config = config;
+    door->wake_fd = -1;
+    if (!start_events(door) || !start_consumer(door)) {
+        kafka_door_free(door);
+        return NULL;
+    }
+    for (int i = 0; i < RESULTS; i++) metrics_register(&results[i]);
+    metrics_register(&lag);
+    metrics_register(&assigned);
+    metrics_register(&stopped);
+    metrics_register(&in_flight);
+    metrics_on_collect(collect, door);
+    return door;
+}
+
+void kafka_door_drain(struct kafka_door *door)
+{
+    door->draining = true;
+}
+
+size_t kafka_door_pending(const struct kafka_door *door)
+{
+    return door->in_flight;
+}
+
+size_t kafka_door_stopped_partitions(const struct kafka_door *door)
+{
+    size_t count = 0;
+    for (int i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
+        const struct door_partition *partition = door->partitions[i];
+        count += partition != NULL && partition->assigned && partition->stopped;
+    }
+    return count;
+}
+
+void kafka_door_free(struct kafka_door *door)
+{
+    if (door == NULL) return;
+    if (door->held != NULL) rd_kafka_message_destroy(door->held);
+    if (door->consumer != NULL) {
+        commit_to_group(door, true);
+        rd_kafka_consumer_close(door->consumer);
+        rd_kafka_destroy(door->consumer);
+    }
+    offsets_free(door->offsets);
+    if (door->wake != NULL) event_free(door->wake);
+    if (door->tick != NULL) event_free(door->tick);
+    if (door->wake_fd >= 0) close(door->wake_fd);
+    for (int i = 0; i < OFFSETS_PARTITIONS_MAX; i++) free(door->partitions[i]);
+    free(door);
+}

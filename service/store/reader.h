@@ -1,0 +1,68 @@
+/* Asynchronous reads over one pipelined connection, each its own transaction, answered in order.
+ *
+ * Every operation either returns STATUS_OK and calls done exactly once later, or returns why it cannot (STATUS_UNAVAILABLE
+ * without a connection, STATUS_OVERLOADED when READER_PENDING_MAX wait) and never calls it. done's status is STATUS_OK,
+ * STATUS_UNAVAILABLE (the connection was lost) or STATUS_UNSTORABLE (the database refuses the query). What done is given is
+ * lent during the call. */
+#ifndef STORE_READER_H
+#define STORE_READER_H
+
+#include <event2/event.h>
+
+#include "codec/schedule_json.h"
+#include "core/status.h"
+
+enum {
+    READER_PENDING_MAX = 1024,
+    READER_LIST_BYTES_MAX = 8 << 20  /* of the schedules of one list */
+};
+
+struct reader;
+
+/* Registers the reader's metrics and starts its connection; database_url is borrowed and outlives it. NULL: no memory. */
+struct reader *reader_new(struct event_base *base, const char *database_url);
+
+/* Reads under way are dropped without done. */
+void reader_free(struct reader *reader);
+
+bool reader_is_ready(const struct reader *reader);
+
+/* ---- who may do what ---- */
+
+/* Higher is more. */
+enum org_role { ORG_ROLE_NONE, ORG_ROLE_MEMBER, ORG_ROLE_ADMIN, ORG_ROLE_OWNER };
+
+struct access_query {
+    uint8_t key_hash[32];
+    int64_t org_id;   /* 0: none */
+    int64_t user_id;  /* 0: none */
+};
+
+/* The facts behind one request; nothing is decided here. */
+struct access_facts {
+    int64_t caller_id;         /* whose key it is; 0: there is no such key */
+    bool key_revoked;
+    bool key_expired;          /* by the database's clock, to the microsecond */
+    bool org_exists;
+    enum org_role caller_role; /* in the organization */
+    bool user_in_org;
+};
+
+typedef void access_done(void *ctx, enum status status, const struct access_facts *facts);
+
+/* One statement, one round trip. The query is copied. */
+enum status reader_access(struct reader *reader, const struct access_query *query, access_done *done, void *ctx);
+
+/* ---- schedules ---- */
+
+/* is_cut: there are more rows, beyond READER_LIST_BYTES_MAX. */
+typedef void schedules_done(void *ctx, enum status status, const struct schedule_row *rows, size_t len, bool is_cut);
+
+/* The user's schedules that the organization may see, its own and those of no organization; ascending id. */
+enum status reader_list_schedules(struct reader *reader, int64_t org_id, int64_t user_id, schedules_done *done, void *ctx);
+
+/* One schedule, or no row when there is none that the organization may see: one of its own, or one of no organization whose
+ * owner is its member. The owner may be any. */
+enum status reader_get_schedule(struct reader *reader, int64_t org_id, int64_t schedule_id, schedules_done *done, void *ctx);
+
+#endif

@@ -1,0 +1,130 @@
+#include "store/watch.h"
+
+#include <stdlib.h>
+
+#include "driver/log.h"
+#include "driver/metrics.h"
+#include "driver/pg.h"
+#include "driver/pg_array.h"
+
+enum { EVERY_MS = 2000, UNIT_TIMEOUT_MS = 10000 };
+
+static const struct pg_statement statements[] = {
+    {"look", "SELECT (SELECT coalesce(max(version), 0)::bigint FROM schema_migrations), "
+             "(s.slot_name IS NOT NULL AND s.wal_status IS DISTINCT FROM 'lost')::int::bigint, "
+             "coalesce(s.active, false)::int::bigint, "
+             "greatest(coalesce(pg_wal_lsn_diff(pg_current_wal_insert_lsn(), s.confirmed_flush_lsn), 0), 0)::bigint "
+             "FROM (SELECT $1::text AS name) AS wanted LEFT JOIN pg_replication_slots s ON s.slot_name = wanted.name"},
+};
+
+struct watch {
+    struct pg_config pg_config;
+    struct pg *pg;
+    struct event *timer;
+    const char *slot;
+    int64_t schema_version;
+    void (*changed)(void *ctx, const struct watch_view *view);
+    void *ctx;
+    struct watch_view view;
+    bool asked;
+};
+
+static struct metric slot_present = {.type = METRIC_GAUGE, .name = "schedule_slot_present", .labels = "",
+                                     .help = "1 while the replication slot is there and not invalidated."};
+static struct metric slot_active = {.type = METRIC_GAUGE, .name = "schedule_slot_active", .labels = "",
+                                    .help = "1 while a relay, of any replica, holds the replication slot."};
+static struct metric slot_behind = {.type = METRIC_GAUGE, .name = "schedule_slot_behind_bytes", .labels = "",
+                                    .help = "WAL that the slot's relay has not confirmed."};
+
+static void show(struct watch *watch)
+{
+    metric_set(&slot_present, watch->view.has_slot);
+    metric_set(&slot_active, watch->view.is_slot_active);
+    metric_set(&slot_behind, watch->view.slot_behind_bytes);
+    watch->changed(watch->ctx, &watch->view);
+}
+
+static void ask(struct watch *watch)
+{
+    if (watch->asked || !pg_is_ready(watch->pg)) return;
+    const struct pg_param slot = {watch->slot, (int)strlen(watch->slot), false};
+    watch->asked = true;
+    if (pg_send(watch->pg, "look", &slot, 1, true)) (void)pg_sync(watch->pg);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    (void)what;
+    ask(ctx);
+}
+
+static void on_ready(void *ctx)
+{
+    ask(ctx);
+}
+
+static void on_result(void *ctx, const PGresult *result)
+{
+    struct watch *watch = ctx;
+    watch->view = (struct watch_view){0};
+    if (PQresultStatus(result) != PGRES_TUPLES_OK || PQntuples(result) != 1) return;
+    watch->view.is_known = true;
+    watch->view.has_schema = pg_get_int8(PQgetvalue(result, 0, 0)) >= watch->schema_version;
+    watch->view.has_slot = pg_get_int8(PQgetvalue(result, 0, 1)) != 0;
+    watch->view.is_slot_active = pg_get_int8(PQgetvalue(result, 0, 2)) != 0;
+    watch->view.slot_behind_bytes = pg_get_int8(PQgetvalue(result, 0, 3));
+}
+
+static void on_sync(void *ctx)
+{
+    struct watch *watch = ctx;
+    watch->asked = false;
+    show(watch);
+}
+
+static void on_lost(void *ctx)
+{
+    struct watch *watch = ctx;
+    watch->asked = false;
+    watch->view = (struct watch_view){0};
+    show(watch);
+}
+
+struct watch *watch_new(struct event_base *base, const char *database_url, const char *slot, int64_t schema_version,
+                        void (*changed)(void *ctx, const struct watch_view *view), void *ctx)
+{
+    static const struct pg_handler handler = {on_ready, on_result, on_sync, on_lost};
+    struct watch *watch = calloc(1, sizeof(*watch));
+    if (watch == NULL) return NULL;
+    watch->slot = slot;
+    watch->schema_version = schema_version;
+    watch->changed = changed;
+    watch->ctx = ctx;
+    watch->pg_config = (struct pg_config){database_url, "schedule-service watch", statements,
+                                          sizeof(statements) / sizeof(statements[0]), UNIT_TIMEOUT_MS};
+    watch->timer = event_new(base, -1, EV_PERSIST, on_timer, watch);
+    watch->pg = pg_new(base, &watch->pg_config, &handler, watch);
+    if (watch->timer == NULL || watch->pg == NULL) {
+        watch_free(watch);
+        return NULL;
+    }
+    event_add(watch->timer, &(struct timeval){.tv_sec = EVERY_MS / 1000});
+    metrics_register(&slot_present);
+    metrics_register(&slot_active);
+    metrics_register(&slot_behind);
+    return watch;
+}
+
+void watch_free(struct watch *watch)
+{
+    if (watch == NULL) return;
+    pg_free(watch->pg);
+    if (watch->timer != NULL) event_free(watch->timer);
+    free(watch);
+}
+
+const struct watch_view *watch_view(const struct watch *watch)
+{
+    return &watch->view;
+}

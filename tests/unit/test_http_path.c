@@ -1,0 +1,242 @@
+/* The pure parts of the HTTP door: paths, numbers in them, header fields. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "source/http_header.h"
+#include "source/http_path.h"
+
+#define ONE "/v2/organizations/{orgId}/users/{userId}/schedules/{scheduleId}"
+#define LIST "/v2/organizations/{orgId}/users/{userId}/schedules"
+
+static void assert_slice(struct slice slice, const char *text)
+{
+    assert_int_equal(slice.len, strlen(text));
+    assert_memory_equal(slice.data, text, slice.len);
+}
+
+static void assert_rewritten(const char *target, const char *wanted)
+{
+    struct arena *arena = arena_new(1 << 16);
+    assert_slice(target_rewrite(slice_of(target), arena), wanted);
+    arena_free(arena);
+}
+
+static void rewrites_the_two_prefixes(void **state)
+{
+    (void)state;
+    assert_rewritten("/v2/schedules", "/v2/schedules");
+    assert_rewritten("/api/v2/schedules?take=1", "/v2/schedules?take=1");
+    assert_rewritten("/v2/ee/schedules", "/v2/schedules");
+    assert_rewritten("/api/v2/ee/schedules", "/v2/schedules");
+    assert_rewritten("/api/v2", "/v2");
+    assert_rewritten("/api/v2?x", "/v2?x");
+    assert_rewritten("/api/v22/schedules", "/api/v22/schedules");
+    assert_rewritten("/v2/eel", "/v2/eel");
+    assert_rewritten("/x/api/v2/schedules", "/x/api/v2/schedules");
+    assert_rewritten("", "");
+}
+
+static void encodes_what_a_url_may_not_hold(void **state)
+{
+    (void)state;
+    assert_rewritten("/v2/\xff\x01 \"<>\\", "/v2/%FF%01%20%22%3C%3E%5C");
+    assert_rewritten("/v2/%20", "/v2/%20");
+}
+
+static void gives_no_target_when_the_arena_is_full(void **state)
+{
+    (void)state;
+    struct arena *arena = arena_new(8);
+    assert_null(target_rewrite(SLICE("/v2/schedules/longer/than/that"), arena).data);
+    arena_free(arena);
+}
+
+static void cuts_the_query_off(void **state)
+{
+    (void)state;
+    assert_slice(target_path(SLICE("/v2/schedules?take=1?")), "/v2/schedules");
+    assert_slice(target_path(SLICE("/v2#x")), "/v2");
+    assert_slice(target_path(SLICE("?")), "");
+}
+
+static void matches_and_names_parameters(void **state)
+{
+    struct path_params params;
+    (void)state;
+    assert_true(path_match(ONE, SLICE("/v2/organizations/1/users/%202/schedules/default"), &params));
+    assert_int_equal(params.len, 3);
+    assert_slice(path_param(&params, "orgId"), "1");
+    assert_slice(path_param(&params, "userId"), "%202");
+    assert_slice(path_param(&params, "scheduleId"), "default");
+    assert_null(path_param(&params, "teamId").data);
+    assert_null(path_param(&params, "org").data);
+}
+
+static void accepts_one_trailing_slash(void **state)
+{
+    struct path_params params;
+    (void)state;
+    assert_true(path_match(LIST, SLICE("/v2/organizations/1/users/2/schedules/"), &params));
+    assert_int_equal(params.len, 2);
+    assert_false(path_match(LIST, SLICE("/v2/organizations/1/users/2/schedules//"), &params));
+    assert_true(path_match("/healthz", SLICE("/healthz/"), &params));
+}
+
+static void refuses_other_paths(void **state)
+{
+    static const char *const paths[] = {
+        "", "/", "v2/organizations/1/users/2/schedules", "/v2/organizations/1/users/2",
+        "/v2/organizations//users/2/schedules", "/v2/organizations/1/users/2/schedules/3",
+        "//v2/organizations/1/users/2/schedules", "/v2/organizations/1/users/2/schedulesx",
+        "/v2/organizations/1/users/2/schedule", "/V2/organizations/1/users/2/schedules",
+    };
+    struct path_params params;
+    (void)state;
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        assert_false(path_match(LIST, slice_of(paths[i]), &params));
+    }
+}
+
+static void assert_int(const char *text, int64_t wanted)
+{
+    int64_t value = ~wanted;
+    assert_true(path_int(slice_of(text), &value));
+    assert_true(value == wanted);
+}
+
+static void reads_whole_numbers(void **state)
+{
+    (void)state;
+    assert_int("5", 5);
+    assert_int("05", 5);
+    assert_int("+5", 5);
+    assert_int("%205", 5);
+    assert_int("5%20%09", 5);
+    assert_int("%35", 5);
+    assert_int("-5", -5);
+    assert_int("-0", 0);
+    assert_int("9223372036854775807", INT64_MAX);
+    assert_int("-9223372036854775808", INT64_MIN);
+    assert_int("0000000000000000000000000000000000000000000000000000000007", 7);
+}
+
+static void refuses_what_is_no_whole_number(void **state)
+{
+    static const char *const texts[] = {
+        "", "abc", "5a", "a5", "1.5", "+", "-", "--5", "+-5", "5 5", "%20", "%", "%3", "%3g", "5%00", "0x10", "1e2", "NaN",
+        "Infinity", "9223372036854775808", "-9223372036854775809", "99999999999999999999999999", "\xd9\xa5",
+        "00000000000000000000000000000000000000000000000000000000000000007",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        int64_t value = 77;
+        assert_false(path_int(slice_of(texts[i]), &value));
+        assert_true(value == 77);
+    }
+}
+
+static void assert_credential(const char *id, const char *secret, const char *authorization, enum credential_kind wanted)
+{
+    assert_int_equal(credential_of(id, secret, authorization).kind, wanted);
+}
+
+static void weighs_credentials_in_order(void **state)
+{
+    (void)state;
+    assert_credential(NULL, NULL, NULL, CREDENTIAL_NONE);
+    assert_credential("", "", "", CREDENTIAL_NONE);
+    assert_credential("a", "b", "Bearer cal_x", CREDENTIAL_CLIENT);
+    assert_credential("a", "", "Bearer cal_x", CREDENTIAL_API_KEY);
+    assert_credential("a", NULL, NULL, CREDENTIAL_ID_ONLY);
+    assert_credential(NULL, "b", NULL, CREDENTIAL_SECRET_ONLY);
+    assert_credential(NULL, NULL, "Bearer eyJ", CREDENTIAL_ACCESS_TOKEN);
+    assert_credential(NULL, NULL, "bearer cal_x", CREDENTIAL_ACCESS_TOKEN);
+    assert_credential(NULL, NULL, "Bearer  cal_x", CREDENTIAL_ACCESS_TOKEN);
+    assert_slice(credential_of(NULL, NULL, "cal_x").key, "x");
+    assert_slice(credential_of(NULL, NULL, "Bearer cal_cal_x").key, "cal_x");
+}
+
+static void hashes_the_key_without_its_prefix(void **state)
+{
+    static const uint8_t head[] = {0x6c, 0xa1, 0x3d, 0x52, 0xca, 0x70, 0xc8, 0x83};
+    uint8_t hash[API_KEY_HASH_LEN];
+    (void)state;
+    api_key_hash(credential_of(NULL, NULL, "Bearer cal_abc123").key, hash);
+    assert_memory_equal(hash, head, sizeof(head));
+    assert_int_equal(hash[31], 0x90);
+}
+
+static void tells_json_from_other_types(void **state)
+{
+    (void)state;
+    assert_true(is_json_type("application/json"));
+    assert_true(is_json_type("Application/JSON; charset=utf-8"));
+    assert_true(is_json_type("application/json ;x"));
+    assert_false(is_json_type(NULL));
+    assert_false(is_json_type(""));
+    assert_false(is_json_type("text/json"));
+    assert_false(is_json_type("application/jsonp"));
+    assert_false(is_json_type("application/x-www-form-urlencoded"));
+}
+
+static void takes_only_sane_request_ids(void **state)
+{
+    char longest[66];
+    (void)state;
+    memset(longest, 'a', sizeof(longest) - 1);
+    longest[65] = '\0';
+    assert_true(is_request_id("0190-a.B_c"));
+    assert_true(is_request_id(longest + 1));
+    assert_false(is_request_id(longest));
+    assert_false(is_request_id(NULL));
+    assert_false(is_request_id(""));
+    assert_false(is_request_id("a b"));
+    assert_false(is_request_id("a\"b"));
+    assert_false(is_request_id("\xc3\xa4"));
+}
+
+static void takes_only_well_formed_traceparents(void **state)
+{
+    (void)state;
+    assert_true(is_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
+    assert_false(is_traceparent(NULL));
+    assert_false(is_traceparent(""));
+    assert_false(is_traceparent("00-4BF92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
+    assert_false(is_traceparent("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
+    assert_false(is_traceparent("00-00000000000000000000000000000000-00f067aa0ba902b7-01"));
+    assert_false(is_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01"));
+    assert_false(is_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x"));
+}
+
+static void shows_only_printable_bytes(void **state)
+{
+    struct arena *arena = arena_new(1 << 12);
+    (void)state;
+    assert_slice(printable("a\tb\x7f\xc3\xa4", arena), "a?b???");
+    arena_free(arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rewrites_the_two_prefixes),
+        cmocka_unit_test(encodes_what_a_url_may_not_hold),
+        cmocka_unit_test(gives_no_target_when_the_arena_is_full),
+        cmocka_unit_test(cuts_the_query_off),
+        cmocka_unit_test(matches_and_names_parameters),
+        cmocka_unit_test(accepts_one_trailing_slash),
+        cmocka_unit_test(refuses_other_paths),
+        cmocka_unit_test(reads_whole_numbers),
+        cmocka_unit_test(refuses_what_is_no_whole_number),
+        cmocka_unit_test(weighs_credentials_in_order),
+        cmocka_unit_test(hashes_the_key_without_its_prefix),
+        cmocka_unit_test(tells_json_from_other_types),
+        cmocka_unit_test(takes_only_sane_request_ids),
+        cmocka_unit_test(takes_only_well_formed_traceparents),
+        cmocka_unit_test(shows_only_printable_bytes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
