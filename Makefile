@@ -102,4 +102,77 @@ $(BUILD)/tests/mock_broker: $(BUILD)/tests/tools/mock_broker.o
 .PHONY: test-binaries
 test-binaries: build $(UNIT) $(COMPONENT)
 
+# ---- run ------------------------------------------------------------------------------------------------------------
+
+STACK := $(PYTHON) deploy/local/stack.py
+
+.PHONY: run demo up down
+run: setup ## install, build, start PostgreSQL and Kafka, serve, show a command becoming a row and an event; Ctrl-C ends it
+	@$(MAKE) -s build
+	@$(STACK) run
+
+demo: setup ## the same without staying: exits 0 when the example went through both doors
+	@$(MAKE) -s build
+	@$(STACK) demo
+
+up: setup ## start PostgreSQL, Kafka and the service in the background; writes .run/env
+	@$(MAKE) -s build
+	@$(STACK) up
+
+down: ## stop what `make up` started
+	@$(STACK) down
+
+# ---- test -----------------------------------------------------------------------------------------------------------
+
+VENV_PYTHON = $(shell $(PYTHON) deploy/local/servers.py python)
+
+.PHONY: test test-unit test-component test-e2e fault fuzz
+test: setup ## all tests, against real PostgreSQL and Kafka, with sanitizers
+	@$(MAKE) -s -j2 build
+	@$(MAKE) -s -j2 PROFILE=asan test-binaries
+	@$(MAKE) -s PROFILE=asan test-unit test-component test-e2e
+
+test-unit: test-binaries ## the pure parts
+	@for test in $(UNIT); do echo "== $$(basename $$test)"; $$test || exit 1; done
+
+test-component: test-binaries ## one adapter at a time against the real thing
+	@$(PYTHON) tests/component/run.py $(BUILD)/tests
+
+test-e2e: build ## the whole service from outside, with kill tests
+	@SERVICE_BINARY=$(CURDIR)/$(BINARY) $(VENV_PYTHON) -m pytest -q -p no:cacheprovider tests/e2e
+
+fault: setup ## 100,000 commands, two replicas, kill -9 every few seconds, then the audit
+	@$(MAKE) -s -j2 build
+	@$(VENV_PYTHON) tests/fault/fault.py $(FAULT_ARGS)
+
+# ---- lint -----------------------------------------------------------------------------------------------------------
+
+C_FILES = $(shell find service tests -name '*.[ch]')
+
+.PHONY: lint format proto-lock
+lint: setup ## format, clang-tidy, layers, documents, messages, shell and Python
+	@$(MAKE) -s build compile_commands.json
+	clang-format --dry-run -Werror $(C_FILES)
+	$(PYTHON) tests/lint/check_includes.py
+	$(PYTHON) tests/lint/check_readme.py $(BINARY)
+	$(PYTHON) tests/lint/proto_lock.py
+	shellcheck $$(git ls-files '*.sh') .ci/run
+	$(PYTHON) -m compileall -q $$(git ls-files '*.py') -f >/dev/null
+	@printf '%s\n' $(SOURCES) | xargs -P2 -n6 clang-tidy --quiet -p . 2>/dev/null
+
+format: ## format the C files
+	clang-format -i $(C_FILES)
+
+proto-lock: ## record the messages after a field was added
+	$(PYTHON) tests/lint/proto_lock.py --write
+
+compile_commands.json: $(SOURCES) Makefile
+	@{ echo '['; separator=' '; for file in $(SOURCES); do \
+	    printf '%s{"directory":"%s","file":"%s","command":"cc %s -c %s"}\n' "$$separator" '$(CURDIR)' $$file \
+	        '$(subst ",\",$(CPPFLAGS) $(CFLAGS) -DVERSION="" -DREVISION="")' $$file; separator=','; done; echo ']'; } > $@
+
+.PHONY: clean
+clean: ## remove what was built (not the cache of Kafka)
+	rm -rf build compile_commands.json
+
 -include $(OBJECTS:.o=.d) $(wildcard $(BUILD)/tests/*/*.d)
