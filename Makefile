@@ -36,6 +36,7 @@ REST_O  := $(filter-out $(PURE_O) $(BUILD)/service/app/main.o,$(OBJECTS)) $(BUIL
 BINARY  := $(BUILD)/schedule-service
 UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
 COMPONENT := $(patsubst tests/component/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/component/test_*.c)))
+TOOLS   := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(wildcard tests/tools/*.c))
 
 .PHONY: help
 help: ## print every target
@@ -46,7 +47,7 @@ setup: ## install what is missing (Debian packages, Kafka); does nothing when al
 	@deploy/local/setup.sh
 
 .PHONY: build
-build: $(BINARY) $(BUILD)/tests/mock_broker ## build the service (PROFILE=release|asan|tsan)
+build: $(BINARY) $(TOOLS) ## build the service (PROFILE=release|asan|tsan)
 
 # ---- generated code: protobuf-c, with text as bytes, so that a NUL inside a string cannot cut it (same bytes on the wire)
 PROTO_INCLUDES := $(firstword $(wildcard /usr/include /usr/local/include))
@@ -95,7 +96,7 @@ $(COMPONENT): $(BUILD)/tests/%: $(BUILD)/tests/component/%.o $(REST_O) $(BUILD)/
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
-$(BUILD)/tests/mock_broker: $(BUILD)/tests/tools/mock_broker.o
+$(TOOLS): $(BUILD)/tests/%: $(BUILD)/tests/tools/%.o $(BUILD)/pure.a
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -144,6 +145,11 @@ test-e2e: build ## the whole service from outside, with kill tests
 fault: setup ## 100,000 commands, two replicas, kill -9 every few seconds, then the audit
 	@$(MAKE) -s -j2 build
 	@$(VENV_PYTHON) tests/fault/fault.py $(FAULT_ARGS)
+
+.PHONY: bench
+bench: setup ## drain rate, CPU and memory beside PostgreSQL alone; writes build/bench/results.json
+	@$(MAKE) -s -j2 build
+	@$(PYTHON) tests/bench/bench.py $(BENCH_ARGS)
 
 # ---- lint -----------------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,9 @@ enum { KEY_BYTES = 32, KEY_TEXT_SIZE = 2 * KEY_BYTES + 1, HASH_TEXT_SIZE = 2 * A
 #define DEFAULT_DAYS "30"
 
 #define SHOW_TIME(column) "to_char(" column " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+#define CREATED SHOW_TIME("created_at")
+#define EXPIRES SHOW_TIME("expires_at")
+#define REVOKED SHOW_TIME("revoked_at")
 
 static void to_hex(const uint8_t *bytes, size_t len, char *ret_text)
 {
@@ -30,6 +33,19 @@ static bool make_key(char key[static KEY_TEXT_SIZE], char hash_text[static HASH_
     return true;
 }
 
+static const char create_sql[] =
+    "INSERT INTO api_keys (user_id, key_hash, note, expires_at)"
+    " VALUES ($1::bigint, decode($2::text, 'hex'), $3::text, now() + make_interval(days => $4::int))"
+    " RETURNING id, user_id, coalesce(" EXPIRES ", 'never')";
+
+static const char list_sql[] =
+    "SELECT id, user_id AS user, note, " CREATED " AS created, coalesce(" EXPIRES ", 'never') AS expires,"
+    " coalesce(" REVOKED ", 'no') AS revoked"
+    " FROM api_keys WHERE user_id = $1::bigint OR $1::bigint IS NULL ORDER BY id";
+
+static const char revoke_sql[] = "UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1::bigint"
+                                 " RETURNING id, user_id AS user, " REVOKED " AS revoked";
+
 int apikey_create(PGconn *db, const struct admin_options *options)
 {
     char key[KEY_TEXT_SIZE];
@@ -39,11 +55,7 @@ int apikey_create(PGconn *db, const struct admin_options *options)
     if (options->values[OPT_NEVER_EXPIRES] != NULL) days = NULL;
     if (!make_key(key, hash)) return admin_fail("no random numbers");
     const char *const params[] = {options->values[OPT_USER], hash, note, days};
-    PGresult *result = admin_query(db,
-                                   "INSERT INTO api_keys (user_id, key_hash, note, expires_at) VALUES"
-                                   " ($1::bigint, decode($2::text, 'hex'), $3::text, now() + make_interval(days => $4::int))"
-                                   " RETURNING id, user_id, coalesce(" SHOW_TIME("expires_at") ", 'never')",
-                                   4, params);
+    PGresult *result = admin_query(db, create_sql, 4, params);
     if (result == NULL) return 1;
     printf("id=%s key=cal_%s user=%s expires=%s\n", PQgetvalue(result, 0, 0), key, PQgetvalue(result, 0, 1),
            PQgetvalue(result, 0, 2));
@@ -54,12 +66,7 @@ int apikey_create(PGconn *db, const struct admin_options *options)
 
 int apikey_list(PGconn *db, const struct admin_options *options)
 {
-    PGresult *result = admin_query(db,
-                                   "SELECT id, user_id AS user, note, " SHOW_TIME("created_at") " AS created,"
-                                   " coalesce(" SHOW_TIME("expires_at") ", 'never') AS expires,"
-                                   " coalesce(" SHOW_TIME("revoked_at") ", 'no') AS revoked"
-                                   " FROM api_keys WHERE user_id = $1::bigint OR $1::bigint IS NULL ORDER BY id",
-                                   1, &options->values[OPT_USER]);
+    PGresult *result = admin_query(db, list_sql, 1, &options->values[OPT_USER]);
     if (result == NULL) return 1;
     for (int row = 0; row < PQntuples(result); row++) admin_print_row(result, row);
     PQclear(result);
@@ -68,10 +75,7 @@ int apikey_list(PGconn *db, const struct admin_options *options)
 
 int apikey_revoke(PGconn *db, const struct admin_options *options)
 {
-    PGresult *result = admin_query(db,
-                                   "UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1::bigint"
-                                   " RETURNING id, user_id AS user, " SHOW_TIME("revoked_at") " AS revoked",
-                                   1, &options->values[OPT_ID]);
+    PGresult *result = admin_query(db, revoke_sql, 1, &options->values[OPT_ID]);
     if (result == NULL) return 1;
     bool is_found = PQntuples(result) == 1;
     if (is_found) admin_print_row(result, 0);

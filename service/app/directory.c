@@ -31,17 +31,18 @@ int org_add(PGconn *db, const struct admin_options *options)
         return print_one(admin_query(db, "INSERT INTO organizations (name) VALUES ($1::text) RETURNING id, name", 1,
                                      &options->values[OPT_NAME]));
     }
-    return print_one(insert_with_id(
-        db, "LOCK TABLE organizations IN SHARE ROW EXCLUSIVE MODE",
-        "INSERT INTO organizations (name, id) VALUES ($1::text, $2::bigint) RETURNING id, name",
-        "SELECT setval('organizations_id_seq', greatest(last_value, $1::bigint)) FROM organizations_id_seq", options));
+    return print_one(
+        insert_with_id(db, "LOCK TABLE organizations IN SHARE ROW EXCLUSIVE MODE",
+                       "INSERT INTO organizations (name, id) VALUES ($1::text, $2::bigint) RETURNING id, name",
+                       "SELECT setval('organizations_id_seq', greatest(last_value, $1::bigint)) FROM organizations_id_seq",
+                       options));
 }
 
 int user_add(PGconn *db, const struct admin_options *options)
 {
     if (options->values[OPT_ID] == NULL) {
-        return print_one(admin_query(db, "INSERT INTO users (name) VALUES ($1::text) RETURNING id, name", 1,
-                                     &options->values[OPT_NAME]));
+        return print_one(
+            admin_query(db, "INSERT INTO users (name) VALUES ($1::text) RETURNING id, name", 1, &options->values[OPT_NAME]));
     }
     return print_one(insert_with_id(db, "LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE",
                                     "INSERT INTO users (name, id) VALUES ($1::text, $2::bigint) RETURNING id, name",

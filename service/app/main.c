@@ -11,6 +11,7 @@
 #include "app/topics.h"
 #include "app/version.h"
 #include "driver/log.h"
+#include "store/offsets.h"
 
 static int run_serve(const struct config *config, int argc, char **argv)
 {
@@ -30,8 +31,8 @@ static int run_topics(const struct config *config, int argc, char **argv)
 {
     const int partitions_default = 8;
     if (argc == 1) return topics_run(config, partitions_default);
-    int partitions = argc == 3 && strcmp(argv[1], "--partitions") == 0 ? atoi(argv[2]) : 0;
-    if (partitions >= 1) return topics_run(config, partitions);
+    long partitions = argc == 3 && strcmp(argv[1], "--partitions") == 0 ? strtol(argv[2], NULL, 10) : 0;
+    if (partitions >= 1 && partitions <= OFFSETS_PARTITIONS_MAX) return topics_run(config, (int)partitions);
     fprintf(stderr, "usage: schedule-service topics [--partitions N]\n");
     return 2;
 }

@@ -2,6 +2,8 @@
 
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -15,12 +17,12 @@ static struct metric cpu = {.type = METRIC_COUNTER, .name = "process_cpu_seconds
 
 static int64_t resident_bytes(void)
 {
-    long pages = 0;
+    char line[128] = "";
     FILE *file = fopen("/proc/self/statm", "re");
     if (file == NULL) return 0;
-    if (fscanf(file, "%*d %ld", &pages) != 1) pages = 0;
+    const char *second = fgets(line, sizeof(line), file) == NULL ? NULL : strchr(line, ' '); /* total, resident, ... */
     fclose(file);
-    return (int64_t)pages * sysconf(_SC_PAGESIZE);
+    return second == NULL ? 0 : strtoll(second, NULL, 10) * sysconf(_SC_PAGESIZE);
 }
 
 static int64_t open_descriptors(void)

@@ -1,6 +1,6 @@
 #include "codec/record.h"
 
-enum { VERSION = 1 };
+enum { FORMAT_VERSION = 1 };
 
 /* The length that stands for a null value. */
 static const uint32_t NULL_LEN = UINT32_MAX;
@@ -41,7 +41,7 @@ static bool take_bytes(struct slice *rest, struct slice *ret_bytes)
 
 void record_pack(struct buf *out, const struct record *record)
 {
-    const char start[] = {VERSION, (char)record->topic, (char)record->headers_len};
+    const char start[] = {FORMAT_VERSION, (char)record->topic, (char)record->headers_len};
     buf_append(out, start, sizeof(start));
     put_bytes(out, record->key);
     put_bytes(out, record->value);
@@ -54,7 +54,7 @@ void record_pack(struct buf *out, const struct record *record)
 bool record_unpack(struct slice bytes, struct record *ret_record)
 {
     struct slice start;
-    if (!take(&bytes, 3, &start) || start.data[0] != VERSION) return false;
+    if (!take(&bytes, 3, &start) || start.data[0] != FORMAT_VERSION) return false;
     ret_record->topic = (enum record_topic)start.data[1];
     ret_record->headers_len = (unsigned char)start.data[2];
     if (ret_record->topic != RECORD_EVENT && ret_record->topic != RECORD_DEAD_LETTER) return false;
@@ -62,7 +62,8 @@ bool record_unpack(struct slice bytes, struct record *ret_record)
     if (!take_bytes(&bytes, &ret_record->key) || !take_bytes(&bytes, &ret_record->value)) return false;
     for (size_t i = 0; i < ret_record->headers_len; i++) {
         struct record_header *header = &ret_record->headers[i];
-        if (!take_bytes(&bytes, &header->name) || !take_bytes(&bytes, &header->value)) return false;
+        if (!take_bytes(&bytes, &header->name) || header->name.data == NULL) return false;
+        if (!take_bytes(&bytes, &header->value)) return false;
     }
     return bytes.len == 0;
 }

@@ -1,19 +1,17 @@
 /* Happy path: evhttp asks for a bufferevent (accept), a moment later the connection it made around it is known (settle),
  * then reading, handling and writing follow each other until one side closes.
  *
- * Failure modes: too many connections: 503 and closed; too slow: closed by the sweep; not HTTP, or too large: evhttp
- * writes a page of its own, which is replaced before it leaves. Follows libevent 2.1.12's http.c: a connection tells of
- * its end (closecb) exactly once, and evhttp neither reads nor frees it while a request is being handled. */
+ * Failure modes: too many connections: 503 and closed; too slow: closed by the sweep; not HTTP, or too large: see
+ * http_refusal.c. Follows libevent 2.1.12's http.c: a connection tells of its end (closecb) exactly once, and evhttp neither
+ * reads nor frees it while a request is being handled. */
 #include "driver/http_conn.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
 #include "driver/clock.h"
 
 /* What evhttp may hold unread beside a whole request: the framing of chunks and a pipelined next request. */
-enum { READ_SLACK_BYTES = 16384, REFUSAL_BYTES_MAX = 8192 };
+enum { READ_SLACK_BYTES = 16384 };
 
 static void unlink_conn(struct http_conn *conn)
 {
@@ -43,73 +41,19 @@ static void on_closed(struct evhttp_connection *evcon, void *ctx)
     conn_free(ctx);
 }
 
-static bool has_input(const struct http_conn *conn)
-{
-    return evbuffer_get_length(bufferevent_get_input(conn->bev)) > 0;
-}
-
 static void on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *ctx)
 {
     struct http_conn *conn = ctx;
     (void)input;
-    if (info->n_added > 0 && conn->phase == CONN_READING && conn->since_us == 0) conn->since_us = clock_steady_us();
+    if (info->n_added == 0) return;
+    if (conn->phase == CONN_READING && conn->since_us == 0) conn->since_us = clock_steady_us();
+    if (conn->is_lingering) event_active(conn->deferred, 0, 0);
 }
 
-/* Whatever is written while reading is evhttp's own: "100 Continue", which may pass, or an error page. */
 static void on_output(struct evbuffer *output, const struct evbuffer_cb_info *info, void *ctx)
 {
-    struct http_conn *conn = ctx;
-    char head[16] = {0};
-    int status_code = 0;
-    if (info->n_added == 0 || conn->phase != CONN_READING || conn->refusal != 0) return;
-    evbuffer_copyout(output, head, sizeof(head) - 1);
-    if (sscanf(head, "HTTP/%*d.%*d %3d", &status_code) != 1 || status_code < 200) return;
-    conn->refusal = status_code;
-    conn->phase = CONN_WRITING;
-    conn->since_us = clock_steady_us();
-    event_active(conn->deferred, 0, 0);
-}
-
-static void write_refusal(const struct http_conn *conn, int status_code, struct buf *out)
-{
-    const struct http_server *server = conn->server;
-    struct buf body;
-    buf_init(&body, REFUSAL_BYTES_MAX);
-    server->handler.write_refusal(server->ctx, status_code, &body);
-    buf_printf(out, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: close\r\n%s\r\n", status_code,
-               status_code == 413 ? "Payload Too Large" : status_code == 503 ? "Service Unavailable" : "Refused",
-               server->config.content_type, body.len, status_code == 503 ? "Retry-After: 1\r\n" : "");
-    buf_append_slice(out, buf_slice(&body));
-    buf_done(&body);
-}
-
-/* The page is whole by now and not a byte of it has left: this runs before the loop waits again. evhttp, which said
- * "Connection: close" in its page, closes once ours is sent. */
-static void replace_page(struct http_conn *conn)
-{
-    struct evbuffer *output = bufferevent_get_output(conn->bev);
-    struct buf page;
-    buf_init(&page, 2 * REFUSAL_BYTES_MAX);
-    write_refusal(conn, conn->refusal, &page);
-    if (!page.failed) {
-        evbuffer_unfreeze(output, 1); /* a bufferevent lets nobody else drain */
-        evbuffer_drain(output, evbuffer_get_length(output));
-        evbuffer_freeze(output, 1);
-        evbuffer_add(output, page.data, page.len);
-    }
-    buf_done(&page);
-}
-
-static void refuse_connection(struct http_conn *conn)
-{
-    struct buf page;
-    buf_init(&page, 2 * REFUSAL_BYTES_MAX);
-    write_refusal(conn, 503, &page);
-    conn->server->refused++;
-    ssize_t sent = send(conn->fd, page.data, page.len, MSG_DONTWAIT | MSG_NOSIGNAL);
-    (void)sent; /* a courtesy: it fits into an empty socket buffer or is lost */
-    buf_done(&page);
-    evhttp_connection_free(conn->evcon);
+    (void)output;
+    if (info->n_added > 0) http_refusal_watch(ctx);
 }
 
 static bool remember_fd(struct http_server *server, struct http_conn *conn, int fd)
@@ -140,7 +84,7 @@ static void settle(struct http_conn *conn)
     conn->evcon = evcon;
     evhttp_connection_set_closecb(conn->evcon, on_closed, conn);
     if (!remember_fd(conn->server, conn, fd)) evhttp_connection_free(conn->evcon);
-    else if (conn->server->conns_len > conn->server->config.connections_max) refuse_connection(conn);
+    else if (conn->server->conns_len > conn->server->config.connections_max) http_refusal_of_connection(conn);
 }
 
 static bool is_idle(const struct http_conn *conn)
@@ -152,11 +96,10 @@ static void on_deferred(evutil_socket_t fd, short what, void *ctx)
 {
     struct http_conn *conn = ctx;
     (void)fd;
-    (void)what;
     if (conn->evcon == NULL) {
         settle(conn);
     } else if (conn->refusal != 0) {
-        replace_page(conn);
+        http_refusal_step(conn, what & EV_TIMEOUT);
     } else if (conn->server->is_draining && is_idle(conn)) {
         evhttp_connection_free(conn->evcon);
     }
@@ -218,7 +161,7 @@ static void on_reply_sent(struct evhttp_request *ev, void *ctx)
     conn->phase = CONN_READING;
     conn->server->unsent_bytes -= conn->reply_len;
     conn->reply_len = 0;
-    conn->since_us = has_input(conn) ? clock_steady_us() : 0;
+    conn->since_us = evbuffer_get_length(bufferevent_get_input(conn->bev)) > 0 ? clock_steady_us() : 0;
     if (conn->server->is_draining) event_active(conn->deferred, 0, 0);
 }
 
@@ -253,5 +196,9 @@ void http_conn_sweep(struct http_server *server)
 
 void http_conn_free_all(struct http_server *server)
 {
-    while (server->conns != NULL) conn_free(server->conns);
+    struct http_conn *next;
+    for (struct http_conn *conn = server->conns; conn != NULL; conn = next) {
+        next = conn->next;
+        conn_free(conn);
+    }
 }

@@ -17,15 +17,16 @@ enum conn_phase { CONN_READING, CONN_HANDLING, CONN_WRITING };
 
 struct http_conn {
     struct http_server *server;
-    struct bufferevent *bev;          /* a reference of our own: evhttp frees its one */
-    struct evhttp_connection *evcon;  /* NULL until evhttp has made it */
+    struct bufferevent *bev;         /* a reference of our own: evhttp frees its one */
+    struct evhttp_connection *evcon; /* NULL until evhttp has made it */
     struct evbuffer_cb_entry *input_watch;
     struct evbuffer_cb_entry *output_watch;
-    struct event *deferred;           /* what must not be done inside evhttp's callbacks */
-    struct http_request *request;     /* while HANDLING */
+    struct event *deferred;       /* what must not be done inside evhttp's callbacks */
+    struct http_request *request; /* while HANDLING */
     enum conn_phase phase;
-    int refusal;                      /* status code of a page of evhttp's that is to be replaced; 0: none */
-    int64_t since_us;                 /* steady clock: when the phase, or the request being read, began */
+    int refusal;       /* status code of a page of evhttp's that is replaced; 0: none */
+    bool is_lingering; /* the page waits until the client has stopped sending */
+    int64_t since_us;  /* steady clock: when the phase, or the request being read, began */
     size_t reply_len;
     int fd;
     struct http_conn *next;
@@ -33,7 +34,7 @@ struct http_conn {
 };
 
 struct http_request {
-    struct http_conn *conn;  /* NULL: the connection is gone, and with it ev */
+    struct http_conn *conn; /* NULL: the connection is gone, and with it ev */
     struct evhttp_request *ev;
 };
 
@@ -43,11 +44,11 @@ struct http_server {
     struct http_handler handler;
     void *ctx;
     struct evhttp *http;
-    struct evhttp_bound_socket *bound;  /* NULL when draining */
+    struct evhttp_bound_socket *bound; /* NULL when draining */
     struct event *sweep;
     struct http_conn *conns;
     size_t conns_len;
-    struct http_conn **by_fd;           /* evhttp has no place for a pointer of ours */
+    struct http_conn **by_fd; /* evhttp has no place for a pointer of ours */
     size_t by_fd_len;
     size_t unsent_bytes;
     int64_t refused;
@@ -70,5 +71,16 @@ void http_conn_sweep(struct http_server *server);
 
 /* Frees connections that evhttp never took over. */
 void http_conn_free_all(struct http_server *server);
+
+/* ---- http_refusal.c ---- */
+
+/* Call when something was written: while reading that is evhttp's own, "100 Continue", which may pass, or an error page. */
+void http_refusal_watch(struct http_conn *conn);
+
+/* The refusal's next step, from the loop: after http_refusal_watch saw a page, after input, and when there was none. */
+void http_refusal_step(struct http_conn *conn, bool is_quiet);
+
+/* 503, and the connection is gone. */
+void http_refusal_of_connection(struct http_conn *conn);
 
 #endif

@@ -18,16 +18,20 @@
 enum { SWEEP_MS = 500, BACKLOG = 512, SMALL_REPLY_BYTES = 16384 };
 
 /* All bits but CONNECT and TRACE: a method that evhttp does not know has the highest one. */
-static const uint16_t accepted_methods = (uint16_t)~(EVHTTP_REQ_CONNECT | EVHTTP_REQ_TRACE);
+static const uint16_t accepted_methods = (uint16_t) ~(EVHTTP_REQ_CONNECT | EVHTTP_REQ_TRACE);
 
 static const struct {
     enum evhttp_cmd_type type;
     const char *name;
 } methods[] = {
-    [HTTP_METHOD_GET] = {EVHTTP_REQ_GET, "GET"},          [HTTP_METHOD_HEAD] = {EVHTTP_REQ_HEAD, "HEAD"},
-    [HTTP_METHOD_POST] = {EVHTTP_REQ_POST, "POST"},       [HTTP_METHOD_PUT] = {EVHTTP_REQ_PUT, "PUT"},
-    [HTTP_METHOD_PATCH] = {EVHTTP_REQ_PATCH, "PATCH"},    [HTTP_METHOD_DELETE] = {EVHTTP_REQ_DELETE, "DELETE"},
-    [HTTP_METHOD_OPTIONS] = {EVHTTP_REQ_OPTIONS, "OPTIONS"}, [HTTP_METHOD_OTHER] = {0, "UNKNOWN"},
+    [HTTP_METHOD_GET] = {EVHTTP_REQ_GET, "GET"},
+    [HTTP_METHOD_HEAD] = {EVHTTP_REQ_HEAD, "HEAD"},
+    [HTTP_METHOD_POST] = {EVHTTP_REQ_POST, "POST"},
+    [HTTP_METHOD_PUT] = {EVHTTP_REQ_PUT, "PUT"},
+    [HTTP_METHOD_PATCH] = {EVHTTP_REQ_PATCH, "PATCH"},
+    [HTTP_METHOD_DELETE] = {EVHTTP_REQ_DELETE, "DELETE"},
+    [HTTP_METHOD_OPTIONS] = {EVHTTP_REQ_OPTIONS, "OPTIONS"},
+    [HTTP_METHOD_OTHER] = {0, "UNKNOWN"},
 };
 
 const char *http_method_name(enum http_method method)
@@ -153,7 +157,6 @@ static void set_limits(struct http_server *server)
     evhttp_set_max_body_size(server->http, (ev_ssize_t)config->body_bytes_max);
     evhttp_set_timeout_tv(server->http, &idle);
     evhttp_set_allowed_methods(server->http, accepted_methods);
-    evhttp_set_flags(server->http, EVHTTP_SERVER_LINGERING_CLOSE);
     evhttp_set_bevcb(server->http, http_conn_accept, server);
     evhttp_set_gencb(server->http, on_request, server);
 }

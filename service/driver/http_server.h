@@ -26,7 +26,7 @@ enum http_method {
     HTTP_METHOD_PATCH,
     HTTP_METHOD_DELETE,
     HTTP_METHOD_OPTIONS,
-    HTTP_METHOD_OTHER  /* evhttp does not tell its name */
+    HTTP_METHOD_OTHER /* evhttp does not tell its name */
 };
 
 /* "GET"; static. */
@@ -36,20 +36,20 @@ struct http_handler {
     /* A whole request; never from within http_server_new. Answer it with http_reply, now or later. */
     void (*on_request)(void *ctx, struct http_request *request);
     /* The server itself refuses something before it is a request: 400 (malformed, or headers too large), 413 (body too
-     * large), 417, 501 or 503 (too many connections). Appends the body of that answer. */
-    void (*write_refusal)(void *ctx, int status_code, struct buf *body);
+     * large), 417, 501 or 503 (too many connections). Appends the header lines of the answer, each with its CRLF, and its
+     * body. */
+    void (*write_refusal)(void *ctx, int status_code, struct buf *headers, struct buf *body);
 };
 
 struct http_server_config {
-    const char *listen;             /* "127.0.0.1:8080", "[::1]:8080", "localhost:0"; port 0: any free one; no host: all */
-    const char *content_type;       /* of refusals */
-    size_t connections_max;         /* further ones are answered 503 and closed */
-    size_t header_bytes_max;        /* request line and headers */
+    const char *listen;      /* "127.0.0.1:8080", "[::1]:8080", "localhost:0"; port 0: any free one; no host: all */
+    size_t connections_max;  /* further ones are answered 503 and closed */
+    size_t header_bytes_max; /* request line and headers */
     size_t body_bytes_max;
-    size_t unsent_bytes_max;        /* of all replies together, see http_server_has_room */
-    int64_t request_timeout_ms;     /* first byte to last of a request */
-    int64_t reply_timeout_ms;       /* for the client to take a whole reply */
-    int64_t idle_timeout_ms;        /* between requests of one connection */
+    size_t unsent_bytes_max;    /* of all replies together, see http_server_has_room */
+    int64_t request_timeout_ms; /* first byte to last of a request */
+    int64_t reply_timeout_ms;   /* for the client to take a whole reply */
+    int64_t idle_timeout_ms;    /* between requests of one connection */
 };
 
 /* Binds and listens. NULL when that fails; the reason was logged. Texts of the config are borrowed and outlive it. */

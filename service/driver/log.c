@@ -5,6 +5,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/utf8.h"
+
 enum { LINE_MAX_BYTES = 4096 };
 
 static enum log_level least_level = LOG_LEVEL_INFO;
@@ -26,13 +28,17 @@ bool log_enabled(enum log_level level)
 struct line {
     char text[LINE_MAX_BYTES];
     size_t len;
+    bool full;
 };
 
-/* Leaves room for the closing brace and the newline. */
+/* What closes a line that is full: a quote, the brace and the newline. */
+enum { CLOSING_BYTES = 3 };
+
+/* Puts all of it, or nothing from the first piece on that does not fit. */
 static void put(struct line *line, const char *data, size_t len)
 {
-    size_t room = LINE_MAX_BYTES - 3 - line->len;
-    if (len > room) len = room;
+    line->full = line->full || line->len + len > LINE_MAX_BYTES - CLOSING_BYTES;
+    if (line->full) return;
     memcpy(line->text + line->len, data, len);
     line->len += len;
 }
@@ -42,31 +48,32 @@ static void put_text(struct line *line, const char *text)
     put(line, text, strlen(text));
 }
 
-static void put_quoted(struct line *line, struct slice text)
+/* Bytes that are not UTF-8 are shown as escapes too: a line is text whatever a sender wrote. */
+static void put_escaped(struct line *line, struct slice text, bool utf8)
 {
-    put(line, "\"", 1);
-    for (size_t i = 0; i < text.len; i++) {
+    for (size_t i = 0; i < text.len && !line->full; i++) {
         unsigned char c = (unsigned char)text.data[i];
-        char escaped[8];
         if (c == '"' || c == '\\') {
             put(line, (char[]){'\\', (char)c}, 2);
-        } else if (c < 0x20 || c == 0x7f) {
+        } else if (c < 0x20 || c == 0x7f || (c >= 0x80 && !utf8)) {
+            char escaped[8];
             snprintf(escaped, sizeof(escaped), "\\u%04x", c);
             put_text(line, escaped);
         } else {
-            put(line, (const char *)&text.data[i], 1);
+            size_t len = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+            put(line, text.data + i, len);
+            i += len - 1;
         }
     }
-    put(line, "\"", 1);
 }
 
-static bool needs_quotes(struct slice text)
+static bool needs_quotes(struct slice text, bool utf8)
 {
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.data[i];
         if (c <= ' ' || c == '"' || c == '=' || c == '\\' || c == 0x7f) return true;
     }
-    return text.len == 0;
+    return text.len == 0 || !utf8;
 }
 
 static void put_key(struct line *line, const char *key)
@@ -82,14 +89,30 @@ static void put_key(struct line *line, const char *key)
     }
 }
 
+/* A field that does not fit is cut inside its text or left out. */
 static void put_field(struct line *line, const char *key, struct slice text)
 {
+    size_t before = line->len;
+    bool utf8 = utf8_is_valid(text);
+    bool quoted = as_json || needs_quotes(text, utf8);
     put_key(line, key);
-    if (as_json || needs_quotes(text)) {
-        put_quoted(line, text);
-    } else {
-        put(line, text.data, text.len);
+    if (quoted) put(line, "\"", 1);
+    if (line->full) {
+        line->len = before;
+        return;
     }
+    put_escaped(line, text, utf8);
+    if (quoted) line->text[line->len++] = '"';
+}
+
+static void put_number(struct line *line, const char *key, int64_t value)
+{
+    size_t before = line->len;
+    char number[24];
+    snprintf(number, sizeof(number), "%" PRId64, value);
+    put_key(line, key);
+    put_text(line, number);
+    if (line->full) line->len = before;
 }
 
 static void put_time(struct line *line)
@@ -108,6 +131,7 @@ void log_write(enum log_level level, const char *message, const struct log_field
 {
     struct line line;
     line.len = 0;
+    line.full = false;
     put_time(&line);
     put_field(&line, "level", slice_of(level_names[level]));
     put_field(&line, "msg", slice_of(message));
@@ -115,10 +139,7 @@ void log_write(enum log_level level, const char *message, const struct log_field
         if (fields[i].kind == LOG_FIELD_TEXT) {
             put_field(&line, fields[i].key, fields[i].text);
         } else {
-            char number[24];
-            snprintf(number, sizeof(number), "%" PRId64, fields[i].number);
-            put_key(&line, fields[i].key);
-            put_text(&line, number);
+            put_number(&line, fields[i].key, fields[i].number);
         }
     }
     if (as_json) line.text[line.len++] = '}';

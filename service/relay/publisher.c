@@ -11,6 +11,7 @@ enum {
     INIT_TIMEOUT_US = 30000000,
     DELIVER_TIMEOUT_US = 40000000,  /* behind message.timeout.ms, which normally ends the wait */
     METADATA_TIMEOUT_MS = 2000,
+    ABANDON_TIMEOUT_MS = 500,
     COMMIT_TIMEOUT_MS = 5000,       /* EndTxn alone: everything is delivered before. The longest that stopping can take. */
 };
 
@@ -133,8 +134,15 @@ struct publisher *publisher_open(const struct publisher_config *config, struct r
     return NULL;
 }
 
-/* Without an abort: the next producer's init_transactions ends an open transaction, and until then nobody waits for one that
- * we cannot finish. What is queued is thrown away first, else destroying would wait for it. */
+/* Leaves an open transaction. Whether the broker hears of it does not matter, as the next producer's init_transactions ends
+ * it. But librdkafka 2.0.2 aborts the process when it is destroyed while it is about to register partitions (the assertion
+ * txn_req_cnt > 0 in rdkafka_txnmgr.c), and once an abort was called it never is. */
+static void abandon_transaction(struct publisher *publisher)
+{
+    rd_kafka_error_t *error = rd_kafka_abort_transaction(publisher->producer, ABANDON_TIMEOUT_MS);
+    if (error != NULL) rd_kafka_error_destroy(error);
+}
+
 void publisher_close(struct publisher *publisher)
 {
     if (publisher == NULL) return;
@@ -142,8 +150,8 @@ void publisher_close(struct publisher *publisher)
     if (publisher->dead_letters != NULL) rd_kafka_topic_destroy(publisher->dead_letters);
     if (publisher->events != NULL) rd_kafka_topic_destroy(publisher->events);
     if (publisher->producer != NULL) {
-        publisher->failed = true;
-        rd_kafka_purge(publisher->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+        publisher->failed = true; /* what fails from here on is no news */
+        if (publisher->in_transaction) abandon_transaction(publisher);
         rd_kafka_destroy(publisher->producer);
     }
     free(publisher);

@@ -2,7 +2,7 @@
  * progress, until something ends it. It owns neither end; both are made anew by the relay after any failure.
  *
  * Happy path: read what is there, queue its records, commit when the stream pauses or the batch is due, confirm to the slot.
- * Failure modes: either end fails, or the slot is lost: it returns and the open batch counts for nothing; the slot has it. */
+ * Failure modes: either end fails, or the slot is lost: it returns, and the slot still has what the open batch held. */
 #ifndef RELAY_PUMP_H
 #define RELAY_PUMP_H
 
@@ -16,8 +16,8 @@
 #include "relay/waiter.h"
 #include "relay/wal_stream.h"
 
-/* A batch is closed at the next end of a transaction after either; a larger transaction is still one batch. The time grows to
- * what the last commit took: the slower Kafka is, the more each commit must carry. */
+/* A batch is closed at the next end of a transaction after either; a larger transaction is still one batch. The time grows
+ * to what the last commit took: the slower Kafka is, the more each commit must carry. */
 enum { PUMP_BATCH_US = 5000, PUMP_BATCH_EVENTS = 10000 };
 
 /* Records that are queued in Kafka's open transaction. */

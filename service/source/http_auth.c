@@ -17,16 +17,16 @@ static void refuse_credential(struct exchange *exchange, enum credential_kind ki
         reply_errorf(exchange, 401, AUTH "oAuth client - Client with ID %.*s not found", (int)id.len, id.data);
         return;
     }
-    case CREDENTIAL_ACCESS_TOKEN:
-        reply_error(exchange, 401, SLICE(AUTH "access token - Invalid Access Token."));
-        return;
+    case CREDENTIAL_ACCESS_TOKEN: reply_error(exchange, 401, SLICE(AUTH "access token - Invalid Access Token.")); return;
     case CREDENTIAL_ID_ONLY:
-        reply_error(exchange, 401, SLICE(AUTH "Only 'x-cal-client-id' header provided. Please also provide "
-                                              "'x-cal-secret-key' header or Auth bearer token as 'Authentication' header"));
+        reply_error(exchange, 401,
+                    SLICE(AUTH "Only 'x-cal-client-id' header provided. Please also provide "
+                               "'x-cal-secret-key' header or Auth bearer token as 'Authentication' header"));
         return;
     case CREDENTIAL_SECRET_ONLY:
-        reply_error(exchange, 401, SLICE(AUTH "Only 'x-cal-secret-key' header provided. Please also provide "
-                                              "'x-cal-client-id' header or Auth bearer token as 'Authentication' header"));
+        reply_error(exchange, 401,
+                    SLICE(AUTH "Only 'x-cal-secret-key' header provided. Please also provide "
+                               "'x-cal-client-id' header or Auth bearer token as 'Authentication' header"));
         return;
     case CREDENTIAL_NONE:
     case CREDENTIAL_API_KEY:

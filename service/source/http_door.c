@@ -12,7 +12,7 @@ enum {
     EXCHANGES_MAX = 1024,
     HEADER_BYTES_MAX = 16 << 10,
     BODY_BYTES_MAX = 100 << 10,
-    UNSENT_BYTES_MAX = 32 << 20,
+    UNSENT_BYTES_MAX = 16 << 20,
     REQUEST_TIMEOUT_MS = 10000,
     REPLY_TIMEOUT_MS = 20000,
     IDLE_TIMEOUT_MS = 75000
@@ -43,10 +43,10 @@ static void on_request(void *ctx, struct http_request *request)
     if (exchange != NULL) answer(exchange);
 }
 
-static void on_refusal(void *ctx, int status_code, struct buf *body)
+static void on_refusal(void *ctx, int status_code, struct buf *headers, struct buf *body)
 {
     (void)ctx;
-    write_refusal_json(body, status_code);
+    write_refusal(headers, body, status_code);
     refusal_account(status_code);
 }
 
@@ -55,7 +55,6 @@ struct http_door *http_door_new(struct event_base *base, const struct http_door_
     static const struct http_handler handler = {on_request, on_refusal};
     const struct http_server_config server_config = {
         .listen = config->listen,
-        .content_type = "application/json; charset=utf-8",
         .connections_max = config->connections_max,
         .header_bytes_max = HEADER_BYTES_MAX,
         .body_bytes_max = BODY_BYTES_MAX,

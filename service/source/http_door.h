@@ -15,7 +15,7 @@ struct http_door_config {
     struct writer *writer;
     struct reader *reader;
     const struct time_zones *zones;
-    const char *listen;        /* "host:port" */
+    const char *listen; /* "host:port" */
     size_t connections_max;
     /* Whether the whole process should get traffic; *ret_reason, static, says why not. */
     bool (*is_ready)(void *ctx, const char **ret_reason);

@@ -10,19 +10,21 @@
 /* A body of the largest size with a thousand items and a thousand violations takes about a third of it. */
 enum { ARENA_BYTES_MAX = 2 << 20 };
 
+void request_id_new(char ret_id[static REQUEST_ID_SIZE])
+{
+    uint8_t random[10] = {0};
+    RAND_bytes(random, sizeof(random)); /* uniqueness is a courtesy here */
+    struct uuid id = uuid_v7((uint64_t)clock_wall_us() / 1000, random);
+    uuid_format(&id, ret_id);
+    ret_id[UUID_TEXT_LEN] = '\0';
+}
+
 /* The sender's own when it is fit, else a new one. */
 static void set_request_id(struct exchange *exchange)
 {
     const char *given = http_request_header(exchange->request, "X-Request-Id");
-    uint8_t random[10] = {0};
-    if (is_request_id(given)) {
-        snprintf(exchange->request_id, sizeof(exchange->request_id), "%s", given);
-        return;
-    }
-    RAND_bytes(random, sizeof(random)); /* uniqueness is a courtesy here */
-    struct uuid id = uuid_v7((uint64_t)clock_wall_us() / 1000, random);
-    uuid_format(&id, exchange->request_id);
-    exchange->request_id[UUID_TEXT_LEN] = '\0';
+    if (is_request_id(given)) snprintf(exchange->request_id, sizeof(exchange->request_id), "%s", given);
+    else request_id_new(exchange->request_id);
 }
 
 static void link_exchange(struct http_door *door, struct exchange *exchange)

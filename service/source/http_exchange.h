@@ -10,19 +10,21 @@
 #include "source/http_door.h"
 #include "source/http_path.h"
 
+enum { REQUEST_ID_SIZE = 65 };
+
 struct exchange;
 
 /* What a caller must be before the handler runs; see http_auth.c. */
 enum http_access {
-    ACCESS_OPEN,      /* anybody */
-    ACCESS_ORG_USER   /* an admin of {orgId}, about {userId}, who is in it */
+    ACCESS_OPEN,    /* anybody */
+    ACCESS_ORG_USER /* an admin of {orgId}, about {userId}, who is in it */
 };
 
 struct http_route {
-    enum http_method method;  /* GET serves HEAD too */
-    const char *pattern;
-    const char *label;        /* in metrics and logs */
+    enum http_method method; /* GET serves HEAD too */
     enum http_access access;
+    const char *pattern;
+    const char *label; /* in metrics and logs */
     void (*handle)(struct exchange *exchange);
 };
 
@@ -39,16 +41,16 @@ struct exchange {
     struct http_request *request;
     const struct http_route *route;
     struct path_params params;
-    struct arena *arena;      /* owns all text of the exchange */
-    struct slice target;      /* rewritten, with query */
-    char request_id[65];
-    int64_t started_us;       /* steady clock */
+    struct arena *arena; /* owns all text of the exchange */
+    struct slice target; /* rewritten, with query */
+    char request_id[REQUEST_ID_SIZE];
+    int64_t started_us; /* steady clock */
     int64_t caller_id;
     int64_t org_id;
     int64_t user_id;
     int64_t schedule_id;
     json_t *body;
-    struct write write;       /* lent to the writer while a schedule is stored */
+    struct write write; /* lent to the writer while a schedule is stored */
     struct exchange *next;
     struct exchange *previous;
 };
@@ -57,6 +59,9 @@ struct exchange {
 
 /* Takes the request. NULL when memory is out; the request was answered then. */
 struct exchange *exchange_new(struct http_door *door, struct http_request *request);
+
+/* A new one, with its terminator. */
+void request_id_new(char ret_id[static REQUEST_ID_SIZE]);
 
 /* Without a reply; see http_request_drop. */
 void exchange_free(struct exchange *exchange);
@@ -105,8 +110,8 @@ void reply_failure(struct exchange *exchange, enum status status);
 /* 204 with the CORS headers of a preflight. */
 void reply_preflight(struct exchange *exchange);
 
-/* Appends the envelope of a refusal that has no exchange. */
-void write_refusal_json(struct buf *out, int status_code);
+/* Appends header lines and envelope of a refusal that has no exchange. */
+void write_refusal(struct buf *headers, struct buf *body, int status_code);
 
 /* ---- http_metrics.c ---- */
 

@@ -13,16 +13,16 @@ enum { API_KEY_HASH_LEN = 32 };
 /* What the credential headers of a request amount to, in the contract's order of precedence. */
 enum credential_kind {
     CREDENTIAL_NONE,
-    CREDENTIAL_CLIENT,         /* id and secret of an OAuth client */
+    CREDENTIAL_CLIENT, /* id and secret of an OAuth client */
     CREDENTIAL_API_KEY,
-    CREDENTIAL_ACCESS_TOKEN,   /* anything else in Authorization */
-    CREDENTIAL_ID_ONLY,        /* a client's id without its secret */
+    CREDENTIAL_ACCESS_TOKEN, /* anything else in Authorization */
+    CREDENTIAL_ID_ONLY,      /* a client's id without its secret */
     CREDENTIAL_SECRET_ONLY
 };
 
 struct credential {
     enum credential_kind kind;
-    struct slice key;  /* API_KEY: what follows "cal_", borrowed from the header */
+    struct slice key; /* API_KEY: what follows "cal_", borrowed from the header */
 };
 
 /* The three headers' values; NULL or empty for one that was not sent. */

@@ -14,8 +14,8 @@ enum { ROUTES_MAX = 32, LABELS_SIZE = 160 };
 static const int status_codes[] = {200, 201, 204, 400, 401, 403, 404, 413, 415, 500, 503, 0};
 enum { STATUS_CODES_LEN = sizeof(status_codes) / sizeof(status_codes[0]) };
 
-static const int64_t duration_buckets[] = {500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000,
-                                           2500000, 5000000, 0};
+static const int64_t duration_buckets[] = {500,    1000,   2500,   5000,    10000,   25000,   50000,
+                                           100000, 250000, 500000, 1000000, 2500000, 5000000, 0};
 
 /* One more than there are routes: the last is for requests without a route. */
 static struct metric requests[ROUTES_MAX + 1][STATUS_CODES_LEN];
@@ -25,13 +25,21 @@ static char duration_labels[ROUTES_MAX + 1][LABELS_SIZE];
 static size_t routes_len;
 
 static struct metric in_flight = {
-    .type = METRIC_GAUGE, .name = "schedule_http_in_flight", .labels = "", .help = "HTTP requests being handled.",
+    .type = METRIC_GAUGE,
+    .name = "schedule_http_in_flight",
+    .labels = "",
+    .help = "HTTP requests being handled.",
 };
 static struct metric connections = {
-    .type = METRIC_GAUGE, .name = "schedule_http_connections", .labels = "", .help = "Open HTTP connections.",
+    .type = METRIC_GAUGE,
+    .name = "schedule_http_connections",
+    .labels = "",
+    .help = "Open HTTP connections.",
 };
 static struct metric connections_refused = {
-    .type = METRIC_COUNTER, .name = "schedule_http_connections_refused_total", .labels = "",
+    .type = METRIC_COUNTER,
+    .name = "schedule_http_connections_refused_total",
+    .labels = "",
     .help = "HTTP connections closed at once because there were too many.",
 };
 
@@ -57,7 +65,9 @@ static void register_requests(size_t index, const char *route)
         char *labels = request_labels[index][i];
         snprintf(labels, LABELS_SIZE, "route=\"%s\",status=\"%s\"", route, status);
         requests[index][i] = (struct metric){
-            .type = METRIC_COUNTER, .name = "schedule_http_requests_total", .labels = labels,
+            .type = METRIC_COUNTER,
+            .name = "schedule_http_requests_total",
+            .labels = labels,
             .help = "HTTP requests answered, by route and status code.",
         };
         metrics_register(&requests[index][i]);
@@ -68,8 +78,12 @@ static void register_duration(size_t index, const char *route)
 {
     snprintf(duration_labels[index], LABELS_SIZE, "route=\"%s\"", route);
     durations[index] = (struct metric){
-        .type = METRIC_HISTOGRAM, .name = "schedule_http_request_duration_seconds", .labels = duration_labels[index],
-        .help = "Time from the whole request to its answer.", .scale = 1e-6, .buckets = duration_buckets,
+        .type = METRIC_HISTOGRAM,
+        .name = "schedule_http_request_duration_seconds",
+        .labels = duration_labels[index],
+        .help = "Time from the whole request to its answer.",
+        .scale = 1e-6,
+        .buckets = duration_buckets,
     };
     metrics_register(&durations[index]);
 }
@@ -120,6 +134,6 @@ void exchange_account(const struct exchange *exchange, int status_code)
     metric_observe(&durations[index], duration_us);
     LOG_AT(status_code >= 500 ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG, "http request",
            LOG_STR("request_id", exchange->request_id),
-           LOG_STR("method", http_method_name(http_request_method(exchange->request))),
-           LOG_STR("route", label_of(index)), LOG_INT("status", status_code), LOG_INT("duration_us", duration_us));
+           LOG_STR("method", http_method_name(http_request_method(exchange->request))), LOG_STR("route", label_of(index)),
+           LOG_INT("status", status_code), LOG_INT("duration_us", duration_us));
 }

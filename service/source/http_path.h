@@ -12,8 +12,8 @@ enum { PATH_PARAMS_MAX = 4 };
 
 /* A segment of a path that a pattern names. */
 struct path_param {
-    struct slice name;   /* borrowed from the pattern: "orgId" */
-    struct slice value;  /* borrowed from the path, still percent-encoded */
+    struct slice name;  /* borrowed from the pattern: "orgId" */
+    struct slice value; /* borrowed from the path, still percent-encoded */
 };
 
 struct path_params {

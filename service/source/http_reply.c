@@ -129,9 +129,13 @@ void reply_preflight(struct exchange *exchange)
     finish(exchange, 204, NULL, SLICE(""));
 }
 
-void write_refusal_json(struct buf *out, int status_code)
+void write_refusal(struct buf *headers, struct buf *body, int status_code)
 {
+    char request_id[REQUEST_ID_SIZE];
     struct slice message = slice_of(exception_of(status_code)->reason);
     if (status_code == 413) message = SLICE("request entity too large");
-    write_envelope(out, status_code, message, SLICE(""));
+    request_id_new(request_id);
+    buf_printf(headers, "Content-Type: " JSON_TYPE "\r\nX-Request-Id: %s\r\nAccess-Control-Allow-Origin: *\r\n%s",
+               request_id, status_code == 503 ? "Retry-After: 1\r\n" : "");
+    write_envelope(body, status_code, message, SLICE(""));
 }

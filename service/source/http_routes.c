@@ -4,8 +4,10 @@
 #define ORG_USER_SCHEDULES "/v2/organizations/{orgId}/users/{userId}/schedules"
 #define ORG_USER_SCHEDULE ORG_USER_SCHEDULES "/{scheduleId}"
 
-#define ROUTE(method_, pattern_, access_, handle_) \
-    {HTTP_METHOD_##method_, pattern_, #method_ " " pattern_, access_, handle_}
+#define ROUTE(method_, pattern_, access_, handle_)                               \
+    {                                                                            \
+        HTTP_METHOD_##method_, access_, pattern_, #method_ " " pattern_, handle_ \
+    }
 
 static const struct http_route routes[] = {
     ROUTE(POST, ORG_USER_SCHEDULES, ACCESS_ORG_USER, handle_create_schedule),

@@ -110,19 +110,14 @@ static void on_written(struct write *write, enum status status)
     struct exchange *exchange = exchange_of(write);
     switch (status) {
     case STATUS_OK:
-    case STATUS_DUPLICATE: /* stored by an earlier try whose answer was lost */
-        reply_created(exchange);
-        break;
+    case STATUS_DUPLICATE: /* stored by an earlier try whose answer was lost */ reply_created(exchange); break;
     case STATUS_NOT_A_MEMBER: /* left the organization after the guard had looked */
         reply_errorf(exchange, 403,
                      "IsUserInOrg - user with id=%" PRId64 " is not part of the organization with id=%" PRId64 ".",
                      exchange->user_id, exchange->org_id);
         break;
-    case STATUS_UNSTORABLE:
-        reply_error(exchange, 400, SLICE("The schedule cannot be stored."));
-        break;
-    default:
-        reply_failure(exchange, status);
+    case STATUS_UNSTORABLE: reply_error(exchange, 400, SLICE("The schedule cannot be stored.")); break;
+    default: reply_failure(exchange, status);
     }
 }
 

@@ -1,5 +1,6 @@
 #include "source/kafka_command.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -51,6 +52,7 @@ static bool make_rejection(struct kafka_command *command, struct slice command_i
     event_rejected(&command->record, command->events, command_id, create->org_id, create->user_id, violations, &origin,
                    clock_wall_us(), command->write.traceparent, command->arena);
     if (!set_record(command, VERDICT_REJECTION)) return false;
+    assert(violations->len > 0);
     const struct violation *first = &violations->items[0];
     LOG_INFO("command rejected", LOG_SLICE("command_id", command_id), LOG_INT("org_id", create->org_id),
              LOG_INT("user_id", create->user_id), LOG_INT("partition", origin.partition), LOG_INT("offset", origin.offset),

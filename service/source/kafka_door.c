@@ -26,6 +26,11 @@ enum {
     COMMIT_EVERY_TICKS = 25
 };
 
+/* A full queue makes librdkafka wait for a second before it fetches again, which versions before 2.2 cannot change. So the queue
+ * holds about what is settled in a second; in memory that is some 20 MiB. */
+#define QUEUED_MESSAGES "40000"
+enum { HAS_QUEUE_BACKOFF = 0x020200ff };
+
 /* What the door knows of one partition of the topic. */
 struct door_partition {
     struct partition stored;  /* first: the writer's view */
@@ -346,12 +351,14 @@ static bool start_consumer(struct kafka_door *door)
         {"auto.offset.reset", "error"},
         {"isolation.level", "read_committed"},
         {"fetch.wait.max.ms", "100"},
-        {"fetch.message.max.bytes", "524288"},
+        {"fetch.message.max.bytes", "1048576"},
         {"fetch.max.bytes", "4194304"},
-        {"queued.max.messages.kbytes", "4096"},
-        {"queued.min.messages", "2000"},
+        {"queued.max.messages.kbytes", "16384"},
+        {"queued.min.messages", QUEUED_MESSAGES},
+        {"fetch.queue.backoff.ms", "10"}, /* last: older versions have not got it */
     };
-    rd_kafka_conf_t *conf = kafka_conf_new(door->config->kafka, properties, sizeof(properties) / sizeof(properties[0]));
+    size_t len = sizeof(properties) / sizeof(properties[0]) - (rd_kafka_version() < HAS_QUEUE_BACKOFF);
+    rd_kafka_conf_t *conf = kafka_conf_new(door->config->kafka, properties, len);
     if (conf == NULL) return false;
     rd_kafka_conf_set_opaque(conf, door);
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);

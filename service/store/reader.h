@@ -14,7 +14,7 @@
 
 enum {
     READER_PENDING_MAX = 1024,
-    READER_LIST_BYTES_MAX = 8 << 20  /* of the schedules of one list */
+    READER_LIST_BYTES_MAX = 4 << 20 /* of the schedules of one list */
 };
 
 struct reader;
@@ -34,15 +34,15 @@ enum org_role { ORG_ROLE_NONE, ORG_ROLE_MEMBER, ORG_ROLE_ADMIN, ORG_ROLE_OWNER }
 
 struct access_query {
     uint8_t key_hash[32];
-    int64_t org_id;   /* 0: none */
-    int64_t user_id;  /* 0: none */
+    int64_t org_id;  /* 0: none */
+    int64_t user_id; /* 0: none */
 };
 
 /* The facts behind one request; nothing is decided here. */
 struct access_facts {
-    int64_t caller_id;         /* whose key it is; 0: there is no such key */
+    int64_t caller_id; /* whose key it is; 0: there is no such key */
     bool key_revoked;
-    bool key_expired;          /* by the database's clock, to the microsecond */
+    bool key_expired; /* by the database's clock, to the microsecond */
     bool org_exists;
     enum org_role caller_role; /* in the organization */
     bool user_in_org;

@@ -378,7 +378,8 @@ static void drop_partition(struct queue *queue, const struct partition *partitio
 }
 
 /* Forward: what was settled elsewhere is dropped when it is taken next. Backward (an operator's reset, a database restored):
- * the door has to read again from there, so nothing of the partition may go on. */
+ * the door has to read again from there, so nothing of the partition may go on. Neither: its row is gone, and is made anew when
+ * the door reads again. */
 static void settle_moved(struct lane *lane)
 {
     struct partition *backward[BATCH_ROWS_MAX];
@@ -389,10 +390,9 @@ static void settle_moved(struct lane *lane)
         struct partition *partition = nth_partition(&lane->sent, ordinal);
         if (*p == ',') p++;
         if (partition == NULL) break;
-        if (stored < partition->next_offset) backward[backward_len++] = partition;
-        LOG_AT(stored == partition->next_offset ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN, "stored offset is another",
-               LOG_STR("topic", partition->topic), LOG_INT("partition", partition->number),
-               LOG_INT("expected", partition->next_offset), LOG_INT("stored", stored));
+        if (stored <= partition->next_offset) backward[backward_len++] = partition;
+        LOG_WARN("stored offset is another", LOG_STR("topic", partition->topic), LOG_INT("partition", partition->number),
+                 LOG_INT("expected", partition->next_offset), LOG_INT("stored", stored));
         partition->next_offset = stored;
     }
     put_back(lane);
@@ -473,15 +473,18 @@ static void on_lost(void *ctx)
     metric_add(&retries, 1);
 }
 
-/* Gives up HTTP writes whose time is over. The queue is in the order of arrival. */
+/* Gives up HTTP writes whose time is over. */
 static void on_tick(evutil_socket_t fd, short what, void *ctx)
 {
     struct writer *writer = ctx;
     int64_t now = clock_steady_us();
     (void)fd;
     (void)what;
-    while (writer->http.first != NULL && writer->http.first->deadline_us < now) {
-        settle(queue_take(&writer->http), STATUS_UNAVAILABLE);
+    struct queue all = writer->http;
+    writer->http = (struct queue){0};
+    for (struct write *write; (write = queue_take(&all)) != NULL;) {
+        if (write->deadline_us != 0 && write->deadline_us < now) settle(write, STATUS_UNAVAILABLE);
+        else queue_add(&writer->http, write);
     }
 }
 

@@ -183,7 +183,8 @@ static int tear_down(void **state)
 
 /* ---- waiting ---- */
 
-static void wait_for(bool (*condition)(struct world *world, uint64_t arg), struct world *world, uint64_t arg, const char *what)
+static void wait_for(bool (*condition)(struct world *world, uint64_t arg), struct world *world, uint64_t arg,
+                     const char *what)
 {
     int64_t deadline_us = clock_steady_us() + (int64_t)DEADLINE_S * 1000000;
     while (!condition(world, arg)) {
@@ -250,8 +251,8 @@ static void emit_bytes(struct world *world, struct slice bytes)
     const char *values[] = {RECORD_WAL_PREFIX, bytes.data};
     const int lengths[] = {0, (int)bytes.len};
     const int formats[] = {0, 1};
-    PGresult *result = PQexecParams(world->db, "SELECT pg_logical_emit_message(true, $1, $2::bytea)", 2, NULL, values, lengths,
-                                    formats, 1);
+    PGresult *result = PQexecParams(world->db, "SELECT pg_logical_emit_message(true, $1, $2::bytea)", 2, NULL, values,
+                                    lengths, formats, 1);
     assert_int_equal(PQresultStatus(result), PGRES_TUPLES_OK);
     PQclear(result);
 }
@@ -667,6 +668,22 @@ static void begins_anew_when_the_connection_is_cut(void **state)
     expect_events(world, 30);
 }
 
+/* Above all between the first record of a Kafka transaction and its end: librdkafka 2.0.2 could end the process there. */
+static void may_be_stopped_at_any_moment(void **state)
+{
+    struct world *world = *state;
+    for (int i = 0; i < 20; i++) {
+        start(world);
+        emit_events(world, "7", i * 500 + 1, i * 500 + 500);
+        int64_t stop_us = clock_steady_us() + i * 200;
+        while (clock_steady_us() < stop_us) continue;
+        stop(world);
+    }
+    start(world);
+    drain(world);
+    expect_events(world, 10000);
+}
+
 static void stops_soon_while_kafka_is_away(void **state)
 {
     struct world *world = *state;
@@ -726,6 +743,7 @@ int main(void)
         TEST(foreign_wal_moves_the_idle_slot),
         TEST(a_missing_slot_is_told_and_looked_for_again),
         TEST(begins_anew_when_the_connection_is_cut),
+        TEST(may_be_stopped_at_any_moment),
         TEST(stops_soon_while_kafka_is_away),
         TEST(stops_soon_while_postgresql_is_away),
     };

@@ -88,10 +88,16 @@ static void accepts_one_trailing_slash(void **state)
 static void refuses_other_paths(void **state)
 {
     static const char *const paths[] = {
-        "", "/", "v2/organizations/1/users/2/schedules", "/v2/organizations/1/users/2",
-        "/v2/organizations//users/2/schedules", "/v2/organizations/1/users/2/schedules/3",
-        "//v2/organizations/1/users/2/schedules", "/v2/organizations/1/users/2/schedulesx",
-        "/v2/organizations/1/users/2/schedule", "/V2/organizations/1/users/2/schedules",
+        "",
+        "/",
+        "v2/organizations/1/users/2/schedules",
+        "/v2/organizations/1/users/2",
+        "/v2/organizations//users/2/schedules",
+        "/v2/organizations/1/users/2/schedules/3",
+        "//v2/organizations/1/users/2/schedules",
+        "/v2/organizations/1/users/2/schedulesx",
+        "/v2/organizations/1/users/2/schedule",
+        "/V2/organizations/1/users/2/schedules",
     };
     struct path_params params;
     (void)state;
@@ -126,8 +132,29 @@ static void reads_whole_numbers(void **state)
 static void refuses_what_is_no_whole_number(void **state)
 {
     static const char *const texts[] = {
-        "", "abc", "5a", "a5", "1.5", "+", "-", "--5", "+-5", "5 5", "%20", "%", "%3", "%3g", "5%00", "0x10", "1e2", "NaN",
-        "Infinity", "9223372036854775808", "-9223372036854775809", "99999999999999999999999999", "\xd9\xa5",
+        "",
+        "abc",
+        "5a",
+        "a5",
+        "1.5",
+        "+",
+        "-",
+        "--5",
+        "+-5",
+        "5 5",
+        "%20",
+        "%",
+        "%3",
+        "%3g",
+        "5%00",
+        "0x10",
+        "1e2",
+        "NaN",
+        "Infinity",
+        "9223372036854775808",
+        "-9223372036854775809",
+        "99999999999999999999999999",
+        "\xd9\xa5",
         "00000000000000000000000000000000000000000000000000000000000000007",
     };
     (void)state;

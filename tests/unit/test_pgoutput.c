@@ -199,7 +199,8 @@ static void positions_go_to_text_and_back(void **state)
 static void refuses_what_is_no_position(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"", "/", "1/", "/1", "1", "1/2/3", "G/1", "1/2 ", "123456789/0", "0/123456789", "-1/0"};
+    static const char *const texts[] = {"",    "/",    "1/",          "/1",          "1",   "1/2/3",
+                                        "G/1", "1/2 ", "123456789/0", "0/123456789", "-1/0"};
     uint64_t lsn;
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) assert_false(lsn_parse(slice_of(texts[i]), &lsn));
     assert_false(lsn_parse((struct slice){NULL, 0}, &lsn));
