@@ -47,7 +47,7 @@ bool admin_has(const char *word)
 void admin_usage(FILE *out)
 {
     for (size_t i = 0; i < COMMANDS_LEN; i++) {
-        fprintf(out, "schedule-service %s %s %s\n", commands[i].noun, commands[i].verb, commands[i].usage);
+        fprintf(out, "  %s %s %s\n", commands[i].noun, commands[i].verb, commands[i].usage);
     }
 }
 
@@ -105,14 +105,14 @@ static bool parse_options(const struct admin_command *command, int argc, char **
         const char *value;
         enum admin_option option = find_option(argv[i], &value);
         if (option == OPTIONS_LEN || !((command->required | command->optional) & BIT(option))) {
-            admin_fail("%s %s knows no option %s", command->noun, command->verb, argv[i]);
+            database_fail("%s %s knows no option %s", command->noun, command->verb, argv[i]);
             return false;
         }
         if (option == OPT_NEVER_EXPIRES) value = "";
         else if (value == NULL && i + 1 < argc) value = argv[++i];
         const char *fault = fault_of(option, value);
         if (fault != NULL) {
-            admin_fail("%s %s", option_names[option], fault);
+            database_fail("%s %s", option_names[option], fault);
             return false;
         }
         ret_options->values[option] = value;
@@ -124,26 +124,15 @@ static bool are_complete(const struct admin_command *command, const struct admin
 {
     for (int i = 0; i < OPTIONS_LEN; i++) {
         if ((command->required & BIT(i)) && options->values[i] == NULL) {
-            admin_fail("%s %s needs %s", command->noun, command->verb, option_names[i]);
+            database_fail("%s %s needs %s", command->noun, command->verb, option_names[i]);
             return false;
         }
     }
     if (options->values[OPT_DAYS] != NULL && options->values[OPT_NEVER_EXPIRES] != NULL) {
-        admin_fail("--days and --never-expires exclude each other");
+        database_fail("--days and --never-expires exclude each other");
         return false;
     }
     return true;
-}
-
-static int connect_and_run(const char *database_url, const struct admin_command *command,
-                           const struct admin_options *options)
-{
-    const char *const keys[] = {"dbname", "application_name", "client_encoding", "connect_timeout", NULL};
-    const char *const values[] = {database_url, "schedule-service admin", "UTF8", "10", NULL};
-    PGconn *db = PQconnectdbParams(keys, values, 1);
-    int result = PQstatus(db) == CONNECTION_OK ? command->run(db, options) : admin_fail("%s", PQerrorMessage(db));
-    PQfinish(db);
-    return result;
 }
 
 int admin_run(const char *database_url, int argc, char **argv)
@@ -151,7 +140,7 @@ int admin_run(const char *database_url, int argc, char **argv)
     const struct admin_command *command = find_command(argc, argv);
     struct admin_options options;
     if (command == NULL) {
-        fprintf(stderr, "usage:\n");
+        fprintf(stderr, "usage: schedule-service ...\n");
         admin_usage(stderr);
         return 2;
     }
@@ -159,5 +148,8 @@ int admin_run(const char *database_url, int argc, char **argv)
         fprintf(stderr, "usage: schedule-service %s %s %s\n", command->noun, command->verb, command->usage);
         return 2;
     }
-    return connect_and_run(database_url, command, &options);
+    PGconn *db = database_connect(database_url);
+    int code = db == NULL ? 1 : command->run(db, &options);
+    PQfinish(db);
+    return code;
 }

@@ -53,9 +53,9 @@ int apikey_create(PGconn *db, const struct admin_options *options)
     const char *days = options->values[OPT_DAYS] == NULL ? DEFAULT_DAYS : options->values[OPT_DAYS];
     const char *note = options->values[OPT_NOTE] == NULL ? "" : options->values[OPT_NOTE];
     if (options->values[OPT_NEVER_EXPIRES] != NULL) days = NULL;
-    if (!make_key(key, hash)) return admin_fail("no random numbers");
+    if (!make_key(key, hash)) return database_fail("no random numbers");
     const char *const params[] = {options->values[OPT_USER], hash, note, days};
-    PGresult *result = admin_query(db, create_sql, 4, params);
+    PGresult *result = database_query(db, create_sql, 4, params);
     if (result == NULL) return 1;
     printf("id=%s key=cal_%s user=%s expires=%s\n", PQgetvalue(result, 0, 0), key, PQgetvalue(result, 0, 1),
            PQgetvalue(result, 0, 2));
@@ -66,7 +66,7 @@ int apikey_create(PGconn *db, const struct admin_options *options)
 
 int apikey_list(PGconn *db, const struct admin_options *options)
 {
-    PGresult *result = admin_query(db, list_sql, 1, &options->values[OPT_USER]);
+    PGresult *result = database_query(db, list_sql, 1, &options->values[OPT_USER]);
     if (result == NULL) return 1;
     for (int row = 0; row < PQntuples(result); row++) admin_print_row(result, row);
     PQclear(result);
@@ -75,10 +75,10 @@ int apikey_list(PGconn *db, const struct admin_options *options)
 
 int apikey_revoke(PGconn *db, const struct admin_options *options)
 {
-    PGresult *result = admin_query(db, revoke_sql, 1, &options->values[OPT_ID]);
+    PGresult *result = database_query(db, revoke_sql, 1, &options->values[OPT_ID]);
     if (result == NULL) return 1;
     bool is_found = PQntuples(result) == 1;
     if (is_found) admin_print_row(result, 0);
     PQclear(result);
-    return is_found ? 0 : admin_fail("there is no API key with id %s", options->values[OPT_ID]);
+    return is_found ? 0 : database_fail("there is no API key with id %s", options->values[OPT_ID]);
 }

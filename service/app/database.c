@@ -1,6 +1,37 @@
 #include "app/database.h"
 
+#include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+
+int database_fail(const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    bool has_end = len > 0 && (size_t)len < sizeof(text) && text[len - 1] == '\n';
+    fprintf(stderr, "schedule-service: %s%s", text, has_end ? "" : "\n");
+    return 1;
+}
+
+/* A foreign or a double key is the operator's slip, and its detail ("Key (org_id)=(9) is not present ...") says it best. */
+static void explain(const PGresult *result)
+{
+    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+    if (sqlstate == NULL || message == NULL) {
+        database_fail("%s", PQresultErrorMessage(result));
+    } else if (strncmp(sqlstate, "23", 2) == 0 && detail != NULL) {
+        database_fail("%s", detail);
+    } else if (strcmp(sqlstate, "42P01") == 0) {
+        database_fail("%s; run `schedule-service migrate` first", message);
+    } else {
+        database_fail("%s", message);
+    }
+}
 
 PGconn *database_connect(const char *url)
 {
@@ -8,18 +39,28 @@ PGconn *database_connect(const char *url)
     const char *const values[] = {url, "schedule-service command", "10", "UTF8", NULL};
     PGconn *conn = PQconnectdbParams(keys, values, 1);
     if (PQstatus(conn) == CONNECTION_OK) return conn;
-    fprintf(stderr, "schedule-service: no connection to the database: %s", PQerrorMessage(conn));
+    database_fail("no connection to the database: %s", PQerrorMessage(conn));
     PQfinish(conn);
     return NULL;
 }
 
-PGresult *database_query(PGconn *conn, const char *sql, int params_len, const char *const params[])
+static PGresult *checked(PGresult *result)
 {
-    PGresult *result = PQexecParams(conn, sql, params_len, NULL, params, NULL, NULL, 0);
     ExecStatusType status = PQresultStatus(result);
     if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) return result;
-    const char *reason = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-    fprintf(stderr, "schedule-service: %s\n", reason == NULL ? PQerrorMessage(conn) : reason);
+    explain(result);
     PQclear(result);
     return NULL;
+}
+
+PGresult *database_query(PGconn *conn, const char *sql, int params_len, const char *const *params)
+{
+    return checked(PQexecParams(conn, sql, params_len, NULL, params, NULL, NULL, 0));
+}
+
+bool database_execute(PGconn *conn, const char *sql, int params_len, const char *const *params)
+{
+    PGresult *result = params_len == 0 ? checked(PQexec(conn, sql)) : database_query(conn, sql, params_len, params);
+    PQclear(result);
+    return result != NULL;
 }

@@ -1,13 +1,21 @@
-/* A blocking PostgreSQL connection for commands that run once and end. Errors go to standard error as one line. */
+/* A blocking PostgreSQL connection for commands that run once and end. What goes wrong is said on standard error, as one line
+ * that begins with "schedule-service: ". */
 #ifndef APP_DATABASE_H
 #define APP_DATABASE_H
 
+#include <stdbool.h>
 #include <libpq-fe.h>
 
 /* Connects, or says why not and returns NULL. The caller ends it with PQfinish. */
 PGconn *database_connect(const char *url);
 
 /* Runs one statement with text parameters. NULL on an error, which was said. The caller clears the result. */
-PGresult *database_query(PGconn *conn, const char *sql, int params_len, const char *const params[]);
+PGresult *database_query(PGconn *conn, const char *sql, int params_len, const char *const *params);
+
+/* The same when nothing but success matters. Without parameters the text may hold several statements. */
+bool database_execute(PGconn *conn, const char *sql, int params_len, const char *const *params);
+
+/* Says what went wrong; returns 1, the exit code. */
+int database_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

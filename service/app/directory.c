@@ -8,9 +8,9 @@ static PGresult *insert_with_id(PGconn *db, const char *lock_sql, const char *in
 {
     const char *const params[] = {options->values[OPT_NAME], options->values[OPT_ID]};
     PGresult *result = NULL;
-    if (!admin_execute(db, "BEGIN", 0, NULL)) return NULL;
-    if (admin_execute(db, lock_sql, 0, NULL)) result = admin_query(db, insert_sql, 2, params);
-    if (result != NULL && (!admin_execute(db, sequence_sql, 1, params + 1) || !admin_execute(db, "COMMIT", 0, NULL))) {
+    if (!database_execute(db, "BEGIN", 0, NULL)) return NULL;
+    if (database_execute(db, lock_sql, 0, NULL)) result = database_query(db, insert_sql, 2, params);
+    if (result != NULL && (!database_execute(db, sequence_sql, 1, params + 1) || !database_execute(db, "COMMIT", 0, NULL))) {
         PQclear(result);
         result = NULL;
     }
@@ -28,7 +28,7 @@ static int print_one(PGresult *result)
 int org_add(PGconn *db, const struct admin_options *options)
 {
     if (options->values[OPT_ID] == NULL) {
-        return print_one(admin_query(db, "INSERT INTO organizations (name) VALUES ($1::text) RETURNING id, name", 1,
+        return print_one(database_query(db, "INSERT INTO organizations (name) VALUES ($1::text) RETURNING id, name", 1,
                                      &options->values[OPT_NAME]));
     }
     return print_one(
@@ -42,7 +42,7 @@ int user_add(PGconn *db, const struct admin_options *options)
 {
     if (options->values[OPT_ID] == NULL) {
         return print_one(
-            admin_query(db, "INSERT INTO users (name) VALUES ($1::text) RETURNING id, name", 1, &options->values[OPT_NAME]));
+            database_query(db, "INSERT INTO users (name) VALUES ($1::text) RETURNING id, name", 1, &options->values[OPT_NAME]));
     }
     return print_one(insert_with_id(db, "LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE",
                                     "INSERT INTO users (name, id) VALUES ($1::text, $2::bigint) RETURNING id, name",
@@ -53,7 +53,7 @@ int user_add(PGconn *db, const struct admin_options *options)
 int member_add(PGconn *db, const struct admin_options *options)
 {
     const char *const params[] = {options->values[OPT_ORG], options->values[OPT_USER], options->values[OPT_ROLE]};
-    return print_one(admin_query(db,
+    return print_one(database_query(db,
                                  "INSERT INTO memberships (org_id, user_id, role)"
                                  " VALUES ($1::bigint, $2::bigint, upper($3::text)::membership_role)"
                                  " ON CONFLICT (org_id, user_id) DO UPDATE SET role = excluded.role"

@@ -1,4 +1,5 @@
 /* The binary's subcommands. Each gets the configuration and returns the exit code: 0 done, 1 failed, 2 used wrongly. */
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,21 +55,22 @@ static int run_admin(const struct config *config, int argc, char **argv)
     return admin_run(config->database_url, argc, argv);
 }
 
-static const struct command {
+struct command {
     const char *name;
     int (*run)(const struct config *config, int argc, char **argv);  /* argv[0] is the subcommand */
     const char *doc;
-} commands[] = {
+};
+
+static const struct command commands[] = {
     {"serve", run_serve, "run the service"},
     {"migrate", run_migrate, "bring the database's schema up to this build"},
     {"topics", run_topics, "make and check the Kafka topics"},
     {"offsets", run_offsets, "show or reset the stored offsets"},
-    {"org", run_admin, "org add --name NAME [--id N]"},
-    {"user", run_admin, "user add --name NAME [--id N]"},
-    {"member", run_admin, "member add --org O --user U --role owner|admin|member"},
-    {"apikey", run_admin, "apikey create|list|revoke"},
     {"check-config", run_check_config, "check and print the configuration; --table: its documentation"},
 };
+
+/* Organizations, users, memberships and keys: app/admin.c knows their words. */
+static const struct command admin_command = {.run = run_admin};
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 
@@ -76,6 +78,7 @@ static int usage(void)
 {
     fprintf(stderr, "usage: schedule-service COMMAND\n");
     for (size_t i = 0; i < COMMANDS; i++) fprintf(stderr, "  %-13s %s\n", commands[i].name, commands[i].doc);
+    admin_usage(stderr);
     fprintf(stderr, "  %-13s %s\n", "version", "print the versions of this build and its libraries");
     return 2;
 }
@@ -108,6 +111,7 @@ static int run(const struct command *command, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    mallopt(M_ARENA_MAX, 2); /* librdkafka's many threads would each keep free memory of their own */
     if (argc < 2) return usage();
     if (strcmp(argv[1], "version") == 0) {
         version_print();
@@ -116,5 +120,5 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < COMMANDS; i++) {
         if (strcmp(argv[1], commands[i].name) == 0) return run(&commands[i], argc - 1, argv + 1);
     }
-    return usage();
+    return admin_has(argv[1]) ? run(&admin_command, argc - 1, argv + 1) : usage();
 }

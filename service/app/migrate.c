@@ -26,24 +26,14 @@ static void checksum_of(const struct migration *migration, char text[CHECKSUM_SI
     for (int i = 0; i < SHA256_DIGEST_LENGTH; i++) snprintf(text + 2 * i, 3, "%02x", sha256[i]);
 }
 
-static bool execute(PGconn *conn, const char *sql)
-{
-    PGresult *result = PQexec(conn, sql);
-    ExecStatusType status = PQresultStatus(result);
-    bool ok = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
-    if (!ok) fprintf(stderr, "schedule-service: %s", PQresultErrorMessage(result));
-    PQclear(result);
-    return ok;
-}
-
 static bool apply(PGconn *conn, const struct migration *migration, const char *version, const char *checksum)
 {
     const char *const params[] = {version, migration->name, checksum};
-    if (!execute(conn, "BEGIN") || !execute(conn, migration->sql)) return false;
+    if (!database_execute(conn, "BEGIN", 0, NULL) || !database_execute(conn, migration->sql, 0, NULL)) return false;
     PGresult *recorded = database_query(
         conn, "INSERT INTO schema_migrations (version, name, checksum) VALUES ($1, $2, $3)", 3, params);
     PQclear(recorded);
-    if (recorded == NULL || !execute(conn, "COMMIT")) return false;
+    if (recorded == NULL || !database_execute(conn, "COMMIT", 0, NULL)) return false;
     printf("applied %s\n", migration->name);
     return true;
 }
@@ -85,11 +75,10 @@ static bool ensure_slot(PGconn *conn, const char *slot)
 
 static bool migrate(PGconn *conn, const char *slot)
 {
-    if (!execute(conn, "SET client_min_messages = warning") || !execute(conn, "SELECT pg_advisory_lock(" LOCK_KEY ")") ||
-        !execute(conn, "CREATE TABLE IF NOT EXISTS schema_migrations (version bigint PRIMARY KEY, name text NOT NULL, "
-                       "checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())")) {
-        return false;
-    }
+    static const char prepare[] = "SET client_min_messages = warning; SELECT pg_advisory_lock(" LOCK_KEY ")";
+    static const char table[] = "CREATE TABLE IF NOT EXISTS schema_migrations (version bigint PRIMARY KEY, name text NOT NULL, "
+                                "checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())";
+    if (!database_execute(conn, prepare, 0, NULL) || !database_execute(conn, table, 0, NULL)) return false;
     for (const struct migration *m = migrations; m->version != 0; m++) {
         if (!ensure(conn, m)) return false;
     }

@@ -206,8 +206,15 @@ static bool start_signals(struct service *service)
     return event_add(service->signals[0], NULL) == 0 && event_add(service->signals[1], NULL) == 0;
 }
 
+static void on_libevent_log(int severity, const char *message)
+{
+    LOG_AT(severity >= EVENT_LOG_ERR ? LOG_LEVEL_ERROR : severity == EVENT_LOG_WARN ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG,
+           "libevent", LOG_STR("detail", message));
+}
+
 static bool start(struct service *service)
 {
+    event_set_log_callback(on_libevent_log);
     version_metric_register();
     process_metrics_register();
     service->zones = read_time_zones(service->config->tzdata);

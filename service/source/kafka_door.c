@@ -18,7 +18,7 @@
 #include "store/offsets.h"
 
 enum {
-    IN_FLIGHT_MAX = 4096,            /* commands */
+    IN_FLIGHT_MAX = 2048,            /* commands: two batches for each connection */
     IN_FLIGHT_BYTES_MAX = 8 << 20,   /* of their messages */
     POLL_BUDGET = 1000,              /* messages before other events get their turn */
     TICK_MS = 200,
@@ -27,8 +27,8 @@ enum {
 };
 
 /* A full queue makes librdkafka wait for a second before it fetches again, which versions before 2.2 cannot change. So the queue
- * holds about what is settled in a second; in memory that is some 20 MiB. */
-#define QUEUED_MESSAGES "40000"
+ * holds about what is settled in a second; in memory that is some 15 MiB. */
+#define QUEUED_MESSAGES "30000"
 enum { HAS_QUEUE_BACKOFF = 0x020200ff };
 
 /* What the door knows of one partition of the topic. */
