@@ -96,31 +96,44 @@ static int reset(const struct config *config, rd_kafka_t *client, PGconn *conn, 
     return 0;
 }
 
-static int run(const struct config *config, int argc, char **argv, rd_kafka_t *client, PGconn *conn)
+/* What was asked for. */
+struct order {
+    bool is_reset;  /* else: show */
+    int32_t partition;
+    const char *to;
+};
+
+static bool parse(int argc, char **argv, struct order *ret_order)
 {
     static const struct option options[] = {
         {"partition", required_argument, NULL, 'p'}, {"to", required_argument, NULL, 't'}, {NULL, 0, NULL, 0}};
     const char *partition = NULL;
     const char *to = NULL;
+    if (argc < 1) return false;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (c == 'p') partition = optarg;
         else if (c == 't') to = optarg;
-        else return fputs(usage, stderr), 2;
+        else return false;
     }
-    if (strcmp(argv[0], "show") == 0) return show(config, client, conn);
+    *ret_order = (struct order){.is_reset = strcmp(argv[0], "reset") == 0, .to = to};
+    if (!ret_order->is_reset) return strcmp(argv[0], "show") == 0;
     char *end = NULL;
     long number = partition == NULL ? -1 : strtol(partition, &end, 10);
-    if (number < 0 || number > INT32_MAX || *end != '\0' || to == NULL) return fputs(usage, stderr), 2;
-    return reset(config, client, conn, (int32_t)number, to);
+    ret_order->partition = (int32_t)number;
+    return number >= 0 && number <= INT32_MAX && *end == '\0' && to != NULL;
 }
 
 int offsets_command_run(const struct config *config, int argc, char **argv)
 {
-    if (argc < 1 || (strcmp(argv[0], "show") != 0 && strcmp(argv[0], "reset") != 0)) return fputs(usage, stderr), 2;
+    struct order order;
+    if (!parse(argc, argv, &order)) return fputs(usage, stderr), 2;
     PGconn *conn = database_connect(config->database_url);
     rd_kafka_conf_t *conf = kafka_conf_new(&config->kafka, NULL, 0);
     rd_kafka_t *client = conf == NULL ? NULL : kafka_client_new(RD_KAFKA_PRODUCER, conf);
-    int code = conn == NULL || client == NULL ? 1 : run(config, argc, argv, client, conn);
+    int code = 1;
+    if (conn != NULL && client != NULL) {
+        code = order.is_reset ? reset(config, client, conn, order.partition, order.to) : show(config, client, conn);
+    }
     if (client != NULL) rd_kafka_destroy(client);
     PQfinish(conn);
     return code;

@@ -2,8 +2,9 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { TIMEOUT_MS = 20000, TOPICS = 4, REASON_SIZE = 256 };
+enum { TIMEOUT_MS = 20000, TOPICS = 4, REASON_SIZE = 256, CHECKS = 30, CHECK_EVERY_MS = 100 };
 
 /* Waits for the answer of one admin request; NULL after saying why there is none. The caller destroys it. */
 static rd_kafka_event_t *await(rd_kafka_queue_t *queue, const char *what)
@@ -90,19 +91,33 @@ static bool is_compacted(const rd_kafka_event_t *event)
     return false;
 }
 
-static bool check_progress(rd_kafka_t *client, rd_kafka_queue_t *queue, const char *topic)
+/* Asks the broker once; *ret_answered is false when it did not answer. */
+static bool ask_compacted(rd_kafka_t *client, rd_kafka_queue_t *queue, const char *topic, bool *ret_answered)
 {
     rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
     rd_kafka_DescribeConfigs(client, &resource, 1, NULL, queue);
     rd_kafka_event_t *event = await(queue, "the progress topic cannot be checked");
-    bool ok = event != NULL && is_compacted(event);
-    if (event != NULL && !ok) {
+    *ret_answered = event != NULL;
+    bool compacted = event != NULL && is_compacted(event);
+    if (event != NULL) rd_kafka_event_destroy(event);
+    rd_kafka_ConfigResource_destroy(resource);
+    return compacted;
+}
+
+/* A topic that was just made may be described before the broker has learned its settings: one that is not compacted is asked
+ * about for a while. */
+static bool check_progress(rd_kafka_t *client, rd_kafka_queue_t *queue, const char *topic)
+{
+    bool answered = true;
+    for (int i = 0; i < CHECKS && answered; i++) {
+        if (i > 0) usleep(CHECK_EVERY_MS * 1000);
+        if (ask_compacted(client, queue, topic, &answered)) return true;
+    }
+    if (answered) {
         fprintf(stderr, "schedule-service: topic %s must have cleanup.policy=compact: without it the relay's progress is deleted "
                         "in time, and events come twice\n", topic);
     }
-    if (event != NULL) rd_kafka_event_destroy(event);
-    rd_kafka_ConfigResource_destroy(resource);
-    return ok;
+    return false;
 }
 
 int topics_run(const struct config *config, int partitions)
