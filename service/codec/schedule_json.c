@@ -98,7 +98,7 @@ void json_write_string(struct buf *out, struct slice text)
             buf_append(out, (char[]){'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]}, 6);
         }
     }
-    buf_append(out, text.data + start, text.len - start);
+    if (start < text.len) buf_append(out, text.data + start, text.len - start);
     buf_append_char(out, '"');
 }
 

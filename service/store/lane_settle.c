@@ -1,0 +1,153 @@
+/* What a batch's answer means for each of its writes. The failure modes of the writer are told in writer.c. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "driver/failpoint.h"
+#include "driver/log.h"
+#include "store/lane.h"
+
+static struct write *nth(const struct queue *queue, int64_t ordinal)
+{
+    struct write *write = queue->first;
+    for (; write != NULL && ordinal > 1; ordinal--) write = write->next;
+    return write;
+}
+
+/* Rows are the writes that were stored before, with the original's id. */
+static void read_originals(struct lane *lane, const PGresult *result)
+{
+    for (int row = 0; row < PQntuples(result); row++) {
+        struct write *write = nth(&lane->sent, pg_get_int8(PQgetvalue(result, row, 0)));
+        if (write == NULL) continue;
+        write->schedule_id = pg_get_int8(PQgetvalue(result, row, 1));
+        write->created_us = 0;
+    }
+}
+
+static void read_failure(struct lane *lane, const PGresult *result)
+{
+    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+    lane->outcome = pg_result_status(result);
+    if (sqlstate != NULL && strcmp(sqlstate, "SS001") == 0) lane->outcome = STATUS_OFFSET_MOVED;
+    if (sqlstate != NULL && strcmp(sqlstate, "SS002") == 0) lane->outcome = STATUS_INVALID;
+    free(lane->detail);
+    lane->detail = strdup(detail == NULL ? "" : detail);
+    LOG_AT(lane->outcome == STATUS_INVALID ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN, "transaction failed",
+           LOG_STR("sqlstate", sqlstate == NULL ? "" : sqlstate),
+           LOG_STR("reason", PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)), LOG_INT("rows", lane->sent.len));
+}
+
+void lane_read_result(struct lane *lane, const PGresult *result)
+{
+    if (PQresultStatus(result) == PGRES_PIPELINE_ABORTED) return;
+    if (PQresultStatus(result) == PGRES_TUPLES_OK) read_originals(lane, result);
+    else read_failure(lane, result);
+}
+
+static void settle(struct write *write, enum status status)
+{
+    write->ops->done(write, status);
+}
+
+static void settle_stored(struct lane *lane)
+{
+    FAILPOINT("store.after_commit");
+    lane->rows_max = lane->rows_max * 2 < BATCH_ROWS_MAX ? lane->rows_max * 2 : BATCH_ROWS_MAX;
+    lane->retry_ms = 0;
+    queue_clear_sent_offsets(&lane->sent);
+    for (struct write *write; (write = queue_take(&lane->sent)) != NULL;) {
+        if (write->partition != NULL) write->partition->next_offset = write->offset + 1;
+        settle(write, write->created_us == 0 ? STATUS_DUPLICATE : STATUS_OK);
+    }
+}
+
+/* The ordinal-th different partition of the batch, counted as add_offsets counted them. */
+static struct partition *nth_partition(const struct queue *queue, int64_t ordinal)
+{
+    for (const struct write *write = queue->first; write != NULL; write = write->next) {
+        const struct write *earlier = queue->first;
+        while (earlier != write && earlier->partition != write->partition) earlier = earlier->next;
+        if (earlier == write && --ordinal == 0) return write->partition;
+    }
+    return NULL;
+}
+
+void lane_drop_partition(struct lane *lane, const struct partition *partition)
+{
+    struct queue all = lane->commands;
+    lane->commands = (struct queue){0};
+    for (struct write *write; (write = queue_take(&all)) != NULL;) {
+        if (write->partition == partition) settle(write, STATUS_OFFSET_MOVED);
+        else queue_add(&lane->commands, write);
+    }
+}
+
+/* Forward: what was settled elsewhere is dropped when it is taken next. Backward (an operator's reset, a database restored):
+ * the door has to read again from there, so nothing of the partition may go on. Neither: its row is gone, and is made anew when
+ * the door reads again. */
+static void settle_moved(struct lane *lane)
+{
+    struct partition *backward[BATCH_ROWS_MAX];
+    size_t backward_len = 0;
+    for (char *p = lane->detail; p != NULL && *p != '\0';) {
+        int64_t ordinal = strtoll(p, &p, 10);
+        int64_t stored = *p == ':' ? strtoll(p + 1, &p, 10) : 0;
+        struct partition *partition = nth_partition(&lane->sent, ordinal);
+        if (*p == ',') p++;
+        if (partition == NULL) break;
+        if (stored <= partition->next_offset) backward[backward_len++] = partition;
+        LOG_WARN("stored offset is another", LOG_STR("topic", partition->topic), LOG_INT("partition", partition->number),
+                 LOG_INT("expected", partition->next_offset), LOG_INT("stored", stored));
+        partition->next_offset = stored;
+    }
+    lane_put_back(lane);
+    for (size_t i = 0; i < backward_len; i++) lane_drop_partition(lane, backward[i]);
+}
+
+/* Asks the doors of refused writes; those that are not replaced leave the batch. */
+static void settle_refused(struct lane *lane)
+{
+    struct queue all = lane->sent;
+    const char *p = lane->detail == NULL ? "" : lane->detail;
+    int64_t ordinal = 0;
+    lane->sent = (struct queue){0};
+    for (struct write *write; (write = queue_take(&all)) != NULL;) {
+        char *word = NULL;
+        bool refused = ++ordinal == strtoll(p, &word, 10);
+        if (!refused) {
+            queue_add(&lane->sent, write);
+            continue;
+        }
+        enum status status = strncmp(word, ":member", 7) == 0 ? STATUS_NOT_A_MEMBER : STATUS_CONFLICT;
+        const char *comma = strchr(word, ',');
+        p = comma == NULL ? "" : comma + 1;
+        if (write->ops->refuse(write, status)) queue_add(&lane->sent, write);
+        else settle(write, status);
+    }
+    lane_put_back(lane);
+}
+
+static void settle_unstorable(struct lane *lane)
+{
+    struct write *write = lane->sent.first;
+    lane->rows_max = lane->sent.len > 1 ? lane->sent.len / 2 : BATCH_ROWS_MAX;
+    bool alone = lane->sent.len == 1;
+    if (alone && write->record.len > 0) {
+        lane_put_back(lane);
+        lane_pause(lane, "the database refuses a rejection or dead letter");
+        return;
+    }
+    if (alone && !write->ops->refuse(write, STATUS_UNSTORABLE)) settle(queue_take(&lane->sent), STATUS_UNSTORABLE);
+    lane_put_back(lane);
+}
+
+void lane_settle(struct lane *lane)
+{
+    switch (lane->outcome) {
+    case STATUS_OK: settle_stored(lane); break;
+    case STATUS_OFFSET_MOVED: settle_moved(lane); break;
+    case STATUS_INVALID: settle_refused(lane); break;
+    default: settle_unstorable(lane); break;
+    }
+}
