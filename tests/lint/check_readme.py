@@ -1,5 +1,6 @@
 """Holds the README to the code: its configuration table is the binary's own, every metric it names exists and every metric
-that exists is named in it or in docs/, every make target it names exists, every local link leads somewhere."""
+that exists is named in it or in docs/, every make target it names exists, every test that proves a guarantee exists, every local link leads
+somewhere."""
 
 import pathlib
 import re
@@ -33,6 +34,13 @@ def targets() -> list[str]:
     return [f"docs name `make {name}`, which the Makefile has not" for name in sorted(named - known)]
 
 
+def proofs() -> list[str]:
+    tests = "".join(path.read_text() for path in pathlib.Path("tests").rglob("test_*.*"))
+    rows = [line for line in README.splitlines() if line.startswith("| G")]
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[3])}
+    return [f"README.md names the test {name}, which is nowhere" for name in sorted(named) if name not in tests]
+
+
 def links() -> list[str]:
     faults = []
     for page in [pathlib.Path("README.md"), pathlib.Path("CONTRIBUTING.md"), *pathlib.Path("docs").rglob("*.md")]:
@@ -43,7 +51,7 @@ def links() -> list[str]:
 
 
 def main() -> int:
-    faults = config_table(sys.argv[1]) + metrics() + targets() + links()
+    faults = config_table(sys.argv[1]) + metrics() + targets() + proofs() + links()
     print("\n".join(faults) or "the documents agree with the code")
     return 1 if faults else 0
 
