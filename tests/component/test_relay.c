@@ -21,13 +21,13 @@ enum { DEADLINE_S = 60, NAP_US = 5000, NAME_LEN = 64, RECEIVED_MAX = 30000 };
 /* ---- the world of one test ---- */
 
 struct world {
-    char name[NAME_LEN];  /* of database, slot and, with a suffix, the topics */
+    char name[NAME_LEN]; /* of database, slot and, with a suffix, the topics */
     char url[512];
     char events[NAME_LEN + 8];
     char dead_letters[NAME_LEN + 8];
     char progress[NAME_LEN + 8];
-    PGconn *admin;  /* to the database that was given */
-    PGconn *db;     /* to our own */
+    PGconn *admin; /* to the database that was given */
+    PGconn *db;    /* to our own */
     struct kafka_settings kafka;
     struct relay_config config;
     struct relay *relay;
@@ -251,8 +251,8 @@ static void emit_bytes(struct world *world, struct slice bytes)
     const char *values[] = {RECORD_WAL_PREFIX, bytes.data};
     const int lengths[] = {0, (int)bytes.len};
     const int formats[] = {0, 1};
-    PGresult *result = PQexecParams(world->db, "SELECT pg_logical_emit_message(true, $1, $2::bytea)", 2, NULL, values,
-                                    lengths, formats, 1);
+    PGresult *result =
+        PQexecParams(world->db, "SELECT pg_logical_emit_message(true, $1, $2::bytea)", 2, NULL, values, lengths, formats, 1);
     assert_int_equal(PQresultStatus(result), PGRES_TUPLES_OK);
     PQclear(result);
 }
@@ -294,8 +294,12 @@ struct received {
 static rd_kafka_t *make_reader(const struct world *world)
 {
     static const struct kafka_property properties[] = {
-        {"group.id", "test"},           {"enable.auto.commit", "false"},  {"isolation.level", "read_committed"},
-        {"enable.partition.eof", "true"}, {"auto.offset.reset", "error"}, {"fetch.wait.max.ms", "20"},
+        {"group.id", "test"},
+        {"enable.auto.commit", "false"},
+        {"isolation.level", "read_committed"},
+        {"enable.partition.eof", "true"},
+        {"auto.offset.reset", "error"},
+        {"fetch.wait.max.ms", "20"},
     };
     rd_kafka_t *reader = make_client(world, RD_KAFKA_CONSUMER, properties, sizeof(properties) / sizeof(properties[0]));
     rd_kafka_poll_set_consumer(reader);
@@ -547,10 +551,9 @@ static void produce_progress(struct world *world, const char *lsn)
     query_text(world->db, system, "SELECT system_identifier FROM pg_control_system()");
     snprintf(key, sizeof(key), "%s/%s/%s", system, world->name, world->name);
     rd_kafka_t *producer = make_client(world, RD_KAFKA_PRODUCER, NULL, 0);
-    rd_kafka_resp_err_t error =
-        rd_kafka_producev(producer, RD_KAFKA_V_TOPIC(world->progress), RD_KAFKA_V_PARTITION(0),
-                          RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(key, strlen(key)),
-                          RD_KAFKA_V_VALUE((void *)lsn, strlen(lsn)), RD_KAFKA_V_END);
+    rd_kafka_resp_err_t error = rd_kafka_producev(producer, RD_KAFKA_V_TOPIC(world->progress), RD_KAFKA_V_PARTITION(0),
+                                                  RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(key, strlen(key)),
+                                                  RD_KAFKA_V_VALUE((void *)lsn, strlen(lsn)), RD_KAFKA_V_END);
     assert_int_equal(error, RD_KAFKA_RESP_ERR_NO_ERROR);
     assert_int_equal(rd_kafka_flush(producer, 30000), RD_KAFKA_RESP_ERR_NO_ERROR);
     rd_kafka_destroy(producer);

@@ -77,8 +77,9 @@ static int produce(const char *brokers, const char *topic, int64_t count, int64_
         int64_t owner = user + i % OWNERS;
         size_t len = pack(i, org, owner, value);
         snprintf(key, sizeof(key), "%lld", (long long)owner);
-        while (rd_kafka_producev(client, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_KEY(key, strlen(key)), RD_KAFKA_V_VALUE(value, len),
-                                 RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END) == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+        while (rd_kafka_producev(client, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_KEY(key, strlen(key)),
+                                 RD_KAFKA_V_VALUE(value, len), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                                 RD_KAFKA_V_END) == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
             rd_kafka_poll(client, 100);
         }
     }
@@ -89,8 +90,10 @@ static int produce(const char *brokers, const char *topic, int64_t count, int64_
 
 static int consume(const char *brokers, const char *topic, int64_t count)
 {
-    static const char *const settings[][2] = {
-        {"group.id", "load"}, {"isolation.level", "read_committed"}, {"auto.offset.reset", "earliest"}, {NULL, NULL}};
+    static const char *const settings[][2] = {{"group.id", "load"},
+                                              {"isolation.level", "read_committed"},
+                                              {"auto.offset.reset", "earliest"},
+                                              {NULL, NULL}};
     rd_kafka_t *client = client_new(RD_KAFKA_CONSUMER, brokers, settings);
     rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(topics, topic, RD_KAFKA_PARTITION_UA);

@@ -15,7 +15,8 @@ static const char insert[] =
     "WITH made AS (INSERT INTO schedules (id, command_id, command_digest, org_id, owner_id, name, time_zone, availability, "
     "overrides, created_at, updated_at) SELECT i, ('00000000-0000-7000-8000-' || lpad(to_hex(i), 12, '0'))::uuid, "
     "decode('00112233445566778899aabbccddeeff', 'hex'), 1, 1 + i % 10000, 'Working hours', 'Europe/Rome', "
-    "'[{\"days\":[\"Monday\",\"Tuesday\",\"Wednesday\",\"Thursday\",\"Friday\"],\"startTime\":\"09:00\",\"endTime\":\"17:00\"}]', "
+    "'[{\"days\":[\"Monday\",\"Tuesday\",\"Wednesday\",\"Thursday\",\"Friday\"],\"startTime\":\"09:00\",\"endTime\":\"17:"
+    "00\"}]', "
     "'[]', now(), now() FROM generate_series($1::bigint, $2::bigint) AS i RETURNING id) "
     "SELECT count(pg_logical_emit_message(true, 'limit', decode(repeat('00', 400), 'hex'))) FROM made";
 

@@ -1,0 +1,555 @@
+/* The Kafka door against a real Kafka (TEST_KAFKA_BROKERS) and a real PostgreSQL (TEST_DATABASE_URL, migrated). Each test has a
+ * topic and a group of its own. Where a door must end and come back, or two are needed, they run in processes of their own. */
+#include "support.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+#include "driver/metrics.h"
+#include "schedules/v1/create_schedule.pb-c.h"
+#include "source/kafka_door.h"
+
+enum { ORG = 7, USER = 478, STRANGER = 480 };
+
+struct world {
+    char topic[NAME_LEN];
+    char slot[NAME_LEN];
+    PGconn *db;
+    rd_kafka_t *producer;
+    struct kafka_settings kafka;
+    /* A door in this process. */
+    struct event_base *base;
+    struct event *look;
+    struct time_zones *zones;
+    struct writer_config writer_config;
+    struct kafka_door_config config;
+    struct writer *writer;
+    struct kafka_door *door;
+};
+
+/* What a door in a process of its own says and is told. */
+struct shared {
+    volatile int64_t partitions; /* how many it has */
+    volatile bool stop;          /* it is to end */
+};
+
+/* A door in a process of its own. */
+struct remote {
+    pid_t pid;
+    struct shared *shared;
+};
+
+/* Short sessions, so that a killed member is soon missed. */
+static const struct kafka_property short_session[] = {{"session.timeout.ms", "3000"}, {"heartbeat.interval.ms", "300"}};
+
+/* ---- doors ---- */
+
+static void start_door(struct world *world)
+{
+    world->base = look_base_new(&world->look);
+    world->zones = time_zones_new(SLICE("Z Europe/Rome 1\n"));
+    assert_non_null(world->zones);
+    world->writer_config =
+        (struct writer_config){.database_url = getenv("TEST_DATABASE_URL"), .events = {.source = SLICE("/test")}};
+    world->writer = writer_new(world->base, &world->writer_config);
+    assert_non_null(world->writer);
+    writer_open(world->writer, true);
+    world->config = (struct kafka_door_config){.database_url = getenv("TEST_DATABASE_URL"),
+                                               .topic = world->topic,
+                                               .group = world->topic,
+                                               .kafka = &world->kafka,
+                                               .zones = world->zones,
+                                               .events = world->writer_config.events,
+                                               .writer = world->writer};
+    world->door = kafka_door_new(world->base, &world->config);
+    assert_non_null(world->door);
+}
+
+/* As the service ends: take no more, finish what is under way, leave. */
+static void stop_door(struct world *world)
+{
+    if (world->door == NULL) return;
+    kafka_door_drain(world->door);
+    RUN_UNTIL(world->base, kafka_door_pending(world->door) == 0);
+    kafka_door_free(world->door);
+    writer_free(world->writer);
+    time_zones_free(world->zones);
+    event_free(world->look);
+    event_base_free(world->base);
+    world->door = NULL;
+}
+
+static int64_t assigned_partitions(void)
+{
+    static const char series[] = "schedule_consumer_partitions{state=\"assigned\"} ";
+    struct buf text;
+    buf_init(&text, 1 << 20);
+    metrics_write(&text);
+    buf_append_char(&text, '\0');
+    const char *at = strstr(text.data, series);
+    assert_non_null(at);
+    int64_t value = strtoll(at + sizeof(series) - 1, NULL, 10);
+    buf_done(&text);
+    return value;
+}
+
+static struct remote remote_start(struct world *world)
+{
+    struct remote remote;
+    remote.shared = mmap(NULL, sizeof(*remote.shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(remote.shared != MAP_FAILED);
+    assert_null(world->producer); /* its threads would not come along */
+    fflush(NULL);
+    remote.pid = fork();
+    if (remote.pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        start_door(world);
+        while (!remote.shared->stop) {
+            remote.shared->partitions = assigned_partitions();
+            event_base_loop(world->base, EVLOOP_ONCE);
+        }
+        stop_door(world);
+        _exit(0);
+    }
+    return remote;
+}
+
+static void remote_end(struct remote *remote, int expected_status)
+{
+    int status = -1;
+    remote->shared->stop = true;
+    assert_int_equal(waitpid(remote->pid, &status, 0), remote->pid);
+    assert_int_equal(status, expected_status);
+    munmap(remote->shared, sizeof(*remote->shared));
+}
+
+static void remote_stop(struct remote *remote)
+{
+    remote_end(remote, 0);
+}
+
+static void remote_kill(struct remote *remote)
+{
+    kill(remote->pid, SIGKILL);
+    remote_end(remote, SIGKILL);
+}
+
+/* ---- the world ---- */
+
+static rd_kafka_t *make_client(struct world *world, rd_kafka_type_t type, const struct kafka_property *properties,
+                               size_t len)
+{
+    const struct kafka_settings settings = {.brokers = world->kafka.brokers};
+    rd_kafka_conf_t *conf = kafka_conf_new(&settings, properties, len);
+    assert_non_null(conf);
+    rd_kafka_t *client = kafka_client_new(type, conf);
+    assert_non_null(client);
+    return client;
+}
+
+static void make_topic(struct world *world, int partitions)
+{
+    rd_kafka_t *client = make_client(world, RD_KAFKA_PRODUCER, NULL, 0);
+    rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(world->topic, partitions, 1, NULL, 0);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
+    rd_kafka_CreateTopics(client, &topic, 1, NULL, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, DEADLINE_S * 1000);
+    assert_non_null(event);
+    size_t len = 0;
+    const rd_kafka_topic_result_t **results =
+        rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &len);
+    assert_int_equal(len, 1);
+    assert_int_equal(rd_kafka_topic_result_error(results[0]), RD_KAFKA_RESP_ERR_NO_ERROR);
+    rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_NewTopic_destroy(topic);
+    rd_kafka_destroy(client);
+}
+
+static int set_up(void **state)
+{
+    struct world *world = calloc(1, sizeof(*world));
+    assert_non_null(world);
+    *state = world;
+    snprintf(world->topic, NAME_LEN, "door.%d", (int)getpid());
+    world->kafka = (struct kafka_settings){getenv("TEST_KAFKA_BROKERS"), short_session, ARRAY_LEN(short_session)};
+    world->db = connect_to(getenv("TEST_DATABASE_URL"));
+    execute(world->db, "TRUNCATE organizations, users, memberships, schedules, default_schedules, command_offsets CASCADE");
+    execute(world->db, "INSERT INTO organizations (id, name) VALUES (%d, 'org')", ORG);
+    execute(world->db, "INSERT INTO users (id, name) VALUES (%d, 'a')", USER);
+    execute(world->db, "INSERT INTO memberships (org_id, user_id) VALUES (%d, %d)", ORG, USER);
+    make_slot(world->db, world->slot);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct world *world = *state;
+    stop_door(world);
+    if (world->producer != NULL) rd_kafka_destroy(world->producer);
+    drop_slot(world->db, world->slot);
+    PQfinish(world->db);
+    free(world);
+    return 0;
+}
+
+static int64_t rows(struct world *world)
+{
+    return query_number(world->db, "SELECT count(*) FROM schedules");
+}
+
+static int64_t stored_offset(struct world *world, int partition)
+{
+    return query_number(world->db, "SELECT next_offset FROM command_offsets WHERE topic = '%s' AND partition = %d",
+                        world->topic, partition);
+}
+
+static int64_t stored_offsets(struct world *world)
+{
+    return query_number(world->db, "SELECT coalesce(sum(next_offset), 0) FROM command_offsets WHERE topic = '%s'",
+                        world->topic);
+}
+
+static void expect_rows_and_events(struct world *world, int64_t count)
+{
+    assert_int_equal(rows(world), count);
+    assert_int_equal(emitted_records(world->db, world->slot, NULL, NULL), count);
+}
+
+/* ---- producing ---- */
+
+static void open_producer(struct world *world)
+{
+    static const struct kafka_property properties[] = {{"linger.ms", "20"}, {"queue.buffering.max.messages", "1000000"}};
+    if (world->producer == NULL) world->producer = make_client(world, RD_KAFKA_PRODUCER, properties, ARRAY_LEN(properties));
+}
+
+static void close_producer(struct world *world)
+{
+    assert_int_equal(rd_kafka_flush(world->producer, DEADLINE_S * 1000), RD_KAFKA_RESP_ERR_NO_ERROR);
+    rd_kafka_destroy(world->producer);
+    world->producer = NULL;
+}
+
+static void produce(struct world *world, int partition, struct slice value, const char *header, const char *header_value)
+{
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(1);
+    if (header != NULL) rd_kafka_header_add(headers, header, -1, header_value, -1);
+    open_producer(world);
+    rd_kafka_resp_err_t error =
+        rd_kafka_producev(world->producer, RD_KAFKA_V_TOPIC(world->topic), RD_KAFKA_V_PARTITION(partition),
+                          RD_KAFKA_V_KEY("key", 3), RD_KAFKA_V_VALUE((void *)(uintptr_t)value.data, value.len),
+                          RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
+    assert_int_equal(error, RD_KAFKA_RESP_ERR_NO_ERROR);
+}
+
+static ProtobufCBinaryData bytes_of(const char *text)
+{
+    return (ProtobufCBinaryData){strlen(text), (uint8_t *)(uintptr_t)text};
+}
+
+static void uuid_of(uint64_t number, char text[UUID_TEXT_LEN + 1])
+{
+    struct uuid uuid = uuid_v7(number, (const uint8_t *)"0123456789");
+    uuid_format(&uuid, text);
+    text[UUID_TEXT_LEN] = '\0';
+}
+
+/* A protobuf command behind what out holds. Its id is the number's. */
+static void put_command(struct buf *out, uint64_t number, int64_t user_id, const char *name)
+{
+    char id[UUID_TEXT_LEN + 1];
+    Schedules__V1__CreateSchedule message = SCHEDULES__V1__CREATE_SCHEDULE__INIT;
+    uuid_of(number, id);
+    message.command_id = bytes_of(id);
+    message.org_id = ORG;
+    message.user_id = user_id;
+    message.name = bytes_of(name);
+    message.time_zone = bytes_of("europe/rome");
+    char *to = buf_extend(out, schedules__v1__create_schedule__get_packed_size(&message));
+    assert_non_null(to);
+    schedules__v1__create_schedule__pack(&message, (uint8_t *)to);
+}
+
+static void produce_command(struct world *world, int partition, uint64_t number, int64_t user_id, const char *name)
+{
+    struct buf bytes;
+    buf_init(&bytes, 4096);
+    put_command(&bytes, number, user_id, name);
+    produce(world, partition, buf_slice(&bytes), NULL, NULL);
+    buf_done(&bytes);
+}
+
+/* Good ones, from the number on. */
+static void produce_commands(struct world *world, int partition, uint64_t number, size_t count)
+{
+    for (size_t i = 0; i < count; i++) produce_command(world, partition, number + i, USER, "work");
+}
+
+/* ---- tests ---- */
+
+struct seen {
+    size_t created;
+    size_t rejected;
+    size_t dead;
+    struct buf text; /* of rejections and dead letters, a line each */
+};
+
+static void see(void *ctx, const struct record *record)
+{
+    struct seen *seen = ctx;
+    bool dead = record->topic == RECORD_DEAD_LETTER;
+    bool rejected = slice_equal(header_named(record, "ce_type"), SLICE("schedules.v1.ScheduleCommandRejected"));
+    seen->dead += dead;
+    seen->rejected += rejected;
+    seen->created += slice_equal(header_named(record, "ce_type"), SLICE("schedules.v1.ScheduleCreated"));
+    if (!dead && !rejected) return;
+    buf_append_slice(&seen->text, header_named(record, dead ? "dead-letter-offset" : "ce_id"));
+    buf_append_char(&seen->text, ' ');
+    buf_append_slice(&seen->text, dead ? record->value : record->key);
+    buf_append_char(&seen->text, ' ');
+    buf_append_slice(&seen->text, header_named(record, dead ? "x" : "traceparent"));
+    buf_append_char(&seen->text, '\n');
+}
+
+static void settles_every_message_by_exactly_one_outcome(void **state)
+{
+    struct world *world = *state;
+    struct seen seen = {0};
+    struct buf framed;
+    char text[512];
+    char id[UUID_TEXT_LEN + 1];
+    make_topic(world, 1);
+    produce_command(world, 0, 1, USER, "first");
+    uuid_of(2, id);
+    snprintf(text, sizeof(text),
+             "{\"commandId\":\"%s\",\"orgId\":%d,\"userId\":%d,\"name\":\"json\",\"timeZone\":\"Europe/"
+             "Rome\",\"isDefault\":true}",
+             id, ORG, USER);
+    produce(world, 0, slice_of(text), "content-type", "application/json; charset=utf-8");
+    buf_init(&framed, 4096);
+    buf_append(&framed, "\0\0\0\0\x07\0", 6);
+    put_command(&framed, 3, USER, "framed");
+    produce(world, 0, buf_slice(&framed), NULL, NULL);
+    buf_done(&framed);
+    produce_command(world, 0, 1, USER, "first");                                  /* 3: a duplicate */
+    produce_command(world, 0, 1, USER, "other");                                  /* 4: a conflict */
+    produce_command(world, 0, 5, STRANGER, "stranger");                           /* 5: not a member */
+    produce(world, 0, SLICE("{\"name\":5}"), "content-type", "application/json"); /* 6: breaks rules */
+    produce(world, 0, SLICE("{\"name\":5}"), "x", "y");                           /* 7: no protobuf */
+    produce(world, 0, SLICE("{\"na"), "content-type", "application/json");        /* 8: no JSON */
+    produce(world, 0, (struct slice){NULL, 0}, NULL, NULL);                       /* 9: a tombstone */
+    produce(world, 0, SLICE("\x18\x05"), "traceparent", "00-trace-01");           /* 10: breaks rules, and is traced */
+    produce_command(world, 0, 11, USER, "last");
+    close_producer(world);
+    start_door(world);
+    RUN_UNTIL(world->base, stored_offset(world, 0) == 12);
+    RUN_UNTIL(world->base, kafka_door_pending(world->door) == 0);
+    assert_int_equal(rows(world), 4);
+    EXPECT_QUERY(world->db, "first|framed|json|last", "SELECT string_agg(name, '|' ORDER BY name) FROM schedules");
+    EXPECT_QUERY(world->db, "json", "SELECT name FROM default_schedules JOIN schedules ON id = schedule_id");
+    buf_init(&seen.text, 1 << 16);
+    assert_int_equal(emitted_records(world->db, world->slot, see, &seen), 11);
+    assert_int_equal(seen.created, 4);
+    assert_int_equal(seen.rejected, 4);
+    assert_int_equal(seen.dead, 3);
+    snprintf(text, sizeof(text),
+             "%1$s/0/4 478 \n%1$s/0/5 480 \n%1$s/0/6 0 \n7 {\"name\":5} y\n8 {\"na \n9  \n%1$s/0/10 5 00-trace-01\n",
+             world->topic);
+    buf_append_char(&seen.text, '\0');
+    assert_string_equal(seen.text.data, text);
+    buf_done(&seen.text);
+}
+
+static void continues_where_it_stopped(void **state)
+{
+    struct world *world = *state;
+    make_topic(world, 2);
+    for (uint64_t round = 0; round < 3; round++) {
+        for (int partition = 0; partition < 2; partition++) {
+            produce_commands(world, partition, round * 1000 + (uint64_t)partition * 500, 200);
+        }
+        close_producer(world);
+        struct remote door = remote_start(world);
+        WAIT_UNTIL(stored_offsets(world) == (int64_t)(round + 1) * 400);
+        if (round == 1) remote_kill(&door);
+        else remote_stop(&door);
+    }
+    expect_rows_and_events(world, 1200);
+    /* The group's own offsets were committed when the last door left. */
+    rd_kafka_t *client =
+        make_client(world, RD_KAFKA_CONSUMER, (const struct kafka_property[]){{"group.id", world->topic}}, 1);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, world->topic, 0);
+    assert_int_equal(rd_kafka_committed(client, list, DEADLINE_S * 1000), RD_KAFKA_RESP_ERR_NO_ERROR);
+    assert_int_equal(list->elems[0].offset, 600);
+    rd_kafka_topic_partition_list_destroy(list);
+    rd_kafka_destroy(client);
+}
+
+static void two_doors_split_the_partitions_and_store_nothing_twice(void **state)
+{
+    enum { PARTITIONS = 4, EACH = 1500 };
+    struct world *world = *state;
+    make_topic(world, PARTITIONS);
+    struct remote first = remote_start(world);
+    struct remote second = remote_start(world);
+    WAIT_UNTIL(first.shared->partitions == 2 && second.shared->partitions == 2);
+    for (int p = 0; p < PARTITIONS; p++) {
+        produce_commands(world, p, (uint64_t)p * EACH, EACH);
+        produce_commands(world, p, (uint64_t)((p + 1) % PARTITIONS) * EACH, 100); /* duplicates of another partition's */
+    }
+    WAIT_UNTIL(stored_offsets(world) > 200);
+    remote_kill(&first);
+    for (int kills = 0; kills < 3; kills++) { /* and the database's connections come and go */
+        int64_t seen = stored_offsets(world);
+        execute(world->db, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+                           "AND pid <> pg_backend_pid() AND application_name LIKE 'schedule-service%%'");
+        WAIT_UNTIL(stored_offsets(world) > seen || stored_offsets(world) == PARTITIONS * (EACH + 100));
+    }
+    close_producer(world);
+    struct remote third = remote_start(world);
+    WAIT_UNTIL(third.shared->partitions == 2);
+    WAIT_UNTIL(stored_offsets(world) == PARTITIONS * (EACH + 100));
+    remote_stop(&second);
+    remote_stop(&third);
+    expect_rows_and_events(world, PARTITIONS * EACH);
+}
+
+static void reads_again_from_an_offset_that_was_set_back(void **state)
+{
+    struct world *world = *state;
+    make_topic(world, 1);
+    produce_commands(world, 0, 1, 50);
+    start_door(world);
+    RUN_UNTIL(world->base, stored_offset(world, 0) == 50);
+    execute(world->db, "UPDATE command_offsets SET next_offset = 10");
+    execute(world->db, "DELETE FROM schedules WHERE id IN (SELECT id FROM schedules ORDER BY id LIMIT 30)");
+    produce_commands(world, 0, 51, 1);
+    close_producer(world);
+    RUN_UNTIL(world->base, stored_offset(world, 0) == 51);
+    assert_int_equal(rows(world), 20 + 20 + 1); /* 10 to 29 came back, 0 to 9 were not asked for */
+}
+
+static void goes_on_when_its_offset_row_vanished(void **state)
+{
+    struct world *world = *state;
+    make_topic(world, 1);
+    produce_commands(world, 0, 1, 20);
+    start_door(world);
+    RUN_UNTIL(world->base, stored_offset(world, 0) == 20);
+    execute(world->db, "DELETE FROM command_offsets");
+    produce_commands(world, 0, 21, 1);
+    close_producer(world);
+    RUN_UNTIL(world->base, stored_offset(world, 0) == 21);
+    expect_rows_and_events(world, 21);
+}
+
+static void delete_records(struct world *world, int partition, int64_t before)
+{
+    rd_kafka_t *client = make_client(world, RD_KAFKA_PRODUCER, NULL, 0);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, world->topic, partition)->offset = before;
+    rd_kafka_DeleteRecords_t *request = rd_kafka_DeleteRecords_new(list);
+    rd_kafka_DeleteRecords(client, &request, 1, NULL, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, DEADLINE_S * 1000);
+    assert_non_null(event);
+    assert_int_equal(rd_kafka_event_error(event), RD_KAFKA_RESP_ERR_NO_ERROR);
+    rd_kafka_event_destroy(event);
+    rd_kafka_DeleteRecords_destroy(request);
+    rd_kafka_topic_partition_list_destroy(list);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_destroy(client);
+}
+
+static void a_stored_offset_outside_of_the_log_stops_that_partition_only(void **state)
+{
+    struct world *world = *state;
+    make_topic(world, 4);
+    for (int p = 0; p < 4; p++) produce_commands(world, p, (uint64_t)p * 100, 10);
+    close_producer(world);
+    delete_records(world, 1, 5);
+    delete_records(world, 3, 5);
+    /* 0 is behind its log's end, 1 before its start, 2 and 3 (never read: from its start) are good. */
+    execute(world->db, "INSERT INTO command_offsets VALUES ('%1$s', 0, 1000), ('%1$s', 1, 2), ('%1$s', 2, 4)", world->topic);
+    start_door(world);
+    RUN_UNTIL(world->base, kafka_door_stopped_partitions(world->door) == 2 && stored_offset(world, 2) == 10 &&
+                               stored_offset(world, 3) == 10);
+    produce_commands(world, 1, 500, 5); /* new messages do not make it go on */
+    produce_commands(world, 2, 600, 5);
+    close_producer(world);
+    RUN_UNTIL(world->base, stored_offset(world, 2) == 15);
+    assert_int_equal(kafka_door_stopped_partitions(world->door), 2);
+    assert_int_equal(stored_offset(world, 0), 1000);
+    assert_int_equal(stored_offset(world, 1), 2);
+    expect_rows_and_events(world, 6 + 5 + 5);
+}
+
+static void takes_committed_transactions_only(void **state)
+{
+    struct world *world = *state;
+    const struct kafka_property properties[] = {{"transactional.id", world->topic}};
+    make_topic(world, 1);
+    world->producer = make_client(world, RD_KAFKA_PRODUCER, properties, 1);
+    assert_null(rd_kafka_init_transactions(world->producer, DEADLINE_S * 1000));
+    for (uint64_t transaction = 0; transaction < 4; transaction++) {
+        assert_null(rd_kafka_begin_transaction(world->producer));
+        produce_commands(world, 0, transaction * 100, 10);
+        assert_int_equal(rd_kafka_flush(world->producer, DEADLINE_S * 1000),
+                         RD_KAFKA_RESP_ERR_NO_ERROR); /* abort drops what waits */
+        assert_null(transaction % 2 == 0 ? rd_kafka_commit_transaction(world->producer, DEADLINE_S * 1000)
+                                         : rd_kafka_abort_transaction(world->producer, DEADLINE_S * 1000));
+    }
+    close_producer(world);
+    produce_commands(world, 0, 1000, 1);
+    close_producer(world);
+    start_door(world);
+    RUN_UNTIL(world->base, stored_offset(world, 0) == 45); /* 41 messages, 4 markers */
+    expect_rows_and_events(world, 21);
+}
+
+static void takes_no_more_than_its_maximum_while_the_database_is_busy(void **state)
+{
+    enum { COUNT = 12000, MORE_THAN_ITS_MAXIMUM = 6000 };
+    struct world *world = *state;
+    make_topic(world, 1);
+    produce_commands(world, 0, 1, COUNT);
+    close_producer(world);
+    PGconn *blocker = connect_to(getenv("TEST_DATABASE_URL"));
+    execute(blocker, "BEGIN; LOCK TABLE schedules IN ACCESS EXCLUSIVE MODE");
+    start_door(world);
+    /* Full when nothing more is taken for four seconds: it has paused meanwhile, and polls for the group's sake. */
+    size_t taken = 0;
+    int64_t since_us = clock_steady_us();
+    while (taken == 0 || clock_steady_us() - since_us < 4000000) {
+        event_base_loop(world->base, EVLOOP_ONCE);
+        assert_true(kafka_door_pending(world->door) < MORE_THAN_ITS_MAXIMUM);
+        if (kafka_door_pending(world->door) == taken) continue;
+        taken = kafka_door_pending(world->door);
+        since_us = clock_steady_us();
+    }
+    execute(blocker, "COMMIT");
+    PQfinish(blocker);
+    RUN_UNTIL(world->base, stored_offset(world, 0) == COUNT);
+    expect_rows_and_events(world, COUNT);
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const variables[] = {"TEST_DATABASE_URL", "TEST_KAFKA_BROKERS", NULL};
+    if (!component_init(variables)) return 1;
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(settles_every_message_by_exactly_one_outcome),
+        TEST(continues_where_it_stopped),
+        TEST(two_doors_split_the_partitions_and_store_nothing_twice),
+        TEST(reads_again_from_an_offset_that_was_set_back),
+        TEST(goes_on_when_its_offset_row_vanished),
+        TEST(a_stored_offset_outside_of_the_log_stops_that_partition_only),
+        TEST(takes_committed_transactions_only),
+        TEST(takes_no_more_than_its_maximum_while_the_database_is_busy),
+    };
+    return run_each_in_a_process(argc, argv, tests, ARRAY_LEN(tests));
+}

@@ -1,0 +1,827 @@
+/* The writer against a real PostgreSQL: TEST_DATABASE_URL names a database of its own that `schedule-service migrate` made. */
+#include "support.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "store/writer.h"
+
+enum { ORG = 7, USER = 478, OTHER_USER = 479, STRANGER = 480, WRITES_MAX = 8192 };
+
+struct world {
+    struct event_base *base;
+    struct event *look;
+    struct writer *writer;
+    struct writer_config config;
+    PGconn *db;
+    char slot[NAME_LEN];
+    struct partition partition; /* of topic "commands", number 0 */
+};
+
+/* One write and what became of it. */
+struct test_write {
+    struct write write; /* first */
+    int done;           /* how often */
+    enum status status;
+    int refused;
+    enum status refusal;
+    struct slice replacement; /* not empty: takes the place of a refused write */
+};
+
+static int settled;
+
+static void on_done(struct write *write, enum status status)
+{
+    struct test_write *test = (struct test_write *)write;
+    test->done++;
+    test->status = status;
+    settled++;
+}
+
+static bool on_refuse(struct write *write, enum status status)
+{
+    struct test_write *test = (struct test_write *)write;
+    test->refused++;
+    test->refusal = status;
+    if (test->replacement.len == 0) return false;
+    write->record = test->replacement;
+    return true;
+}
+
+static const struct write_ops ops = {on_done, on_refuse};
+
+/* ---- the world ---- */
+
+static void make_directory(PGconn *db)
+{
+    execute(db, "TRUNCATE organizations, users, memberships, schedules, default_schedules, command_offsets CASCADE");
+    execute(db, "INSERT INTO organizations (id, name) VALUES (%d, 'org')", ORG);
+    execute(db, "INSERT INTO users (id, name) VALUES (%d, 'a'), (%d, 'b')", USER, OTHER_USER);
+    execute(db, "INSERT INTO memberships (org_id, user_id) VALUES (%d, %d), (%d, %d)", ORG, USER, ORG, OTHER_USER);
+    execute(db, "INSERT INTO command_offsets VALUES ('commands', 0, 0), ('commands', 1, 0), ('commands', 2, 0)");
+}
+
+static void start_writer(struct world *world, const char *url)
+{
+    world->config = (struct writer_config){.database_url = url, .events = {.source = SLICE("/test")}};
+    world->writer = writer_new(world->base, &world->config);
+    assert_non_null(world->writer);
+    writer_open(world->writer, true);
+}
+
+static int set_up(void **state)
+{
+    struct world *world = calloc(1, sizeof(*world));
+    assert_non_null(world);
+    *state = world;
+    world->base = look_base_new(&world->look);
+    world->db = connect_to(getenv("TEST_DATABASE_URL"));
+    make_directory(world->db);
+    make_slot(world->db, world->slot);
+    world->partition = (struct partition){.topic = "commands", .number = 0};
+    start_writer(world, getenv("TEST_DATABASE_URL"));
+    return 0;
+}
+
+static int set_up_away(void **state)
+{
+    struct world *world = calloc(1, sizeof(*world));
+    assert_non_null(world);
+    *state = world;
+    world->base = look_base_new(&world->look);
+    world->partition = (struct partition){.topic = "commands", .number = 0};
+    start_writer(world, "host=127.0.0.1 port=1 dbname=none");
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct world *world = *state;
+    writer_free(world->writer);
+    if (world->db != NULL) {
+        drop_slot(world->db, world->slot);
+        PQfinish(world->db);
+    }
+    event_free(world->look);
+    event_base_free(world->base);
+    free(world);
+    return 0;
+}
+
+/* A good HTTP write of the user with a command id that no other number gives. */
+static void make_write(struct test_write *test, uint64_t number)
+{
+    *test = (struct test_write){.write = {.ops = &ops, .command = {.org_id = ORG, .user_id = USER}}};
+    test->write.command.command_id = uuid_v7(number, (const uint8_t *)"0123456789");
+    test->write.command.schedule = (struct schedule){.name = SLICE("work"), .time_zone = SLICE("Europe/Rome")};
+    test->write.deadline_us = clock_steady_us() + (int64_t)DEADLINE_S * 1000000;
+}
+
+static void make_command(struct test_write *test, uint64_t number, struct partition *partition, int64_t offset)
+{
+    make_write(test, number);
+    test->write.partition = partition;
+    test->write.offset = offset;
+    test->write.deadline_us = 0;
+}
+
+static void submit(struct world *world, struct test_write *tests, size_t len)
+{
+    for (size_t i = 0; i < len; i++) assert_int_equal(writer_submit(world->writer, &tests[i].write), STATUS_OK);
+}
+
+/* Submits and waits until all are settled, each exactly once. */
+static void store(struct world *world, struct test_write *tests, size_t len)
+{
+    int before = settled;
+    submit(world, tests, len);
+    assert_int_equal(settled, before); /* never from within submit */
+    RUN_UNTIL(world->base, settled == before + (int)len);
+    for (size_t i = 0; i < len; i++) assert_int_equal(tests[i].done, 1);
+    assert_int_equal(writer_pending(world->writer), 0);
+}
+
+static int64_t rows(struct world *world)
+{
+    return query_number(world->db, "SELECT count(*) FROM schedules");
+}
+
+static int64_t stored_offset(struct world *world, int number)
+{
+    return query_number(world->db, "SELECT next_offset FROM command_offsets WHERE topic = 'commands' AND partition = %d",
+                        number);
+}
+
+/* Rows and emitted events are the same number, and every row has its event. */
+static void see_created(void *ctx, const struct record *record)
+{
+    struct world *world = ctx;
+    struct slice id = header_named(record, "ce_subject");
+    struct slice type = header_named(record, "ce_type");
+    assert_true(slice_equal(type, SLICE("schedules.v1.ScheduleCreated")));
+    assert_int_equal(query_number(world->db, "SELECT count(*) FROM schedules WHERE id = %.*s", (int)id.len, id.data), 1);
+}
+
+static void expect_rows_and_events(struct world *world, int64_t count)
+{
+    assert_int_equal(rows(world), count);
+    assert_int_equal(emitted_records(world->db, world->slot, see_created, world), count);
+}
+
+static const uint8_t days[] = {MONDAY, SUNDAY};
+static const struct availability_window windows[] = {{days, 2, 540, 1020}};
+static const struct date_override overrides[] = {{{2024, 5, 20}, 1080, 1260}};
+
+static void make_record_bytes(struct buf *out)
+{
+    struct record record = {.topic = RECORD_EVENT, .key = SLICE("1"), .value = SLICE("rejected")};
+    buf_init(out, 1000);
+    record_add_header(&record, SLICE("ce_id"), SLICE("replacement"));
+    record_pack(out, &record);
+}
+
+static void count_replacements(void *ctx, const struct record *record)
+{
+    *(int *)ctx += slice_equal(header_named(record, "ce_id"), SLICE("replacement"));
+}
+
+static int replacements(struct world *world)
+{
+    int count = 0;
+    emitted_records(world->db, world->slot, count_replacements, &count);
+    return count;
+}
+
+/* ---- storing ---- */
+
+static void stores_http_writes_with_all_their_columns(void **state)
+{
+    struct world *world = *state;
+    struct test_write tests[3];
+    for (size_t i = 0; i < 3; i++) make_write(&tests[i], i + 1);
+    tests[1].write.command.org_id = 0;
+    tests[1].write.command.schedule.name = SLICE("Caf\xc3\xa9 \"x\"\n");
+    tests[1].write.command.schedule.windows = windows;
+    tests[1].write.command.schedule.windows_len = 1;
+    tests[1].write.command.schedule.overrides = overrides;
+    tests[1].write.command.schedule.overrides_len = 1;
+    tests[1].write.traceparent = SLICE("00-trace");
+    store(world, tests, 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(tests[i].status, STATUS_OK);
+        assert_true(tests[i].write.schedule_id > 0 && tests[i].write.created_us > 0);
+        assert_true(i == 0 || tests[i].write.schedule_id > tests[i - 1].write.schedule_id);
+    }
+    EXPECT_QUERY(world->db,
+                 "f|478|Caf\xc3\xa9 "
+                 "\"x\"\n|Europe/Rome|1|[{\"days\":[\"Monday\",\"Sunday\"],\"startTime\":\"09:00\",\"endTime\":\"17:00\"}]|"
+                 "[{\"date\":\"2024-05-20\",\"startTime\":\"18:00\",\"endTime\":\"21:00\"}]",
+                 "SELECT concat_ws('|', org_id IS NOT NULL, owner_id, name, time_zone, version, availability, overrides) "
+                 "FROM schedules "
+                 "WHERE id = %lld",
+                 (long long)tests[1].write.schedule_id);
+    EXPECT_QUERY(world->db, "7|478|work|[]|[]",
+                 "SELECT concat_ws('|', org_id, owner_id, name, availability, overrides) FROM schedules "
+                 "WHERE id = %lld",
+                 (long long)tests[0].write.schedule_id);
+    assert_true(query_number(world->db,
+                             "SELECT (extract(epoch FROM created_at) * 1000000)::bigint FROM schedules WHERE id = %lld",
+                             (long long)tests[0].write.schedule_id) == tests[0].write.created_us);
+    expect_rows_and_events(world, 3);
+}
+
+static void stores_commands_and_moves_their_offset(void **state)
+{
+    struct world *world = *state;
+    struct test_write tests[10];
+    for (size_t i = 0; i < 10; i++) make_command(&tests[i], i + 1, &world->partition, (int64_t)(i * 3 + 2)); /* with gaps */
+    store(world, tests, 10);
+    for (size_t i = 0; i < 10; i++) assert_int_equal(tests[i].status, STATUS_OK);
+    assert_int_equal(stored_offset(world, 0), 30);
+    assert_int_equal(world->partition.next_offset, 30);
+    assert_int_equal(stored_offset(world, 1), 0);
+    expect_rows_and_events(world, 10);
+}
+
+static void stores_partitions_of_both_lanes_and_http_at_once(void **state)
+{
+    enum { EACH = 1500 };
+    struct world *world = *state;
+    struct partition partitions[3];
+    struct test_write *tests = calloc(4 * EACH, sizeof(*tests));
+    for (int p = 0; p < 3; p++) partitions[p] = (struct partition){.topic = "commands", .number = p};
+    for (size_t i = 0; i < EACH; i++) {
+        for (size_t p = 0; p < 3; p++) make_command(&tests[4 * i + p], 4 * i + p, &partitions[p], (int64_t)i);
+        make_write(&tests[4 * i + 3], 4 * i + 3);
+    }
+    store(world, tests, 4 * EACH);
+    for (size_t i = 0; i < 4 * EACH; i++) assert_int_equal(tests[i].status, STATUS_OK);
+    for (int p = 0; p < 3; p++) assert_int_equal(stored_offset(world, p), EACH);
+    assert_int_equal(rows(world), 4 * EACH);
+    assert_int_equal(emitted_records(world->db, world->slot, NULL, NULL), 4 * EACH);
+    free(tests);
+}
+
+static void emits_a_record_and_stores_no_row(void **state)
+{
+    struct world *world = *state;
+    struct test_write tests[3];
+    struct buf bytes;
+    make_record_bytes(&bytes);
+    for (size_t i = 0; i < 3; i++) make_command(&tests[i], i + 1, &world->partition, (int64_t)i);
+    tests[1].write.record = buf_slice(&bytes);
+    store(world, tests, 3);
+    for (size_t i = 0; i < 3; i++) assert_int_equal(tests[i].status, STATUS_OK);
+    assert_int_equal(rows(world), 2);
+    assert_int_equal(emitted_records(world->db, world->slot, NULL, NULL), 3);
+    assert_int_equal(replacements(world), 1);
+    assert_int_equal(stored_offset(world, 0), 3);
+    buf_done(&bytes);
+}
+
+/* ---- duplicates and refusals ---- */
+
+static void a_repeated_command_gets_the_original_id(void **state)
+{
+    struct world *world = *state;
+    struct test_write first;
+    struct test_write again[3];
+    make_write(&first, 1);
+    store(world, &first, 1);
+    make_write(&again[0], 1);
+    make_write(&again[1], 2);
+    make_command(&again[2], 1, &world->partition, 0);
+    store(world, again, 3);
+    assert_int_equal(first.status, STATUS_OK);
+    assert_int_equal(again[0].status, STATUS_DUPLICATE);
+    assert_int_equal(again[0].write.schedule_id, first.write.schedule_id);
+    assert_int_equal(again[0].write.created_us, 0);
+    assert_int_equal(again[1].status, STATUS_OK);
+    assert_int_equal(again[2].status, STATUS_DUPLICATE);
+    assert_int_equal(again[2].write.schedule_id, first.write.schedule_id);
+    assert_int_equal(stored_offset(world, 0), 1);
+    expect_rows_and_events(world, 2);
+}
+
+static void a_command_twice_in_one_batch_makes_one_row(void **state)
+{
+    struct world *world = *state;
+    struct test_write tests[4];
+    for (size_t i = 0; i < 4; i++) make_command(&tests[i], i % 2 + 1, &world->partition, (int64_t)i);
+    store(world, tests, 4);
+    assert_int_equal(tests[0].status, STATUS_OK);
+    assert_int_equal(tests[1].status, STATUS_OK);
+    for (size_t i = 2; i < 4; i++) {
+        assert_int_equal(tests[i].status, STATUS_DUPLICATE);
+        assert_int_equal(tests[i].write.schedule_id, tests[i - 2].write.schedule_id);
+    }
+    expect_rows_and_events(world, 2);
+}
+
+static void other_content_under_a_used_id_is_refused_and_its_neighbours_stored(void **state)
+{
+    struct world *world = *state;
+    struct test_write first;
+    struct test_write tests[5];
+    make_write(&first, 3);
+    store(world, &first, 1);
+    for (size_t i = 0; i < 5; i++) make_write(&tests[i], i + 1);
+    tests[2].write.command.schedule.name = SLICE("other");
+    store(world, tests, 5);
+    for (size_t i = 0; i < 5; i++) assert_int_equal(tests[i].status, i == 2 ? STATUS_CONFLICT : STATUS_OK);
+    assert_int_equal(tests[2].refused, 1);
+    assert_int_equal(tests[2].refusal, STATUS_CONFLICT);
+    EXPECT_QUERY(world->db, "work", "SELECT name FROM schedules WHERE id = %lld", (long long)first.write.schedule_id);
+    expect_rows_and_events(world, 5);
+}
+
+static void other_content_within_one_batch_is_refused_too(void **state)
+{
+    struct world *world = *state;
+    struct test_write tests[2];
+    make_write(&tests[0], 1);
+    make_write(&tests[1], 1);
+    tests[1].write.command.schedule.is_default = true;
+    store(world, tests, 2);
+    assert_int_equal(tests[0].status, STATUS_OK);
+    assert_int_equal(tests[1].status, STATUS_CONFLICT);
+    expect_rows_and_events(world, 1);
+}
+
+static void many_conflicts_in_one_batch_are_all_refused(void **state)
+{
+    enum { COUNT = 300 };
+    struct world *world = *state;
+    static struct test_write first[COUNT];
+    static struct test_write tests[COUNT];
+    for (size_t i = 0; i < COUNT; i++) {
+        make_write(&first[i], 10 + i);
+        make_write(&tests[i], 10 + COUNT - 1 - i); /* in the opposite order */
+        if (i % 3 != 0) tests[i].write.command.schedule.name = SLICE("other");
+    }
+    store(world, first, COUNT);
+    store(world, tests, COUNT);
+    for (size_t i = 0; i < COUNT; i++) {
+        assert_int_equal(tests[i].status, i % 3 == 0 ? STATUS_DUPLICATE : STATUS_CONFLICT);
+        assert_int_equal(tests[i].refused, i % 3 == 0 ? 0 : 1);
+    }
+    expect_rows_and_events(world, COUNT);
+}
+
+static void strangers_are_refused_and_their_neighbours_stored(void **state)
+{
+    struct world *world = *state;
+    struct test_write tests[6];
+    for (size_t i = 0; i < 6; i++) make_write(&tests[i], i + 1);
+    tests[1].write.command.user_id = STRANGER;
+    tests[2].write.command.org_id = ORG + 1;
+    tests[3].write.command.org_id = 0;
+    tests[3].write.command.user_id = STRANGER;
+    tests[4].write.command.org_id = 0;
+    store(world, tests, 6);
+    for (size_t i = 0; i < 6; i++) assert_int_equal(tests[i].status, i >= 1 && i <= 3 ? STATUS_NOT_A_MEMBER : STATUS_OK);
+    expect_rows_and_events(world, 3);
+}
+
+static void a_refused_command_is_replaced_by_its_record(void **state)
+{
+    struct world *world = *state;
+    struct test_write tests[5];
+    struct buf bytes;
+    make_record_bytes(&bytes);
+    for (size_t i = 0; i < 5; i++) {
+        make_command(&tests[i], i + 1, &world->partition, (int64_t)i);
+        tests[i].replacement = buf_slice(&bytes);
+    }
+    tests[0].write.command.user_id = STRANGER;
+    tests[4].write.command.command_id = tests[3].write.command.command_id;
+    tests[4].write.command.schedule.name = SLICE("other");
+    store(world, tests, 5);
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(tests[i].status, STATUS_OK);
+        assert_int_equal(tests[i].refused, i == 0 || i == 4);
+    }
+    assert_int_equal(tests[0].refusal, STATUS_NOT_A_MEMBER);
+    assert_int_equal(tests[4].refusal, STATUS_CONFLICT);
+    assert_int_equal(rows(world), 3);
+    assert_int_equal(emitted_records(world->db, world->slot, NULL, NULL), 5);
+    assert_int_equal(replacements(world), 2);
+    assert_int_equal(stored_offset(world, 0), 5);
+    buf_done(&bytes);
+}
+
+static void a_poison_row_is_found_by_halving_and_its_neighbours_stored(void **state)
+{
+    enum { COUNT = 100 };
+    struct world *world = *state;
+    static struct test_write tests[COUNT];
+    for (size_t i = 0; i < COUNT; i++) make_write(&tests[i], i + 1);
+    tests[17].write.command.schedule.name = SLICE("a\0b");
+    tests[63].write.command.schedule.name = SLICE("\xff\xfe");
+    tests[99].write.command.schedule.time_zone = SLICE("");
+    store(world, tests, COUNT);
+    for (size_t i = 0; i < COUNT; i++) {
+        bool poison = i == 17 || i == 63 || i == 99;
+        assert_int_equal(tests[i].status, poison ? STATUS_UNSTORABLE : STATUS_OK);
+        assert_int_equal(tests[i].refused, poison);
+    }
+    expect_rows_and_events(world, COUNT - 3);
+}
+
+static void a_poison_command_is_replaced_and_nothing_is_skipped(void **state)
+{
+    enum { COUNT = 40 };
+    struct world *world = *state;
+    static struct test_write tests[COUNT];
+    struct buf bytes;
+    make_record_bytes(&bytes);
+    for (size_t i = 0; i < COUNT; i++) {
+        make_command(&tests[i], i + 1, &world->partition, (int64_t)i);
+        tests[i].replacement = buf_slice(&bytes);
+    }
+    tests[0].write.command.schedule.name = SLICE("a\0b");
+    tests[21].write.command.schedule.name = SLICE("a\0b");
+    store(world, tests, COUNT);
+    for (size_t i = 0; i < COUNT; i++) {
+        assert_int_equal(tests[i].status, STATUS_OK);
+        assert_int_equal(tests[i].refused, i == 0 || i == 21);
+    }
+    assert_int_equal(tests[21].refusal, STATUS_UNSTORABLE);
+    assert_int_equal(rows(world), COUNT - 2);
+    assert_int_equal(replacements(world), 2);
+    assert_int_equal(stored_offset(world, 0), COUNT);
+    buf_done(&bytes);
+}
+
+/* ---- the compare-and-set ---- */
+
+static void what_another_consumer_settled_is_dropped(void **state)
+{
+    struct world *world = *state;
+    struct test_write tests[10];
+    execute(world->db, "UPDATE command_offsets SET next_offset = 6 WHERE partition = 0");
+    for (size_t i = 0; i < 10; i++) make_command(&tests[i], i + 1, &world->partition, (int64_t)i);
+    store(world, tests, 10);
+    for (size_t i = 0; i < 10; i++) {
+        assert_int_equal(tests[i].status, i < 6 ? STATUS_DUPLICATE : STATUS_OK);
+        if (i < 6) assert_int_equal(tests[i].write.schedule_id, 0);
+    }
+    assert_int_equal(stored_offset(world, 0), 10);
+    expect_rows_and_events(world, 4);
+}
+
+static void an_offset_that_moved_back_ends_the_partitions_commands(void **state)
+{
+    struct world *world = *state;
+    struct test_write tests[6];
+    struct partition other = {.topic = "commands", .number = 2}; /* of the same lane */
+    world->partition.next_offset = 100;
+    execute(world->db, "UPDATE command_offsets SET next_offset = 50 WHERE partition = 0");
+    for (size_t i = 0; i < 4; i++) make_command(&tests[i], i + 1, &world->partition, 100 + (int64_t)i);
+    for (size_t i = 4; i < 6; i++) make_command(&tests[i], i + 1, &other, (int64_t)i);
+    store(world, tests, 6);
+    for (size_t i = 0; i < 6; i++) assert_int_equal(tests[i].status, i < 4 ? STATUS_OFFSET_MOVED : STATUS_OK);
+    assert_int_equal(world->partition.next_offset, 50);
+    assert_int_equal(stored_offset(world, 0), 50);
+    assert_int_equal(stored_offset(world, 2), 6);
+    expect_rows_and_events(world, 2);
+}
+
+static void an_offset_row_that_vanished_ends_the_partitions_commands(void **state)
+{
+    struct world *world = *state;
+    struct test_write tests[2];
+    execute(world->db, "DELETE FROM command_offsets WHERE partition = 0");
+    for (size_t i = 0; i < 2; i++) make_command(&tests[i], i + 1, &world->partition, (int64_t)i);
+    store(world, tests, 2);
+    for (size_t i = 0; i < 2; i++) assert_int_equal(tests[i].status, STATUS_OFFSET_MOVED);
+    expect_rows_and_events(world, 0);
+}
+
+static void a_command_read_twice_is_stored_once(void **state)
+{
+    struct world *world = *state;
+    struct test_write tests[6];
+    for (size_t i = 0; i < 6; i++) make_command(&tests[i], i + 1, &world->partition, (int64_t)(i % 3));
+    store(world, tests, 6);
+    for (size_t i = 0; i < 6; i++) assert_int_equal(tests[i].status, i < 3 ? STATUS_OK : STATUS_DUPLICATE);
+    assert_int_equal(stored_offset(world, 0), 3);
+    expect_rows_and_events(world, 3);
+}
+
+static void a_revoked_partition_ends_its_queued_commands(void **state)
+{
+    struct world *world = *state;
+    struct test_write tests[4];
+    struct partition other = {.topic = "commands", .number = 1};
+    for (size_t i = 0; i < 2; i++) make_command(&tests[i], i + 1, &world->partition, (int64_t)i);
+    for (size_t i = 2; i < 4; i++) make_command(&tests[i], i + 1, &other, (int64_t)i);
+    submit(world, tests, 4);
+    writer_drop_partition(world->writer, &world->partition);
+    assert_int_equal(settled, 2);
+    RUN_UNTIL(world->base, settled == 4);
+    for (size_t i = 0; i < 4; i++) assert_int_equal(tests[i].status, i < 2 ? STATUS_OFFSET_MOVED : STATUS_OK);
+    expect_rows_and_events(world, 2);
+}
+
+/* ---- lost connections ---- */
+
+static int64_t blocked_writers(struct world *world)
+{
+    return query_number(world->db, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+                                   "AND application_name = 'schedule-service writer' AND wait_event_type = 'Lock'");
+}
+
+/* Holds back every write until release. */
+static PGconn *block_writes(void)
+{
+    PGconn *blocker = connect_to(getenv("TEST_DATABASE_URL"));
+    execute(blocker, "BEGIN");
+    execute(blocker, "LOCK TABLE schedules IN ACCESS EXCLUSIVE MODE");
+    return blocker;
+}
+
+static void release(PGconn *blocker)
+{
+    execute(blocker, "COMMIT");
+    PQfinish(blocker);
+}
+
+static void make_mixed(struct world *world, struct test_write *tests, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (i % 2 == 0) make_write(&tests[i], i + 1);
+        else make_command(&tests[i], i + 1, &world->partition, (int64_t)i);
+    }
+}
+
+static void a_connection_killed_in_the_middle_is_retried(void **state)
+{
+    enum { COUNT = 60 };
+    struct world *world = *state;
+    static struct test_write tests[COUNT];
+    make_mixed(world, tests, COUNT);
+    PGconn *blocker = block_writes();
+    submit(world, tests, COUNT);
+    for (int kills = 0; kills < 3; kills++) {
+        RUN_UNTIL(world->base, blocked_writers(world) == 2);
+        execute(world->db, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+                           "AND application_name = 'schedule-service writer'");
+        RUN_UNTIL(world->base, blocked_writers(world) == 0);
+    }
+    assert_int_equal(settled, 0);
+    release(blocker);
+    RUN_UNTIL(world->base, settled == COUNT);
+    for (size_t i = 0; i < COUNT; i++) {
+        assert_int_equal(tests[i].status, STATUS_OK);
+        assert_int_equal(tests[i].done, 1);
+    }
+    assert_int_equal(stored_offset(world, 0), COUNT);
+    expect_rows_and_events(world, COUNT);
+}
+
+/* The port of this end of a socket; 0 when it is none. */
+static in_port_t own_port(int fd)
+{
+    struct sockaddr_in own = {0};
+    socklen_t len = sizeof(own);
+    return getsockname(fd, (struct sockaddr *)&own, &len) == 0 && own.sin_family == AF_INET ? own.sin_port : 0;
+}
+
+/* The writer hears no more from the server, which goes on and commits: an outcome that nobody told. */
+static int deafen(const struct world *world, const PGconn *blocker)
+{
+    int deafened = 0;
+    for (int fd = 3; fd < 256; fd++) {
+        in_port_t port = own_port(fd);
+        if (port == 0 || port == own_port(PQsocket(world->db)) || port == own_port(PQsocket(blocker))) continue;
+        deafened += shutdown(fd, SHUT_RD) == 0;
+    }
+    return deafened;
+}
+
+static void a_commit_of_unknown_outcome_makes_no_second_row(void **state)
+{
+    enum { COUNT = 60 };
+    struct world *world = *state;
+    static struct test_write tests[COUNT];
+    make_mixed(world, tests, COUNT);
+    RUN_UNTIL(world->base,
+              query_number(world->db, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "
+                                      "application_name = 'schedule-service writer' AND state = 'idle'") == 2);
+    PGconn *blocker = block_writes();
+    submit(world, tests, COUNT);
+    RUN_UNTIL(world->base, blocked_writers(world) == 2);
+    assert_int_equal(deafen(world, blocker), 2);
+    RUN_UNTIL(world->base, !writer_is_ready(world->writer)); /* while the server still waits for the lock */
+    release(blocker);
+    WAIT_UNTIL(rows(world) == COUNT); /* committed, and the writer was not told */
+    assert_int_equal(settled, 0);
+    RUN_UNTIL(world->base, settled == COUNT);
+    for (size_t i = 0; i < COUNT; i++) {
+        assert_int_equal(tests[i].status, STATUS_DUPLICATE);
+        bool is_http = i % 2 == 0;
+        assert_int_equal(tests[i].write.schedule_id > 0,
+                         is_http); /* a command's offset tells, an HTTP write's id is read back */
+    }
+    assert_int_equal(stored_offset(world, 0), COUNT);
+    expect_rows_and_events(world, COUNT);
+}
+
+static void a_cancelled_statement_is_retried(void **state)
+{
+    struct world *world = *state;
+    struct test_write tests[2];
+    make_mixed(world, tests, 2);
+    PGconn *blocker = block_writes();
+    submit(world, tests, 2);
+    RUN_UNTIL(world->base, blocked_writers(world) == 2);
+    execute(world->db, "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+                       "AND application_name = 'schedule-service writer'"); /* 57014 */
+    RUN_UNTIL(world->base, blocked_writers(world) == 0);
+    release(blocker);
+    RUN_UNTIL(world->base, settled == 2);
+    for (size_t i = 0; i < 2; i++) assert_int_equal(tests[i].status, STATUS_OK);
+    expect_rows_and_events(world, 2);
+}
+
+/* ---- default schedules ---- */
+
+static int64_t default_of(struct world *world, int64_t user_id)
+{
+    return query_number(world->db, "SELECT schedule_id FROM default_schedules WHERE owner_id = %lld", (long long)user_id);
+}
+
+static void the_later_default_of_one_batch_wins(void **state)
+{
+    struct world *world = *state;
+    struct test_write tests[5];
+    for (size_t i = 0; i < 5; i++) make_write(&tests[i], i + 1);
+    tests[0].write.command.schedule.is_default = true;
+    tests[1].write.command.schedule.is_default = true;
+    tests[2].write.command.schedule.is_default = true;
+    tests[2].write.command.user_id = OTHER_USER;
+    store(world, tests, 5);
+    assert_int_equal(default_of(world, USER), tests[1].write.schedule_id);
+    assert_int_equal(default_of(world, OTHER_USER), tests[2].write.schedule_id);
+}
+
+static void only_a_new_default_schedule_moves_the_default(void **state)
+{
+    struct world *world = *state;
+    struct test_write tests[4];
+    make_write(&tests[0], 1);
+    store(world, &tests[0], 1);
+    assert_int_equal(default_of(world, USER), -1); /* not even a user's first */
+    for (size_t i = 1; i < 3; i++) {
+        make_write(&tests[i], i + 1);
+        tests[i].write.command.schedule.is_default = true;
+        store(world, &tests[i], 1);
+        assert_int_equal(default_of(world, USER), tests[i].write.schedule_id);
+    }
+    make_write(&tests[3], 2); /* the older one again */
+    tests[3].write.command.schedule.is_default = true;
+    store(world, &tests[3], 1);
+    assert_int_equal(tests[3].status, STATUS_DUPLICATE);
+    assert_int_equal(default_of(world, USER), tests[2].write.schedule_id);
+}
+
+/* ---- gates ---- */
+
+static void http_writes_are_given_up_at_their_deadline(void **state)
+{
+    struct world *world = *state;
+    struct test_write tests[2];
+    struct test_write command;
+    int64_t start_us = clock_steady_us();
+    for (size_t i = 0; i < 2; i++) {
+        make_write(&tests[i], i + 1);
+        tests[i].write.deadline_us = start_us + 300000;
+    }
+    make_command(&command, 3, &world->partition, 0);
+    submit(world, &command, 1);
+    submit(world, tests, 2);
+    RUN_UNTIL(world->base, settled == 2);
+    assert_true(clock_steady_us() - start_us >= 300000);
+    for (size_t i = 0; i < 2; i++) assert_int_equal(tests[i].status, STATUS_UNAVAILABLE);
+    assert_int_equal(command.done, 0); /* commands wait */
+    assert_int_equal(writer_pending(world->writer), 1);
+}
+
+static void a_write_without_deadline_waits(void **state)
+{
+    struct world *world = *state;
+    struct test_write tests[2];
+    make_write(&tests[0], 1);
+    tests[0].write.deadline_us = 0;
+    make_write(&tests[1], 2);
+    tests[1].write.deadline_us = clock_steady_us() + 300000;
+    submit(world, tests, 2);
+    RUN_UNTIL(world->base, tests[1].done == 1);
+    assert_int_equal(tests[1].status, STATUS_UNAVAILABLE);
+    assert_int_equal(tests[0].done, 0);
+}
+
+static void a_full_queue_turns_http_writes_away_and_no_commands(void **state)
+{
+    struct world *world = *state;
+    static struct test_write tests[WRITES_MAX];
+    struct test_write command;
+    size_t taken = 0;
+    for (size_t i = 0; i < WRITES_MAX; i++) {
+        make_write(&tests[i], i + 1);
+        enum status status = writer_submit(world->writer, &tests[i].write);
+        if (status != STATUS_OK) {
+            assert_int_equal(status, STATUS_OVERLOADED);
+            break;
+        }
+        taken++;
+    }
+    assert_int_equal(taken, 4096);
+    make_command(&command, 1, &world->partition, 0);
+    submit(world, &command, 1);
+    assert_int_equal(writer_pending(world->writer), taken + 1);
+    assert_int_equal(settled, 0);
+}
+
+static void a_shut_writer_turns_http_away_and_keeps_commands(void **state)
+{
+    struct world *world = *state;
+    struct test_write http;
+    struct test_write command;
+    make_write(&http, 1);
+    make_command(&command, 2, &world->partition, 0);
+    writer_open(world->writer, false);
+    RUN_UNTIL(world->base, writer_is_ready(world->writer));
+    assert_int_equal(writer_submit(world->writer, &http.write), STATUS_UNAVAILABLE);
+    submit(world, &command, 1);
+    int64_t until_us = clock_steady_us() + 200000;
+    RUN_UNTIL(world->base, clock_steady_us() > until_us);
+    assert_int_equal(command.done, 0);
+    assert_int_equal(rows(world), 0);
+    writer_open(world->writer, true);
+    RUN_UNTIL(world->base, command.done == 1);
+    assert_int_equal(command.status, STATUS_OK);
+    assert_int_equal(http.done, 0);
+    expect_rows_and_events(world, 1);
+}
+
+static void rows_larger_than_a_batch_are_stored_one_by_one(void **state)
+{
+    enum { COUNT = 40 };
+    struct world *world = *state;
+    static struct test_write tests[COUNT];
+    static struct availability_window many[SCHEDULE_WINDOWS_MAX];
+    static uint8_t long_days[3000];
+    memset(long_days, SUNDAY, sizeof(long_days));
+    for (size_t i = 0; i < SCHEDULE_WINDOWS_MAX; i++)
+        many[i] = (struct availability_window){long_days, sizeof(long_days), 0, 1};
+    for (size_t i = 0; i < COUNT; i++) {
+        make_write(&tests[i], i + 1);
+        tests[i].write.command.schedule.windows = many;
+        tests[i].write.command.schedule.windows_len = i % 4 == 0 ? SCHEDULE_WINDOWS_MAX : 1;
+    }
+    store(world, tests, COUNT);
+    for (size_t i = 0; i < COUNT; i++) assert_int_equal(tests[i].status, STATUS_OK);
+    expect_rows_and_events(world, COUNT);
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const variables[] = {"TEST_DATABASE_URL", NULL};
+    if (!component_init(variables)) return 1;
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST_AWAY(name) cmocka_unit_test_setup_teardown(name, set_up_away, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(stores_http_writes_with_all_their_columns),
+        TEST(stores_commands_and_moves_their_offset),
+        TEST(stores_partitions_of_both_lanes_and_http_at_once),
+        TEST(emits_a_record_and_stores_no_row),
+        TEST(a_repeated_command_gets_the_original_id),
+        TEST(a_command_twice_in_one_batch_makes_one_row),
+        TEST(other_content_under_a_used_id_is_refused_and_its_neighbours_stored),
+        TEST(other_content_within_one_batch_is_refused_too),
+        TEST(many_conflicts_in_one_batch_are_all_refused),
+        TEST(strangers_are_refused_and_their_neighbours_stored),
+        TEST(a_refused_command_is_replaced_by_its_record),
+        TEST(a_poison_row_is_found_by_halving_and_its_neighbours_stored),
+        TEST(a_poison_command_is_replaced_and_nothing_is_skipped),
+        TEST(what_another_consumer_settled_is_dropped),
+        TEST(an_offset_that_moved_back_ends_the_partitions_commands),
+        TEST(an_offset_row_that_vanished_ends_the_partitions_commands),
+        TEST(a_command_read_twice_is_stored_once),
+        TEST(a_revoked_partition_ends_its_queued_commands),
+        TEST(a_connection_killed_in_the_middle_is_retried),
+        TEST(a_commit_of_unknown_outcome_makes_no_second_row),
+        TEST(a_cancelled_statement_is_retried),
+        TEST(the_later_default_of_one_batch_wins),
+        TEST(only_a_new_default_schedule_moves_the_default),
+        TEST_AWAY(http_writes_are_given_up_at_their_deadline),
+        TEST_AWAY(a_write_without_deadline_waits),
+        TEST_AWAY(a_full_queue_turns_http_writes_away_and_no_commands),
+        TEST(a_shut_writer_turns_http_away_and_keeps_commands),
+        TEST(rows_larger_than_a_batch_are_stored_one_by_one),
+    };
+    return run_each_in_a_process(argc, argv, tests, ARRAY_LEN(tests));
+}

@@ -1,0 +1,267 @@
+"""The subcommands, the configuration and the log."""
+
+import json
+import re
+import shlex
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from kafka import KafkaAdminClient
+from kafka.admin import NewTopic
+
+from conftest import MakeLine
+from ledger import query
+from line import BINARY, EXAMPLE, MINIMAL, Line, Servers
+from servers import ServerError
+
+MakeDatabase = Callable[[], str]
+
+
+@pytest.fixture
+def make_database(servers: Servers) -> Iterator[MakeDatabase]:
+    """Makes empty databases; returns their DSN."""
+    made: list[str] = []
+
+    def make() -> str:
+        made.append(f"empty-{uuid.uuid4().hex[:8]}")
+        return servers.postgres.create_database(made[-1])
+
+    yield make
+    for name in made:
+        servers.postgres.psql(
+            f"SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = '{name}'")
+        servers.postgres.psql(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def cli(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Runs a subcommand with `env` as its whole environment."""
+    return subprocess.run([str(BINARY), *arguments], env=env, capture_output=True, text=True, timeout=60, check=False)
+
+
+def migrate_env(database_url: str) -> dict[str, str]:
+    return {"DATABASE_URL": database_url, "REPLICATION_SLOT": "slot_" + database_url.rpartition("-")[2]}
+
+
+# ---- migrate
+
+def test_migrate_twice_changes_nothing(make_database: MakeDatabase) -> None:
+    env = migrate_env(make_database())
+    first, second = cli("migrate", **env), cli("migrate", **env)
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert "applied 0001" in first.stdout
+    assert "made replication slot" in first.stdout
+    assert second.stdout == first.stdout.splitlines()[-1] + "\n"
+    assert query(env["DATABASE_URL"], "SELECT plugin FROM pg_replication_slots WHERE slot_name = %s",
+                 env["REPLICATION_SLOT"]) == [("pgoutput",)]
+
+
+def test_migrate_from_three_processes_at_once(make_database: MakeDatabase) -> None:
+    env = migrate_env(make_database())
+    processes = [subprocess.Popen([str(BINARY), "migrate"], env=env, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    printed = [process.communicate(timeout=60)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert sum("applied 0001" in text for text in printed) == 1
+    assert sum("made replication slot" in text for text in printed) == 1
+
+
+def test_a_changed_migration_is_refused(make_database: MakeDatabase) -> None:
+    env = migrate_env(make_database())
+    assert cli("migrate", **env).returncode == 0
+    query(env["DATABASE_URL"], "UPDATE schema_migrations SET checksum = repeat('0', 64) WHERE version = 1")
+    refused = cli("migrate", **env)
+    assert refused.returncode == 1
+    assert "was applied with another content" in refused.stderr
+
+
+def test_the_service_waits_for_its_schema(make_line: MakeLine, make_database: MakeDatabase) -> None:
+    database_url = make_database()
+    line = make_line()
+    env = {"DATABASE_URL": database_url}
+    line.start(wait=False, **env)
+    line.wait_log("started")
+    line.wait_readiness((503, "the schema is older than this build; run schedule-service migrate"))
+    # The slot's name is taken by the line's own database.
+    line.sql("SELECT pg_drop_replication_slot(%s)", line.place.slot)
+    line.env |= env
+    line.cli("migrate")
+    line.wait_readiness((200, None))
+    line.stop()  # before its database goes
+
+
+# ---- topics
+
+def test_topics_are_made_once_and_checked(make_line: MakeLine) -> None:
+    line = make_line()
+    again = line.cli("topics")
+    assert again.count("found topic") == 4
+    admin = KafkaAdminClient(bootstrap_servers=line.servers.kafka.bootstrap)
+    try:
+        wrong = f"{line.place.commands}.not-compacted"
+        admin.create_topics([NewTopic(wrong, 1, 1)])
+    finally:
+        admin.close()
+    line.env["PROGRESS_TOPIC"] = wrong
+    with pytest.raises(ServerError, match="cleanup.policy=compact"):
+        line.cli("topics")
+
+
+# ---- API keys and the directory
+
+def test_keys_are_shown_once_and_never_stored(make_line: MakeLine) -> None:
+    line = make_line()
+    made = line.admin("apikey", "create", "--user", str(line.people.admin), "--note", "ci job", "--days", "7")
+    assert re.fullmatch(r"cal_[0-9a-f]{64}", made["key"])
+    listed = line.cli("apikey", "list")
+    assert "ci job" in listed
+    secret = made["key"].removeprefix("cal_")
+    dump = line.sql("SELECT string_agg(k::text, ' ') FROM api_keys k")[0][0]
+    hashes = [row[0] for row in line.sql("SELECT encode(key_hash, 'hex') FROM api_keys")]
+    assert all(text not in listed for text in [secret, *hashes])
+    assert secret not in dump
+    revoked = line.admin("apikey", "revoke", "--id", made["id"])
+    assert revoked["id"] == made["id"]
+    with pytest.raises(ServerError, match="no API key"):
+        line.cli("apikey", "revoke", "--id", "999999")
+
+
+@pytest.mark.parametrize("arguments", [
+    ["org", "add"], ["org", "add", "--name", ""], ["user", "add", "--name", "x", "--id", "0"],
+    ["user", "add", "--name", "a\nb"], ["member", "add", "--org", "1", "--user", "1", "--role", "king"],
+    ["apikey", "create"], ["apikey", "create", "--user", "x"], ["apikey", "create", "--user", "999999"],
+    ["member", "add", "--org", "999999", "--user", "1", "--role", "owner"], ["apikey", "steal"],
+    ["user", "add", "--age", "5"]])
+def test_senseless_admin_commands_are_refused(make_line: MakeLine, arguments: list[str]) -> None:
+    line = make_line()
+    count = "SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM api_keys), (SELECT count(*) FROM memberships)"
+    before = line.sql(count)
+    with pytest.raises(ServerError):
+        line.cli(*arguments)
+    assert line.sql(count) == before
+
+
+def test_ids_may_be_given_and_later_ones_come_behind(make_line: MakeLine) -> None:
+    line = make_line()
+    assert line.admin("user", "add", "--name", "x", "--id", "70000")["id"] == "70000"
+    assert int(line.admin("user", "add", "--name", "y")["id"]) > 70000
+    with pytest.raises(ServerError):
+        line.cli("user", "add", "--name", "z", "--id", "70000")
+
+
+# ---- configuration
+
+def test_check_config_hides_secrets(tmp_path: Path) -> None:
+    secret = tmp_path / "url"
+    secret.write_text("postgresql://u:from-file@h/d\n")
+    password = tmp_path / "password"
+    password.write_text("kafka-secret\n")
+    shown = cli("check-config", DATABASE_URL_FILE=str(secret), RELAY_DATABASE_URL="postgresql://u:other-secret@h/d",
+                RDKAFKA_SASL_PASSWORD_FILE=str(password), RDKAFKA_SSL_KEY_PASSWORD="third-secret", HTTP_LISTEN="127.0.0.1:1")
+    assert shown.returncode == 0, shown.stderr
+    for secret_word in ("from-file", "other-secret", "kafka-secret", "third-secret"):
+        assert secret_word not in shown.stdout + shown.stderr
+    assert "DATABASE_URL=***" in shown.stdout.splitlines()
+    assert "HTTP_LISTEN=127.0.0.1:1" in shown.stdout.splitlines()
+    assert "RDKAFKA_sasl.password=***" in shown.stdout.splitlines()
+
+
+def test_a_secret_from_a_file_is_used(servers: Servers, tmp_path: Path) -> None:
+    twin = tmp_path / "url"
+    twin.write_text(servers.postgres.dsn(servers.template) + "\n")
+    listed = cli("apikey", "list", DATABASE_URL_FILE=str(twin))
+    assert (listed.returncode, "user=" in listed.stdout) == (0, True), listed.stderr
+
+
+def test_every_fault_of_a_wrong_configuration_is_told_at_once() -> None:
+    told = cli("serve", EVENT_FORMAT="xml", RELAY="maybe", WAL_BUDGET="-1", HTTP_MAX_CONNECTIONS="many", LOG_LEVEL="loud",
+               KAFKA_BROKERS="x", KAFKA_BROKERS_FILE="/nowhere", EVENTS_TOPIC_FILE="/nowhere")
+    assert (told.returncode, told.stdout) == (2, "")
+    for name in ("DATABASE_URL", "EVENT_FORMAT", "RELAY", "WAL_BUDGET", "HTTP_MAX_CONNECTIONS", "LOG_LEVEL", "KAFKA_BROKERS",
+                 "EVENTS_TOPIC_FILE"):
+        assert re.search(rf"^{name}: ", told.stderr, re.MULTILINE), (name, told.stderr)
+
+
+def test_nothing_to_do_is_a_fault() -> None:
+    told = cli("check-config", DATABASE_URL="x", RELAY="off", DOORS="off")
+    assert (told.returncode, "nothing to do" in told.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("arguments", [[], ["dance"], ["topics", "--partitions", "0"], ["topics", "--partitions"],
+                                       ["offsets"], ["offsets", "reset"], ["offsets", "forget"], ["apikey"]])
+def test_a_wrong_call_shows_the_usage(arguments: list[str]) -> None:
+    told = cli(*arguments, DATABASE_URL="postgresql://127.0.0.1:1/x", KAFKA_BROKERS="127.0.0.1:1")
+    assert told.returncode == 2, told.stderr
+    assert "usage" in told.stderr.lower()
+
+
+def test_version_names_the_build_and_its_libraries() -> None:
+    told = cli("version")
+    assert told.returncode == 0
+    assert (Path(__file__).parents[2] / "VERSION").read_text().strip() in told.stdout
+    assert "librdkafka" in told.stdout
+
+
+# ---- the log
+
+def logfmt(text: str) -> dict[str, str]:
+    """The fields of a logfmt line. Raises ValueError where it is none."""
+    fields = {}
+    for found in re.finditer(r'([\w.]+)=("(?:[^"\\]|\\.)*"|[^\s"=]*)(?: |$)|(.)', text):
+        if found[3] is not None:
+            raise ValueError(f"at {found.start()}: {text}")
+        fields[found[1]] = json.loads(found[2]) if found[2].startswith('"') else found[2]
+    return fields
+
+
+def make_noise(line: Line) -> None:
+    """Everything that is logged, from senders who try to break the lines."""
+    odd = 'a"b\\c\nd=e\x01\x7f \u00e9\u2028'
+    line.post(EXAMPLE, headers={"traceparent": "x"})
+    line.post(EXAMPLE | {"name": odd})
+    line.post({}, headers={"X-Request-Id": "mine"})
+    line.request("GET", "/v2/%0a%22" + "y" * 300, line.people.revoked_key)
+    good = line.command(name=odd)
+    line.send(good, as_json=True)
+    ids = [odd, odd * 1000, "\u00e9" * 5000, '"' * 5000]
+    bad = [line.send(line.command(commandId=one), expect="rejected", as_json=True) for one in ids]
+    dead = line.send(b"\xff", expect="dead")
+    line.event_of(good["commandId"])
+    for sent in bad:
+        line.rejection_of(sent)
+    line.dead_letter_of(dead)
+
+
+@pytest.mark.parametrize("form", ["logfmt", "json"])
+def test_each_event_is_one_line_and_no_line_has_a_secret(make_line: MakeLine, form: str) -> None:
+    line = make_line(LOG_FORMAT=form, LOG_LEVEL="debug", RDKAFKA_SASL_PASSWORD="kafka-secret")
+    line.env["DATABASE_URL"] = line.database_url.replace("postgres@", "postgres:very-secret@")
+    line.start()
+    make_noise(line)
+    line.stop()
+    text = line.replicas[0].log_path.read_bytes().decode("utf-8")  # strictly
+    parse = json.loads if form == "json" else logfmt
+    entries = [parse(entry) for entry in text.split("\n")[:-1]]  # not splitlines: U+2028 is no end of a line
+    assert all(list(entry)[:3] == ["time", "level", "msg"] for entry in entries)
+    said = {entry["msg"] for entry in entries}
+    assert {"started", "stopping", "stopped", "command rejected", "command is a dead letter", "schedule created"} <= said
+    requests = [entry for entry in entries if entry["msg"] == "http request"]
+    assert any(entry["request_id"] == "mine" for entry in requests)
+    rejected = next(entry for entry in entries if entry["msg"] == "command rejected")
+    assert {"command_id", "partition", "offset"} <= rejected.keys()
+    people = line.people
+    for secret in ("very-secret", "kafka-secret", people.admin_key, people.admin_key.removeprefix("cal_"),
+                   people.revoked_key.removeprefix("cal_")):
+        assert secret not in text
+
+
+def test_a_database_that_refuses_is_logged_without_its_password(make_line: MakeLine) -> None:
+    line = make_line()
+    url = "postgresql://postgres:very-secret@127.0.0.1:1/x?application_name=y"
+    replica = line.start(wait=False, DATABASE_URL=url)
+    line.wait_log("127.0.0.1")
+    assert line.readiness(replica) == (503, "the database is away")
+    assert "very-secret" not in line.log()
+    assert shlex.quote(MINIMAL["name"]) not in line.log()
+    replica.kill9()  # with its database away it would drain until its deadline

@@ -1,0 +1,179 @@
+"""Connections: kept, pipelined, slow, broken and too many."""
+
+import json
+import socket
+import struct
+import threading
+import time
+
+import pytest
+
+from conftest import MakeLine
+from line import MINIMAL, Line, receive_all, receive_until, until
+from replies import assert_envelope, parse_answers
+
+
+def request(line: Line, method: str, path: str, body: bytes = b"", *headers: str, close: bool = False) -> bytes:
+    """The bytes of a request with the admin's key."""
+    lines = [f"{method} {path} HTTP/1.1", "Host: x", f"Authorization: Bearer {line.people.admin_key}", *headers]
+    if body:
+        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+    if close:
+        lines.append("Connection: close")
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def post_request(line: Line, name: str, close: bool = False) -> bytes:
+    return request(line, "POST", line.schedules_path(), json.dumps(MINIMAL | {"name": name}).encode(), close=close)
+
+
+def note_created(line: Line, body: bytes) -> str:
+    """Tells the ledger of a 201; the schedule's name."""
+    schedule = json.loads(body)["data"]
+    line.answers.created.append(schedule)
+    return str(schedule["name"])
+
+
+def test_a_connection_serves_one_request_after_the_other(line: Line) -> None:
+    with line.connect() as connection:
+        for number in range(5):
+            connection.sendall(post_request(line, f"kept {number}"))
+            received = receive_until(connection, lambda data: b"}}" in data)
+            assert note_created(line, received.partition(b"\r\n\r\n")[2]) == f"kept {number}"
+
+
+def test_pipelined_requests_are_answered_in_their_order(line: Line) -> None:
+    names = [f"pipelined {number}" for number in range(8)]
+    requests = [post_request(line, name, close=name == names[-1]) for name in names]
+    between = request(line, "GET", "/v2/nothing")
+    answers = parse_answers(line.raw(b"".join([requests[0], between, *requests[1:]])))
+    assert [answer[0] for answer in answers] == [201, 404, *[201] * 7]
+    assert [note_created(line, body) for status, _, body in answers if status == 201] == names
+
+
+def test_http_1_0_and_close_end_the_connection(line: Line) -> None:
+    path = line.schedules_path()
+    for text in (request(line, "GET", path, close=True), request(line, "GET", path).replace(b"HTTP/1.1", b"HTTP/1.0")):
+        answers = parse_answers(line.raw(text))
+        assert [answer[0] for answer in answers] == [200]
+
+
+def test_a_chunked_body_is_taken(line: Line) -> None:
+    body = json.dumps(MINIMAL | {"name": "chunked"}).encode()
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:7], body[7:])) + b"0\r\n\r\n"
+    head = request(line, "POST", line.schedules_path(), b"", "Content-Type: application/json", "Transfer-Encoding: chunked",
+                   close=True)
+    [(status, _, answer)] = parse_answers(line.raw(head + chunks))
+    assert (status, note_created(line, answer)) == (201, "chunked")
+
+
+def test_a_client_that_expects_100_continue_gets_it(line: Line) -> None:
+    body = json.dumps(MINIMAL | {"name": "expected"}).encode()
+    text = request(line, "POST", line.schedules_path(), body, "Expect: 100-continue", close=True)
+    with line.connect() as connection:
+        connection.sendall(text[:-len(body)])
+        assert receive_until(connection, lambda data: data.endswith(b"\r\n\r\n")).startswith(b"HTTP/1.1 100 ")
+        connection.sendall(body)
+        [(status, _, answer)] = parse_answers(receive_all(connection))
+    assert (status, note_created(line, answer)) == (201, "expected")
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_over_the_limit_is_an_enveloped_413(line: Line, chunked: bool) -> None:
+    body = b"x" * (100 * 1024 + 1)
+    if chunked:
+        text = request(line, "POST", line.schedules_path(), b"", "Transfer-Encoding: chunked") + b"%x\r\n" % len(body) + body
+    else:
+        text = request(line, "POST", line.schedules_path(), body)
+    received = line.raw(text)
+    [(status, headers, answer)] = parse_answers(received)
+    assert status == 413, received
+    assert headers["content-type"] == "application/json; charset=utf-8"
+    path = json.loads(answer)["path"]
+    details = {"message": "request entity too large", "error": "Payload Too Large", "statusCode": 413}
+    assert_envelope(answer.decode(), 413, "request entity too large", path, details)
+
+
+@pytest.mark.parametrize("length", [b"102401", b"9223372036854775807", b"99999999999999999999"])
+def test_a_body_announced_over_the_limit_is_refused_without_waiting_for_it(line: Line, length: bytes) -> None:
+    begin = time.monotonic()
+    [(status, _, _)] = parse_answers(line.raw(b"POST /v2 HTTP/1.1\r\nContent-Length: " + length + b"\r\n\r\n"))
+    assert status == 413
+    assert time.monotonic() - begin < 5
+
+
+@pytest.mark.parametrize("text", [
+    b"nonsense\r\n\r\n", b"GET /healthz HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"y" * 20_000 + b"\r\n\r\n",
+    b"GET /" + b"y" * 20_000 + b" HTTP/1.1\r\n\r\n", b"POST / HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
+    b"\0\0\0\0\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\r\n\r\n"])
+def test_what_is_no_request_is_refused_and_the_connection_closed(line: Line, text: bytes) -> None:
+    received = line.raw(text)
+    if received:
+        status, _, body = parse_answers(received)[0]
+        assert 400 <= status < 600
+        assert json.loads(body)["status"] == "error"
+    assert line.request("GET", "/healthz").status_code == 200
+
+
+def test_clients_that_leave_in_the_middle_disturb_nobody(line: Line) -> None:
+    whole = post_request(line, "left")
+    for length in (1, 30, len(whole) - 1):
+        with line.connect() as connection:
+            connection.sendall(whole[:length])
+    for _ in range(10):  # sent whole, and the answer is not waited for
+        with line.connect() as connection:
+            connection.sendall(whole)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        line.answers.unknown += 1
+    assert line.post(MINIMAL).status_code == 201
+    until(lambda: line.metric("schedule_http_in_flight") <= 1, "nothing is in flight but the question itself")
+
+
+def test_a_client_that_drips_is_cut_off_and_others_are_served(line: Line) -> None:
+    whole = post_request(line, "dripped")
+    ended: dict[int, float] = {}
+
+    def drip(start: int) -> None:
+        """Sends all before `start` at once and then a byte every 200 ms, until the service has had enough."""
+        begin = time.monotonic()
+        with line.connect() as connection:
+            try:
+                connection.sendall(whole[:start])
+                for byte in whole[start:-1]:
+                    connection.sendall(bytes([byte]))
+                    time.sleep(0.2)
+            except OSError:
+                ended[start] = time.monotonic() - begin
+
+    threads = [threading.Thread(target=drip, args=(start,)) for start in (0, whole.index(b"\r\n\r\n") + 4)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        begin = time.monotonic()
+        assert line.post(MINIMAL).status_code == 201
+        assert time.monotonic() - begin < 2
+        time.sleep(0.25)
+    assert len(ended) == 2
+    assert all(8 < seconds < 14 for seconds in ended.values()), ended
+
+
+def test_connections_beyond_the_limit_are_answered_503(make_line: MakeLine) -> None:
+    line = make_line(HTTP_MAX_CONNECTIONS="10")
+    line.start()
+    line.http.close()
+    held = [line.connect() for _ in range(10)]
+    try:
+        for connection in held:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert receive_until(connection, lambda data: b"ok" in data).startswith(b"HTTP/1.1 200")
+        with line.connect() as connection:
+            received = receive_all(connection)
+        if received:
+            [(status, headers, body)] = parse_answers(received)
+            assert (status, json.loads(body)["error"]["code"]) == (503, "ServiceUnavailableException")
+            assert headers["retry-after"]
+    finally:
+        for connection in held:
+            connection.close()
+    until(lambda: line.request("GET", "/healthz").status_code == 200, "there is room again")
+    assert line.metric("schedule_http_connections_refused_total") >= 1

@@ -1,0 +1,270 @@
+"""Out, exactly once: replicas that come and go, formats, parts that run apart, and topics that were cut."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+from kafka import KafkaAdminClient
+from kafka.structs import TopicPartition
+
+import ledger
+from conftest import MakeLine
+from ledger import decode_created, messages
+from line import EXAMPLE, MINIMAL, PARTITIONS, Line, end_by_signal, until
+from servers import ServerError
+
+
+def cut(line: Line, partition: int, before: int) -> None:
+    """Deletes the messages of a partition below an offset, as retention or an operator would."""
+    admin = KafkaAdminClient(bootstrap_servers=line.servers.kafka.bootstrap)
+    try:
+        admin.delete_records({TopicPartition(line.place.commands, partition): before})
+    finally:
+        admin.close()
+
+
+# ---- formats and parts
+
+def test_events_may_be_json(make_line: MakeLine) -> None:
+    line = make_line(EVENT_FORMAT="json", EVENT_SOURCE="/tests")
+    line.start()
+    command = line.command(**EXAMPLE)
+    line.send(command)
+    event = line.event_of(command["commandId"])
+    assert (event.headers["content-type"], event.headers["ce_source"]) == (b"application/json", b"/tests")
+    row = line.row_of(command["commandId"])
+    assert decode_created(event.value, event.headers) == row | {"command_id": command["commandId"], "is_default": True}
+    rejected = line.rejection_of(line.send(line.command(timeZone="x"), expect="rejected"))
+    body = json.loads(rejected.value)
+    assert body["violations"] == [
+        {"property": "timeZone", "constraint": "isTimeZone", "message": "timeZone must be a valid IANA time-zone"}]
+    # Both are protobuf's own JSON mapping, but for the days' names: Google's decoder reads the rejection.
+    from google.protobuf import json_format
+
+    assert json_format.Parse(rejected.value, messages().ScheduleCommandRejected()).violations[0].property == "timeZone"
+    line.balance()
+
+
+def test_doors_and_relay_may_run_apart(make_line: MakeLine) -> None:
+    line = make_line()
+    doors = line.start(RELAY="off")
+    relay = line.start(wait=False, DOORS="off")
+    relay.wait_ready()
+    line.load(300)
+    assert line.post(EXAMPLE).status_code == 201
+    line.balance()
+    line.stop(doors)
+    line.stop(relay)
+
+
+def test_doors_without_a_relay_store_and_the_relay_publishes_later(make_line: MakeLine) -> None:
+    line = make_line()
+    line.start(RELAY="off")
+    line.load(200)
+    made = line.post(EXAMPLE).json()["data"]
+    until(lambda: ledger.is_settled(line.place), "the commands are settled")
+    assert line.topic(line.place.events).read_to_end() == []
+    line.start(DOORS="off")
+    line.event_of_schedule(made["id"])
+    line.balance()
+
+
+def test_too_much_waiting_wal_is_not_ready(make_line: MakeLine) -> None:
+    line = make_line(WAL_BUDGET="1000")
+    line.start(wait=False, RELAY="off")
+    line.wait_log("started")
+    line.wait_readiness((503, "too much WAL waits for the relay"))
+    assert line.request("GET", "/healthz").status_code == 200
+
+
+# ---- replicas
+
+def test_a_second_replica_joins_and_leaves_under_load(make_line: MakeLine) -> None:
+    line = make_line()
+    line.start()
+    line.load(1500, seed=1)
+    second = line.start()
+    line.load(1500, seed=2)
+    line.wait_log("partition revoked")
+    line.stop(second)
+    line.load(500, seed=3)
+    report = line.balance()
+    assert report.counts["rows"] > 3000
+
+
+def test_a_standby_takes_over_the_relay(make_line: MakeLine) -> None:
+    line = make_line()
+    first = line.start()
+    until(lambda: line.metric("schedule_relay_active") == 1, "the first relays")
+    second = line.start()
+    line.load(300, seed=4)
+    first.kill9()
+    line.load(300, seed=5)
+    line.replicas.reverse()  # the second is now the one to be asked
+    until(lambda: line.metric("schedule_relay_active") == 1, "the second relays")
+    assert line.service is second
+    line.balance()
+
+
+def test_a_frozen_replica_that_wakes_up_does_no_harm(make_line: MakeLine) -> None:
+    line = make_line()
+    frozen = line.start()
+    line.load(500, seed=6)
+    frozen.sigstop()
+    line.start()
+    line.load(500, seed=7)
+    until(lambda: ledger.is_settled(line.place), "the second replica settles everything", 40)
+    frozen.sigcont()
+    line.load(500, seed=8)
+    line.balance()
+
+
+# ---- offsets
+
+def test_offsets_show_and_reset(make_line: MakeLine) -> None:
+    line = make_line()
+    line.start()
+    line.load(200)
+    line.balance()
+    shown = {}
+    for text in line.cli("offsets", "show").splitlines():
+        fields = dict(word.split("=", 1) for word in text.split())
+        assert (fields["topic"], fields["state"], fields["lag"]) == (line.place.commands, "ok", "0")
+        assert fields["next_offset"] == fields["log_end"]
+        shown[int(fields["partition"])] = int(fields["next_offset"])
+    assert len(shown) == PARTITIONS
+    line.stop()
+    assert "next_offset=0" in line.cli("offsets", "reset", "--partition", "1", "--to", "earliest")
+    line.start()  # reads partition 1 again: all its commands are recognised, rejections and dead letters come anew
+    ledger.wait_quiet(line.place)
+    events = line.topic(line.place.events).read_to_end()
+    created = [event.headers["ce_id"] for event in events if event.headers["ce_type"] == ledger.CREATED.encode()]
+    assert len(created) == len(set(created)) == line.sql("SELECT count(*) FROM schedules")[0][0]
+
+
+@pytest.mark.parametrize("arguments", [["--partition", "0", "--to", "-1"], ["--partition", "0", "--to", "1000000"],
+                                       ["--partition", "99", "--to", "latest"], ["--partition", "0"], ["--to", "1"], []])
+def test_a_senseless_reset_is_refused(make_line: MakeLine, arguments: list[str]) -> None:
+    line = make_line()
+    with pytest.raises(ServerError):
+        line.cli("offsets", "reset", *arguments)
+    assert line.sql("SELECT count(*) FROM command_offsets WHERE next_offset > 0") == [(0,)]
+
+
+def test_a_truncated_partition_stops_loudly_and_a_reset_heals_it(make_line: MakeLine) -> None:
+    line = make_line()
+    line.start()
+    first = [line.command(userId=line.people.member) for _ in range(3)]
+    sent = [line.send(command, partition=2) for command in first]
+    line.event_of(first[-1]["commandId"])
+    line.stop()
+    for _ in range(4):
+        sent.append(line.send(line.command(), partition=2))
+    cut(line, 2, sent[5].offset)  # two were never read
+    replica = line.start(wait=False)
+    line.replicas = [replica, *line.replicas[:-1]]
+    line.wait_log("partition stopped")
+    line.wait_readiness((503, "a partition is stopped"))
+    assert line.metric('schedule_consumer_partitions{state="stopped"}') == 1
+    assert "state=OUTSIDE_OF_THE_LOG" in line.cli("offsets", "show")
+    other = line.command()
+    line.send(other, partition=1)
+    line.event_of(other["commandId"])  # the other partitions go on
+    assert line.sql("SELECT count(*) FROM schedules") == [(4,)]
+    line.stop()
+    line.cli("offsets", "reset", "--partition", "2", "--to", "earliest")
+    line.replicas = [line.start(), *line.replicas]
+    ledger.wait_quiet(line.place)
+    assert line.sql("SELECT count(*) FROM schedules") == [(6,)]  # the two that were cut are gone for good
+
+
+def test_a_stored_offset_beyond_the_log_stops_the_partition(make_line: MakeLine) -> None:
+    line = make_line()
+    line.sql("INSERT INTO command_offsets VALUES (%s, 0, 1000)", line.place.commands)
+    line.start(wait=False)
+    line.wait_log("partition stopped")
+    line.wait_readiness((503, "a partition is stopped"))
+    line.send(line.command(), partition=0)
+    other = line.command()
+    line.send(other, partition=1)
+    line.event_of(other["commandId"])
+    assert line.sql("SELECT command_id::text FROM schedules") == [(other["commandId"],)]
+
+
+# ---- the slot
+
+def test_a_dropped_slot_shuts_the_doors(make_line: MakeLine) -> None:
+    line = make_line()
+    line.start()
+    made = line.post(MINIMAL).json()["data"]
+    line.event_of_schedule(made["id"])
+    slot = line.place.slot
+    line.sql("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = %s", slot)
+
+    def drop() -> bool:
+        try:
+            line.sql("SELECT pg_drop_replication_slot(%s)", slot)
+        except Exception:  # the relay was quicker
+            line.sql("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = %s", slot)
+            return False
+        return True
+
+    until(drop, "the slot is dropped")
+    line.wait_readiness((503, "the replication slot is missing or lost"))
+    answer = line.post(MINIMAL)
+    assert (answer.status_code, bool(answer.headers["Retry-After"])) == (503, True)
+    assert line.metric("schedule_slot_present") == 0
+    line.send(line.command())
+    until(lambda: line.metric("schedule_commands_in_flight") == 1, "the command is taken")
+    assert line.sql("SELECT count(*) FROM schedules") == [(1,)]
+    line.service.kill9()  # with a command that it can neither store nor drop it would drain until its deadline
+
+
+def test_idle_relays_let_go_of_foreign_wal(make_line: MakeLine) -> None:
+    line = make_line()
+    line.start()
+    until(lambda: line.metric("schedule_relay_active") == 1, "it relays")
+    line.sql("CREATE TABLE foreign_writes AS SELECT repeat('x', 1000) FROM generate_series(1, 5000)")
+    position = line.sql("SELECT pg_current_wal_insert_lsn()")[0][0]
+    until(lambda: bool(line.sql("SELECT 1 FROM pg_replication_slots WHERE slot_name = %s AND confirmed_flush_lsn >= %s",
+                                line.place.slot, position)), "the slot follows", 25)
+
+
+# ---- stopping
+
+def test_sigterm_drains_under_load(make_line: MakeLine) -> None:
+    line = make_line()
+    line.start()
+    line.load(2000, seed=9)
+    for _ in range(5):
+        line.post(EXAMPLE)
+    before = time.monotonic()
+    line.stop()
+    assert time.monotonic() - before < 30
+    rows = line.sql("SELECT count(*) FROM schedules")[0][0]
+    events = line.topic(line.place.events).read_to_end()
+    created = [event for event in events if event.headers["ce_type"] == ledger.CREATED.encode()]
+    assert len(created) == rows >= 5  # everything stored was published before it ended
+    line.start()
+    line.balance()
+
+
+def test_a_second_signal_ends_it_at_once(make_line: MakeLine) -> None:
+    line = make_line()
+    replica = line.start()
+    line.post(EXAMPLE)
+    # A frozen broker keeps the relay from draining.
+    os.kill(line.servers.kafka.pid, signal.SIGSTOP)
+    try:
+        line.post(EXAMPLE)
+        os.kill(replica.pid, signal.SIGTERM)
+        line.wait_log("stopping")
+        begin = time.monotonic()
+        assert end_by_signal(replica, signal.SIGTERM) == 1
+        assert time.monotonic() - begin < 2
+    finally:
+        os.kill(line.servers.kafka.pid, signal.SIGCONT)
+    line.start()
+    line.balance()

@@ -1,0 +1,389 @@
+/* JSON in and out: parsing, escaping, the answered schedule, and the error envelope byte for byte. Bodies are written with
+ * ' for ". */
+#include "support.h"
+
+#include "codec/error_json.h"
+#include "codec/schedule_json.h"
+
+static json_t *parse_bytes(struct slice text, char *reason, size_t size)
+{
+    struct slice copy = exact_copy(text);
+    json_t *value = json_text_parse(copy, reason, size);
+    free_copy(copy);
+    return value;
+}
+
+static void refuses_malformed_json_and_says_why(void **state)
+{
+    static const struct slice texts[] = {
+        {"", 0},
+        {" ", 1},
+        {"{", 1},
+        {"}", 1},
+        {"{}{}", 4},
+        {"{},", 3},
+        {"[1,]", 4},
+        {"{'a':1}", 7},
+        {"{\"a\"}", 5},
+        {"nul", 3},
+        {"\"abc", 4},
+        {"\"\x01\"", 3},
+        {"\"\xff\"", 3},
+        {"\"\xed\xa0\x80\"", 5},
+        {"01", 2},
+        {"+1", 2},
+        {".5", 2},
+        {"NaN", 3},
+        {"{}\0", 3},
+        {"\"\\ud800\"", 8},
+        {"\"\\x41\"", 6},
+        {"// c\n1", 6},
+        {"\xef\xbb\xbf{}", 5},
+        {"[", 1},
+        {"{\"a\":1", 6},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        char reason[256] = "";
+        json_t *value = parse_bytes(texts[i], reason, sizeof(reason));
+        if (value != NULL) fail_msg("text %zu passed", i);
+        assert_true(strlen(reason) > 5);
+    }
+    char reason[256] = "";
+    assert_null(json_text_parse((struct slice){NULL, 0}, reason, sizeof(reason)));
+    char tiny[8];
+    assert_null(parse_bytes(SLICE("{"), tiny, sizeof(tiny)));
+    assert_true(strlen(tiny) < sizeof(tiny));
+}
+
+static void refuses_nesting_without_end(void **state)
+{
+    (void)state;
+    enum { DEEP = 1 << 20 };
+    char reason[256];
+    char *text = malloc(DEEP);
+    memset(text, '[', DEEP);
+    assert_null(json_text_parse((struct slice){text, DEEP}, reason, sizeof(reason)));
+    free(text);
+}
+
+static void takes_any_json_value_and_nul_in_texts(void **state)
+{
+    static const char *const texts[] = {"{}",        " [] ", "1", "-1.5e3", "\"x\"", "null", "true", "\"\\ud83d\\ude00\"",
+                                        "\t\r\n{}\n"};
+    (void)state;
+    char reason[256];
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        json_t *value = parse_bytes(slice_of(texts[i]), reason, sizeof(reason));
+        if (value == NULL) fail_msg("%s: %s", texts[i], reason);
+        json_decref(value);
+    }
+    json_t *nul = parse_bytes(SLICE("\"a\\u0000b\""), reason, sizeof(reason));
+    struct input_text text = input_text_from_json(nul);
+    assert_int_equal(text.kind, INPUT_GIVEN);
+    assert_bytes(text.text, SLICE("a\0b"));
+    json_decref(nul);
+}
+
+static void escapes_what_json_texts_must_escape(void **state)
+{
+    static const struct {
+        struct slice text;
+        const char *json;
+    } cases[] = {
+        {{NULL, 0}, "\"\""},
+        {{"", 0}, "\"\""},
+        {{"plain", 5}, "\"plain\""},
+        {{"\"\\/", 3}, "\"\\\"\\\\/\""},
+        {{"\b\f\n\r\t", 5}, "\"\\b\\f\\n\\r\\t\""},
+        {{"\0\x01\x1f\x20\x7f", 5}, "\"\\u0000\\u0001\\u001f \x7f\""},
+        {{"a\nb\nc", 5}, "\"a\\nb\\nc\""},
+        {{"\xc3\xa9\xf0\x9f\x98\x80", 6}, "\"\xc3\xa9\xf0\x9f\x98\x80\""},
+        {{"\"", 1}, "\"\\\"\""},
+        {{"</script>", 9}, "\"</script>\""},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct buf out;
+        buf_init(&out, 1000);
+        json_write_string(&out, cases[i].text);
+        assert_buf(&out, cases[i].json);
+        buf_done(&out);
+    }
+}
+
+static void what_is_escaped_is_read_back_the_same(void **state)
+{
+    (void)state;
+    char all[128];
+    char reason[256];
+    struct buf out;
+    for (size_t i = 0; i < sizeof(all); i++) all[i] = (char)i;
+    buf_init(&out, 4096);
+    json_write_string(&out, (struct slice){all, sizeof(all)});
+    json_t *value = json_text_parse(buf_slice(&out), reason, sizeof(reason));
+    assert_non_null(value);
+    assert_bytes(input_text_from_json(value).text, ((struct slice){all, sizeof(all)}));
+    json_decref(value);
+    buf_done(&out);
+}
+
+static void writes_a_schedule_with_its_keys_in_the_contracts_order(void **state)
+{
+    (void)state;
+    struct schedule_row row = {.id = 254,
+                               .owner_id = 478,
+                               .org_id = 9,
+                               .name = SLICE("w\"k"),
+                               .time_zone = SLICE("Europe/Rome"),
+                               .is_default = true,
+                               .version = 3,
+                               .availability_json = SLICE("[1]"),
+                               .overrides_json = SLICE("[2]")};
+    struct buf out;
+    buf_init(&out, 4096);
+    schedule_write_json(&out, &row);
+    assert_buf(&out, "{\"id\":254,\"ownerId\":478,\"name\":\"w\\\"k\",\"timeZone\":\"Europe/Rome\",\"availability\":[1],"
+                     "\"isDefault\":true,\"overrides\":[2]}");
+    buf_clear(&out);
+    row.is_default = false;
+    row.id = INT64_MAX;
+    schedule_write_json(&out, &row);
+    assert_buf(
+        &out,
+        "{\"id\":9223372036854775807,\"ownerId\":478,\"name\":\"w\\\"k\",\"timeZone\":\"Europe/Rome\",\"availability\":[1],"
+        "\"isDefault\":false,\"overrides\":[2]}");
+    buf_done(&out);
+}
+
+/* ---- errors ---- */
+
+static const int64_t at_us = 1795325544653999; /* 2026-11-22T05:32:24.653999Z */
+
+static void shows_times_in_milliseconds(void **state)
+{
+    static const struct {
+        int64_t us;
+        const char *text;
+    } cases[] = {
+        {0, "1970-01-01T00:00:00.000Z"},
+        {999, "1970-01-01T00:00:00.000Z"},
+        {1000, "1970-01-01T00:00:00.001Z"},
+        {at_us, "2026-11-22T05:32:24.653Z"},
+        {951782400000000, "2000-02-29T00:00:00.000Z"},
+        {253402300799999999, "9999-12-31T23:59:59.999Z"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char text[RFC3339_MS_SIZE];
+        rfc3339_ms_format(cases[i].us, text);
+        assert_string_equal(text, cases[i].text);
+    }
+}
+
+static void writes_the_error_envelope(void **state)
+{
+    (void)state;
+    struct buf out;
+    buf_init(&out, 4096);
+    error_write_json(&out, 404, SLICE("NotFoundException"), SLICE("Not Found"), SLICE("Schedule with ID=5 does not exist."),
+                     SLICE("/v2/x?a=\"b\""), at_us);
+    assert_buf(&out,
+               "{\"status\":\"error\",\"timestamp\":\"2026-11-22T05:32:24.653Z\",\"path\":\"/v2/x?a=\\\"b\\\"\",\"error\":{"
+               "\"code\":\"NotFoundException\",\"message\":\"Schedule with ID=5 does not exist.\",\"details\":{"
+               "\"message\":\"Schedule with ID=5 does not exist.\",\"error\":\"Not Found\",\"statusCode\":404}}}");
+    buf_clear(&out);
+    error_write_json(&out, 429, SLICE("ThrottlerException"), SLICE(""), SLICE("Too many"), SLICE("/"), at_us);
+    assert_buf(&out, "{\"status\":\"error\",\"timestamp\":\"2026-11-22T05:32:24.653Z\",\"path\":\"/\",\"error\":{"
+                     "\"code\":\"ThrottlerException\",\"message\":\"Too many\",\"details\":\"Too many\"}}");
+    buf_done(&out);
+}
+
+static struct time_zones *zones;
+
+static int set_up(void **state)
+{
+    (void)state;
+    zones = time_zones_new(SLICE("Z Europe/Rome 1\n"));
+    return zones == NULL;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    time_zones_free(zones);
+    return 0;
+}
+
+/* Judges the body and compares details.errors; ' stands for ". */
+static void expect_errors_at(const char *body_text, const char *errors_text, int line)
+{
+    struct arena *arena = make_arena();
+    struct schedule_input input;
+    struct schedule schedule;
+    struct violations violations = {0};
+    struct buf out;
+    struct buf want;
+    char reason[256];
+    char *json = strdup(body_text);
+    for (char *p = json; *p != '\0'; p++) *p = *p == '\'' ? '"' : *p;
+    json_t *body = json_text_parse(slice_of(json), reason, sizeof(reason));
+    assert_non_null(body);
+    assert_true(schedule_input_from_json(body, arena, &input));
+    assert_int_equal(schedule_check(&input, zones, arena, &schedule, &violations), STATUS_INVALID);
+    buf_init(&out, 4 << 20);
+    buf_init(&want, 4 << 20);
+    validation_error_write_json(&out, body, &violations, SLICE("/v2/p"), at_us);
+    buf_printf(&want,
+               "{\"status\":\"error\",\"timestamp\":\"2026-11-22T05:32:24.653Z\",\"path\":\"/v2/p\",\"error\":{"
+               "\"code\":\"BadRequestException\",\"message\":\"Bad Request Exception\",\"details\":{\"errors\":%s}}}",
+               errors_text);
+    for (size_t i = 0; i < want.len; i++) want.data[i] = want.data[i] == '\'' ? '"' : want.data[i];
+    expect_bytes_at(buf_slice(&out), buf_slice(&want), __FILE__, line);
+    json_t *parsed = json_text_parse(buf_slice(&out), reason, sizeof(reason));
+    assert_non_null(parsed);
+    json_decref(parsed);
+    buf_done(&out);
+    buf_done(&want);
+    json_decref(body);
+    arena_free(arena);
+    free(json);
+}
+
+#define EXPECT_ERRORS(body_, errors_) expect_errors_at((body_), (errors_), __LINE__)
+
+#define BASE "'name':'n','timeZone':'Europe/Rome','isDefault':false"
+#define DAYS_NAMES                                                     \
+    "'isIn':'each value in days must be one of the following values: " \
+    "Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday'"
+
+static void missing_fields_have_no_value(void **state)
+{
+    (void)state;
+    EXPECT_ERRORS(
+        "{}", "[{'property':'name','children':[],'constraints':{'isString':'name must be a string'}},"
+              "{'property':'timeZone','children':[],'constraints':{'isTimeZone':'timeZone must be a valid IANA time-zone'}},"
+              "{'property':'isDefault','children':[],'constraints':{'isBoolean':'isDefault must be a boolean value'}}]");
+    EXPECT_ERRORS(
+        "[]", "[{'property':'name','children':[],'constraints':{'isString':'name must be a string'}},"
+              "{'property':'timeZone','children':[],'constraints':{'isTimeZone':'timeZone must be a valid IANA time-zone'}},"
+              "{'property':'isDefault','children':[],'constraints':{'isBoolean':'isDefault must be a boolean value'}}]");
+}
+
+static void sent_fields_show_their_value(void **state)
+{
+    (void)state;
+    EXPECT_ERRORS("{'name':'n','timeZone':'Mars/Base','isDefault':true}",
+                  "[{'value':'Mars/Base','property':'timeZone','children':[],"
+                  "'constraints':{'isTimeZone':'timeZone must be a valid IANA time-zone'}}]");
+    EXPECT_ERRORS(
+        "{'name':null,'timeZone':{'a':[1,2.5,'x']},'isDefault':0}",
+        "[{'value':null,'property':'name','children':[],'constraints':{'isString':'name must be a string'}},"
+        "{'value':{'a':[1,2.5,'x']},'property':'timeZone','children':[],"
+        "'constraints':{'isTimeZone':'timeZone must be a valid IANA time-zone'}},"
+        "{'value':0,'property':'isDefault','children':[],'constraints':{'isBoolean':'isDefault must be a boolean value'}}]");
+}
+
+static void values_are_written_as_json_whatever_they_hold(void **state)
+{
+    (void)state;
+    EXPECT_ERRORS("{'name':'a\\u0000%s\\n','timeZone':'Europe/Rome','isDefault':true}",
+                  "[{'value':'a\\u0000%s\\n','property':'name','children':[],"
+                  "'constraints':{'matches':'name must not contain the character NUL'}}]");
+}
+
+static void nested_errors_stand_in_children(void **state)
+{
+    (void)state;
+    EXPECT_ERRORS("{" BASE ",'availability':[{'days':['Noday'],'startTime':'09:00','endTime':5}]}",
+                  "[{'value':[{'days':['Noday'],'startTime':'09:00','endTime':5}],'property':'availability','children':["
+                  "{'value':{'days':['Noday'],'startTime':'09:00','endTime':5},'property':'0','children':["
+                  "{'value':['Noday'],'property':'days','children':[],'constraints':{" DAYS_NAMES "}},"
+                  "{'value':5,'property':'endTime','children':[],'constraints':{"
+                  "'matches':'endTime must be a valid time format HH:MM','isString':'endTime must be a string'}}]}]}]");
+}
+
+static void each_item_at_fault_is_a_child_of_its_own(void **state)
+{
+    (void)state;
+    EXPECT_ERRORS("{" BASE ",'overrides':[{'date':'x','startTime':'09:00','endTime':'10:00'},"
+                  "{'date':'2024-01-01','startTime':'09:00','endTime':'10:00'},7,{'date':'2024-01-01','startTime':'09:00','"
+                  "endTime':'08:00'}]}",
+                  "[{'value':[{'date':'x','startTime':'09:00','endTime':'10:00'},"
+                  "{'date':'2024-01-01','startTime':'09:00','endTime':'10:00'},7,{'date':'2024-01-01','startTime':'09:00','"
+                  "endTime':'08:00'}],"
+                  "'property':'overrides','children':["
+                  "{'value':{'date':'x','startTime':'09:00','endTime':'10:00'},'property':'0','children':["
+                  "{'value':'x','property':'date','children':[],'constraints':{'isIso8601':'date must be a valid ISO 8601 "
+                  "date string'}}]},"
+                  "{'value':7,'property':'2','children':[],'constraints':{"
+                  "'nestedValidation':'each value in nested property overrides must be either object or array'}},"
+                  "{'value':{'date':'2024-01-01','startTime':'09:00','endTime':'08:00'},'property':'3','children':["
+                  "{'value':'08:00','property':'endTime','children':[],'constraints':{'isAfter':'endTime must be after "
+                  "startTime'}}]}]}]");
+}
+
+static void an_object_for_a_list_has_constraints_and_children(void **state)
+{
+    (void)state;
+    EXPECT_ERRORS("{" BASE ",'overrides':{'date':'2024-01-01','startTime':'09:00','endTime':'9'}}",
+                  "[{'value':{'date':'2024-01-01','startTime':'09:00','endTime':'9'},'property':'overrides','children':["
+                  "{'value':'9','property':'endTime','children':[],'constraints':{'matches':'endTime must be a valid time "
+                  "format HH:MM'}}],"
+                  "'constraints':{'isArray':'overrides must be an array'}}]");
+}
+
+static void several_constraints_of_one_field_share_an_object(void **state)
+{
+    (void)state;
+    EXPECT_ERRORS(
+        "{" BASE ",'availability':'x'}",
+        "[{'value':'x','property':'availability','children':[],'constraints':{'isArray':'availability must be an array',"
+        "'nestedValidation':'each value in nested property availability must be either object or array'}}]");
+}
+
+static void indexes_of_several_digits_find_their_item(void **state)
+{
+    (void)state;
+    struct buf body;
+    struct buf want;
+    buf_init(&body, 1 << 20);
+    buf_init(&want, 1 << 20);
+    buf_printf(&body, "{" BASE ",'overrides':[");
+    for (int i = 0; i < 123; i++) buf_printf(&body, "{'date':'2024-01-01','startTime':'09:00','endTime':'10:00'},");
+    buf_printf(&body, "'here']}");
+    buf_append_char(&body, '\0');
+    const char *list = strstr(body.data, "[");
+    buf_printf(
+        &want,
+        "[{'value':%.*s,'property':'overrides','children':[{'value':'here','property':'123','children':[],'constraints':{"
+        "'nestedValidation':'each value in nested property overrides must be either object or array'}}]}]",
+        (int)strlen(list) - 1, list);
+    buf_append_char(&want, '\0');
+    EXPECT_ERRORS(body.data, want.data);
+    buf_done(&body);
+    buf_done(&want);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(refuses_malformed_json_and_says_why),
+        cmocka_unit_test(refuses_nesting_without_end),
+        cmocka_unit_test(takes_any_json_value_and_nul_in_texts),
+        cmocka_unit_test(escapes_what_json_texts_must_escape),
+        cmocka_unit_test(what_is_escaped_is_read_back_the_same),
+        cmocka_unit_test(writes_a_schedule_with_its_keys_in_the_contracts_order),
+        cmocka_unit_test(shows_times_in_milliseconds),
+        cmocka_unit_test(writes_the_error_envelope),
+        cmocka_unit_test(missing_fields_have_no_value),
+        cmocka_unit_test(sent_fields_show_their_value),
+        cmocka_unit_test(values_are_written_as_json_whatever_they_hold),
+        cmocka_unit_test(nested_errors_stand_in_children),
+        cmocka_unit_test(each_item_at_fault_is_a_child_of_its_own),
+        cmocka_unit_test(an_object_for_a_list_has_constraints_and_children),
+        cmocka_unit_test(several_constraints_of_one_field_share_an_object),
+        cmocka_unit_test(indexes_of_several_digits_find_their_item),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
