@@ -36,7 +36,16 @@ REST_O  := $(filter-out $(PURE_O) $(BUILD)/service/app/main.o,$(OBJECTS)) $(BUIL
 BINARY  := $(BUILD)/schedule-service
 UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
 COMPONENT := $(patsubst tests/component/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/component/test_*.c)))
+FUZZERS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+REPLAY  := $(FUZZERS:%=$(BUILD)/tests/%)
 TOOLS   := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(wildcard tests/tools/*.c))
+
+# gcc 12's thread sanitizer does not know the C11 threads that librdkafka uses: these stand in for them.
+ifeq ($(PROFILE),tsan)
+LDFLAGS += -rdynamic
+LDLIBS  := $(BUILD)/tests/support/tsan_threads.o $(LDLIBS)
+$(BINARY) $(UNIT) $(COMPONENT) $(REPLAY) $(TOOLS): $(BUILD)/tests/support/tsan_threads.o
+endif
 
 .PHONY: help
 help: ## print every target
@@ -96,12 +105,18 @@ $(COMPONENT): $(BUILD)/tests/%: $(BUILD)/tests/component/%.o $(REST_O) $(BUILD)/
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
+# The fuzzers' corpora, run again as plain tests.
+$(BUILD)/tests/fuzz/%.o: CPPFLAGS += -Itests/fuzz
+$(REPLAY): $(BUILD)/tests/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/replay.o $(BUILD)/service/relay/pgoutput.o $(BUILD)/pure.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
 $(TOOLS): $(BUILD)/tests/%: $(BUILD)/tests/tools/%.o $(BUILD)/pure.a
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 .PHONY: test-binaries
-test-binaries: build $(UNIT) $(COMPONENT)
+test-binaries: build $(UNIT) $(REPLAY) $(COMPONENT)
 
 # ---- run ------------------------------------------------------------------------------------------------------------
 
@@ -127,20 +142,37 @@ down: ## stop what `make up` started
 
 VENV_PYTHON = $(shell $(PYTHON) deploy/local/servers.py python)
 
-.PHONY: test test-unit test-component test-e2e fault fuzz
+.PHONY: test test-unit test-component test-tsan test-e2e fault fuzz
 test: setup ## all tests, against real PostgreSQL and Kafka, with sanitizers
 	@$(MAKE) -s -j2 build
 	@$(MAKE) -s -j2 PROFILE=asan test-binaries
 	@$(MAKE) -s PROFILE=asan test-unit test-component test-e2e
 
-test-unit: test-binaries ## the pure parts
-	@for test in $(UNIT); do echo "== $$(basename $$test)"; $$test || exit 1; done
+test-unit: build $(UNIT) $(REPLAY) ## the pure parts, and the fuzzers' corpora
+	@for test in $(UNIT); do $$test || exit 1; done
+	@for fuzzer in $(FUZZERS); do $(BUILD)/tests/$$fuzzer tests/fuzz/corpus/$${fuzzer#fuzz_} || exit 1; done
 
 test-component: test-binaries ## one adapter at a time against the real thing
 	@$(PYTHON) tests/component/run.py $(BUILD)/tests
 
+test-tsan: setup ## the component tests under the thread sanitizer
+	@$(MAKE) -s -j2 PROFILE=tsan test-binaries
+	@TSAN_OPTIONS=suppressions=$(CURDIR)/tests/support/tsan.supp $(MAKE) -s PROFILE=tsan test-component
+
 test-e2e: build ## the whole service from outside, with kill tests
 	@SERVICE_BINARY=$(CURDIR)/$(BINARY) $(VENV_PYTHON) -m pytest -q -p no:cacheprovider tests/e2e
+
+FUZZ_SECONDS ?= 120
+
+fuzz: setup ## libFuzzer on every decoder of outside bytes, FUZZ_SECONDS each
+	@$(MAKE) -s $(BUILD)/gen/.stamp
+	@mkdir -p build/fuzz
+	@for fuzzer in $(FUZZERS); do mkdir -p build/fuzz/found_$$fuzzer && echo "== $$fuzzer" && \
+	    clang -D_GNU_SOURCE -Iservice -I$(BUILD)/gen -Itests/fuzz -std=c17 -g -O1 -fno-omit-frame-pointer \
+	        -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o build/fuzz/$$fuzzer tests/fuzz/$$fuzzer.c \
+	        service/core/*.c service/codec/*.c service/relay/pgoutput.c $(GEN_C) -lprotobuf-c -ljansson -lcrypto && \
+	    build/fuzz/$$fuzzer -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -rss_limit_mb=1024 -print_final_stats=1 \
+	        -artifact_prefix=build/fuzz/$$fuzzer- build/fuzz/found_$$fuzzer tests/fuzz/corpus/$${fuzzer#fuzz_} || exit 1; done
 
 fault: setup ## 100,000 commands, two replicas, kill -9 every few seconds, then the audit
 	@$(MAKE) -s -j2 build

@@ -342,7 +342,8 @@ class Kafka(Server):
         config = self.log_path.with_name("kafka.properties")
         if not (self.data / "meta.properties").exists():
             config.write_text("".join(f"{name}={value}\n" for name, value in self.properties.items()))
-            cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+            # The tool would take a leading "-" for an option: no first byte above 127, no such beginning.
+            cluster = base64.urlsafe_b64encode(bytes([uuid.uuid4().bytes[0] & 0x7F]) + uuid.uuid4().bytes[1:]).decode()[:22]
             self.tool("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config))
         return [*_java(*self.jvm), "kafka.Kafka", str(config)]
 

@@ -15,7 +15,7 @@ packages=(
     librdkafka-dev libevent-dev libpq-dev libjansson-dev libssl-dev
     libprotobuf-c-dev protobuf-c-compiler libprotobuf-dev protobuf-compiler
     libcmocka-dev tzdata maven kcat curl jq
-    python3 python3-venv python3-pytest python3-psycopg2 python3-requests python3-protobuf python3-yaml
+    python3 python3-venv python3-pytest python3-psycopg2 python3-requests python3-protobuf python3-lz4
 )
 
 as_root() {

@@ -12,10 +12,10 @@ enum kind { KIND_TEXT, KIND_CHOICE, KIND_SWITCH, KIND_NUMBER };
 struct option {
     const char *name;
     enum kind kind;
-    const char *fallback;   /* NULL: must be given; for RELAY_DATABASE_URL see below */
-    const char *choices;    /* of a choice: "a|b"; of a number: "least|most" */
+    const char *fallback; /* NULL: must be given; for RELAY_DATABASE_URL see below */
+    const char *choices;  /* of a choice: "a|b"; of a number: "least|most" */
     bool is_secret;
-    size_t at;              /* offset of the member */
+    size_t at; /* offset of the member */
     const char *doc;
 };
 

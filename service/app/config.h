@@ -15,27 +15,27 @@ enum { CONFIG_KAFKA_PROPERTIES_MAX = 64 };
 /* Texts are owned by the struct and never NULL. */
 struct config {
     char *database_url;
-    char *relay_database_url;  /* database_url where none was given */
+    char *relay_database_url; /* database_url where none was given */
     char *kafka_brokers;
-    char *http_listen;         /* "host:port" */
+    char *http_listen; /* "host:port" */
     char *commands_topic;
     char *events_topic;
     char *dead_letter_topic;
     char *progress_topic;
     char *consumer_group;
-    char *event_source;        /* CloudEvents ce_source */
-    char *slot;                /* replication slot */
-    char *tzdata;              /* path of tzdata.zi */
+    char *event_source; /* CloudEvents ce_source */
+    char *slot;         /* replication slot */
+    char *tzdata;       /* path of tzdata.zi */
     char *log_level;
     char *log_format;
-    char *event_format;        /* "protobuf" or "json" */
-    char *transactional_id;    /* of the relay's producer */
+    char *event_format;     /* "protobuf" or "json" */
+    char *transactional_id; /* of the relay's producer */
     bool relay;
     bool doors;
     int64_t wal_budget_bytes;
     int64_t http_max_connections;
-    struct kafka_property properties[CONFIG_KAFKA_PROPERTIES_MAX];  /* RDKAFKA_*, both texts owned */
-    struct kafka_settings kafka;  /* the brokers and these properties */
+    struct kafka_property properties[CONFIG_KAFKA_PROPERTIES_MAX]; /* RDKAFKA_*, both texts owned */
+    struct kafka_settings kafka;                                   /* the brokers and these properties */
 };
 
 /* Reads the environment. On a fault returns false with every fault in *errors, one a line; secrets are never shown.

@@ -29,7 +29,7 @@ int org_add(PGconn *db, const struct admin_options *options)
 {
     if (options->values[OPT_ID] == NULL) {
         return print_one(database_query(db, "INSERT INTO organizations (name) VALUES ($1::text) RETURNING id, name", 1,
-                                     &options->values[OPT_NAME]));
+                                        &options->values[OPT_NAME]));
     }
     return print_one(
         insert_with_id(db, "LOCK TABLE organizations IN SHARE ROW EXCLUSIVE MODE",
@@ -41,8 +41,8 @@ int org_add(PGconn *db, const struct admin_options *options)
 int user_add(PGconn *db, const struct admin_options *options)
 {
     if (options->values[OPT_ID] == NULL) {
-        return print_one(
-            database_query(db, "INSERT INTO users (name) VALUES ($1::text) RETURNING id, name", 1, &options->values[OPT_NAME]));
+        return print_one(database_query(db, "INSERT INTO users (name) VALUES ($1::text) RETURNING id, name", 1,
+                                        &options->values[OPT_NAME]));
     }
     return print_one(insert_with_id(db, "LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE",
                                     "INSERT INTO users (name, id) VALUES ($1::text, $2::bigint) RETURNING id, name",
@@ -54,9 +54,9 @@ int member_add(PGconn *db, const struct admin_options *options)
 {
     const char *const params[] = {options->values[OPT_ORG], options->values[OPT_USER], options->values[OPT_ROLE]};
     return print_one(database_query(db,
-                                 "INSERT INTO memberships (org_id, user_id, role)"
-                                 " VALUES ($1::bigint, $2::bigint, upper($3::text)::membership_role)"
-                                 " ON CONFLICT (org_id, user_id) DO UPDATE SET role = excluded.role"
-                                 " RETURNING org_id AS org, user_id AS user, lower(role::text) AS role",
-                                 3, params));
+                                    "INSERT INTO memberships (org_id, user_id, role)"
+                                    " VALUES ($1::bigint, $2::bigint, upper($3::text)::membership_role)"
+                                    " ON CONFLICT (org_id, user_id) DO UPDATE SET role = excluded.role"
+                                    " RETURNING org_id AS org, user_id AS user, lower(role::text) AS role",
+                                    3, params));
 }

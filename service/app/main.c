@@ -57,7 +57,7 @@ static int run_admin(const struct config *config, int argc, char **argv)
 
 struct command {
     const char *name;
-    int (*run)(const struct config *config, int argc, char **argv);  /* argv[0] is the subcommand */
+    int (*run)(const struct config *config, int argc, char **argv); /* argv[0] is the subcommand */
     const char *doc;
 };
 

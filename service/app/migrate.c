@@ -30,8 +30,8 @@ static bool apply(PGconn *conn, const struct migration *migration, const char *v
 {
     const char *const params[] = {version, migration->name, checksum};
     if (!database_execute(conn, "BEGIN", 0, NULL) || !database_execute(conn, migration->sql, 0, NULL)) return false;
-    PGresult *recorded = database_query(
-        conn, "INSERT INTO schema_migrations (version, name, checksum) VALUES ($1, $2, $3)", 3, params);
+    PGresult *recorded =
+        database_query(conn, "INSERT INTO schema_migrations (version, name, checksum) VALUES ($1, $2, $3)", 3, params);
     PQclear(recorded);
     if (recorded == NULL || !database_execute(conn, "COMMIT", 0, NULL)) return false;
     printf("applied %s\n", migration->name);
@@ -53,8 +53,10 @@ static bool ensure(PGconn *conn, const struct migration *migration)
     PQclear(found);
     if (is_new) return apply(conn, migration, version, checksum);
     if (!same) {
-        fprintf(stderr, "schedule-service: migration %s was applied with another content; a file that was applied never "
-                        "changes, add a new one\n", migration->name);
+        fprintf(stderr,
+                "schedule-service: migration %s was applied with another content; a file that was applied never "
+                "changes, add a new one\n",
+                migration->name);
     }
     return same;
 }
@@ -76,8 +78,9 @@ static bool ensure_slot(PGconn *conn, const char *slot)
 static bool migrate(PGconn *conn, const char *slot)
 {
     static const char prepare[] = "SET client_min_messages = warning; SELECT pg_advisory_lock(" LOCK_KEY ")";
-    static const char table[] = "CREATE TABLE IF NOT EXISTS schema_migrations (version bigint PRIMARY KEY, name text NOT NULL, "
-                                "checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())";
+    static const char table[] =
+        "CREATE TABLE IF NOT EXISTS schema_migrations (version bigint PRIMARY KEY, name text NOT NULL, "
+        "checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())";
     if (!database_execute(conn, prepare, 0, NULL) || !database_execute(conn, table, 0, NULL)) return false;
     for (const struct migration *m = migrations; m->version != 0; m++) {
         if (!ensure(conn, m)) return false;

@@ -37,8 +37,9 @@ static const char *state_of(int64_t next, const struct log_range *range)
 static int show(const struct config *config, rd_kafka_t *client, PGconn *conn)
 {
     const char *const params[] = {config->commands_topic};
-    PGresult *rows = database_query(
-        conn, "SELECT partition, next_offset FROM command_offsets WHERE topic = $1 ORDER BY partition", 1, params);
+    PGresult *rows =
+        database_query(conn, "SELECT partition, next_offset FROM command_offsets WHERE topic = $1 ORDER BY partition", 1,
+                       params);
     if (rows == NULL) return 1;
     bool ok = true;
     for (int i = 0; i < PQntuples(rows); i++) {
@@ -47,10 +48,10 @@ static int show(const struct config *config, rd_kafka_t *client, PGconn *conn)
         int32_t partition = (int32_t)strtol(PQgetvalue(rows, i, 0), NULL, 10);
         ok = query_range(client, config->commands_topic, partition, &range);
         if (!ok) break;
-        printf("topic=%s partition=%" PRId32 " next_offset=%" PRId64 " log_start=%" PRId64 " log_end=%" PRId64 " lag=%" PRId64
-               " state=%s\n",
-               config->commands_topic, partition, next, range.low, range.high, range.high - (next > range.low ? next : range.low),
-               state_of(next, &range));
+        printf("topic=%s partition=%" PRId32 " next_offset=%" PRId64 " log_start=%" PRId64 " log_end=%" PRId64
+               " lag=%" PRId64 " state=%s\n",
+               config->commands_topic, partition, next, range.low, range.high,
+               range.high - (next > range.low ? next : range.low), state_of(next, &range));
     }
     PQclear(rows);
     return ok ? 0 : 1;
@@ -90,23 +91,25 @@ static int reset(const struct config *config, rd_kafka_t *client, PGconn *conn, 
                                       3, params);
     if (result == NULL) return 1;
     PQclear(result);
-    printf("topic=%s partition=%s next_offset=%s\nRestart the replica that has the partition; commands that were stored before "
-           "are recognised by their ids.\n",
-           config->commands_topic, partition_text, offset_text);
+    printf(
+        "topic=%s partition=%s next_offset=%s\nRestart the replica that has the partition; commands that were stored before "
+        "are recognised by their ids.\n",
+        config->commands_topic, partition_text, offset_text);
     return 0;
 }
 
 /* What was asked for. */
 struct order {
-    bool is_reset;  /* else: show */
+    bool is_reset; /* else: show */
     int32_t partition;
     const char *to;
 };
 
 static bool parse(int argc, char **argv, struct order *ret_order)
 {
-    static const struct option options[] = {
-        {"partition", required_argument, NULL, 'p'}, {"to", required_argument, NULL, 't'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"partition", required_argument, NULL, 'p'},
+                                            {"to", required_argument, NULL, 't'},
+                                            {NULL, 0, NULL, 0}};
     const char *partition = NULL;
     const char *to = NULL;
     if (argc < 1) return false;

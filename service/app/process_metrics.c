@@ -9,10 +9,18 @@
 
 #include "driver/metrics.h"
 
-static struct metric resident = {.type = METRIC_GAUGE, .name = "process_resident_memory_bytes", .labels = "",
+static struct metric resident = {.type = METRIC_GAUGE,
+                                 .name = "process_resident_memory_bytes",
+                                 .labels = "",
                                  .help = "Resident memory."};
-static struct metric descriptors = {.type = METRIC_GAUGE, .name = "process_open_fds", .labels = "", .help = "Open descriptors."};
-static struct metric cpu = {.type = METRIC_COUNTER, .name = "process_cpu_seconds_total", .labels = "", .scale = 1e-6,
+static struct metric descriptors = {.type = METRIC_GAUGE,
+                                    .name = "process_open_fds",
+                                    .labels = "",
+                                    .help = "Open descriptors."};
+static struct metric cpu = {.type = METRIC_COUNTER,
+                            .name = "process_cpu_seconds_total",
+                            .labels = "",
+                            .scale = 1e-6,
                             .help = "User and system CPU time."};
 
 static int64_t resident_bytes(void)

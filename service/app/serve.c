@@ -40,7 +40,7 @@ struct service {
     struct relay_config relay_config;
     struct event *signals[2];
     struct event *drain_tick;
-    int64_t drain_until_us;  /* 0: not draining */
+    int64_t drain_until_us; /* 0: not draining */
     bool relay_draining;
     bool failed;
 };
@@ -80,8 +80,9 @@ static void on_watch(void *ctx, const struct watch_view *view)
     if (!view->is_known || !service->config->doors) return;
     bool fit = view->has_schema && view->has_slot;
     if (!fit) {
-        LOG_ERROR("doors shut", LOG_STR("reason", view->has_schema ? "the replication slot is missing or lost"
-                                                                   : "the schema is older than this build"),
+        LOG_ERROR("doors shut",
+                  LOG_STR("reason", view->has_schema ? "the replication slot is missing or lost"
+                                                     : "the schema is older than this build"),
                   LOG_STR("slot", service->config->slot));
     }
     writer_open(service->writer, fit);
@@ -208,7 +209,9 @@ static bool start_signals(struct service *service)
 
 static void on_libevent_log(int severity, const char *message)
 {
-    LOG_AT(severity >= EVENT_LOG_ERR ? LOG_LEVEL_ERROR : severity == EVENT_LOG_WARN ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG,
+    LOG_AT(severity >= EVENT_LOG_ERR    ? LOG_LEVEL_ERROR
+           : severity == EVENT_LOG_WARN ? LOG_LEVEL_WARN
+                                        : LOG_LEVEL_DEBUG,
            "libevent", LOG_STR("detail", message));
 }
 

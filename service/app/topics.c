@@ -79,7 +79,8 @@ static bool is_compacted(const rd_kafka_event_t *event)
 {
     size_t resources_len = 0;
     const rd_kafka_ConfigResource_t **resources =
-        rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result((rd_kafka_event_t *)event), &resources_len);
+        rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result((rd_kafka_event_t *)event),
+                                                  &resources_len);
     for (size_t i = 0; i < resources_len; i++) {
         size_t entries_len = 0;
         const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs(resources[i], &entries_len);
@@ -114,8 +115,10 @@ static bool check_progress(rd_kafka_t *client, rd_kafka_queue_t *queue, const ch
         if (ask_compacted(client, queue, topic, &answered)) return true;
     }
     if (answered) {
-        fprintf(stderr, "schedule-service: topic %s must have cleanup.policy=compact: without it the relay's progress is deleted "
-                        "in time, and events come twice\n", topic);
+        fprintf(stderr,
+                "schedule-service: topic %s must have cleanup.policy=compact: without it the relay's progress is deleted "
+                "in time, and events come twice\n",
+                topic);
     }
     return false;
 }

@@ -20,8 +20,10 @@ void version_print(void)
 
 void version_metric_register(void)
 {
-    static struct metric build_info = {.type = METRIC_GAUGE, .name = "schedule_build_info",
+    static struct metric build_info = {.type = METRIC_GAUGE,
+                                       .name = "schedule_build_info",
                                        .labels = "version=\"" VERSION "\",revision=\"" REVISION "\"",
-                                       .help = "1; the labels say what runs.", .value = 1};
+                                       .help = "1; the labels say what runs.",
+                                       .value = 1};
     metrics_register(&build_info);
 }

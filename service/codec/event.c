@@ -295,8 +295,8 @@ void event_dead_letter(struct buf *out, struct record *original, struct slice re
 
 /* ---- the digest ---- */
 
-enum status command_digest(const struct create_command *command, struct slice availability_json,
-                           struct slice overrides_json, uint8_t ret_digest[16])
+enum status command_digest(const struct create_command *command, struct slice availability_json, struct slice overrides_json,
+                           uint8_t ret_digest[16])
 {
     const struct schedule *schedule = &command->schedule;
     const int64_t numbers[] = {command->org_id, command->user_id, schedule->is_default, (int64_t)schedule->name.len,

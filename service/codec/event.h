@@ -7,8 +7,8 @@
 
 /* What all events of one process share. */
 struct event_context {
-    struct slice source;  /* ce_source */
-    bool json;            /* values as JSON instead of protobuf */
+    struct slice source; /* ce_source */
+    bool json;           /* values as JSON instead of protobuf */
 };
 
 /* Where a command came from. */
@@ -35,7 +35,7 @@ void event_dead_letter(struct buf *out, struct record *original, struct slice re
 
 /* Sixteen bytes that are equal for two commands only if they ask for the same: of the SHA-256 over all that is stored. The two
  * lists come as their columns' text, which the caller has at hand. STATUS_NO_MEMORY sets nothing. */
-enum status command_digest(const struct create_command *command, struct slice availability_json,
-                           struct slice overrides_json, uint8_t ret_digest[16]);
+enum status command_digest(const struct create_command *command, struct slice availability_json, struct slice overrides_json,
+                           uint8_t ret_digest[16]);
 
 #endif

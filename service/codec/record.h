@@ -20,12 +20,12 @@ enum { RECORD_HEADERS_MAX = 128 };
 
 struct record_header {
     struct slice name;
-    struct slice value;  /* data NULL: a null value */
+    struct slice value; /* data NULL: a null value */
 };
 
 struct record {
     enum record_topic topic;
-    struct slice key;  /* data NULL: no key */
+    struct slice key; /* data NULL: no key */
     struct slice value;
     struct record_header headers[RECORD_HEADERS_MAX];
     size_t headers_len;

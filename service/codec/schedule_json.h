@@ -28,7 +28,7 @@ void overrides_write_json(struct buf *out, const struct schedule *schedule);
 struct schedule_row {
     int64_t id;
     int64_t owner_id;
-    int64_t org_id;  /* 0: none */
+    int64_t org_id; /* 0: none */
     struct slice name;
     struct slice time_zone;
     struct slice availability_json;

@@ -10,10 +10,10 @@
 #include "core/slice.h"
 
 struct buf {
-    char *data;      /* owned; NULL while empty */
+    char *data; /* owned; NULL while empty */
     size_t len;
     size_t capacity;
-    size_t max;      /* most bytes it may hold */
+    size_t max; /* most bytes it may hold */
     bool failed;
 };
 

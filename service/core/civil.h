@@ -16,9 +16,9 @@ bool time_parse(struct slice text, uint16_t *ret_minute);
 void time_format(uint16_t minute, char text[TIME_TEXT_LEN]);
 
 struct date {
-    uint16_t year;  /* 1 to 9999 */
-    uint8_t month;  /* 1 to 12 */
-    uint8_t day;    /* 1 to 31 */
+    uint16_t year; /* 1 to 9999 */
+    uint8_t month; /* 1 to 12 */
+    uint8_t day;   /* 1 to 31 */
 };
 
 /* Exactly YYYY-MM-DD, a day that the Gregorian calendar has. Year 0000 is refused: PostgreSQL has none. */

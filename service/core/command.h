@@ -8,7 +8,7 @@
 /* What a sender said. Ids are text or numbers in JSON and numbers in protobuf; *_ok is false when one is not usable. */
 struct command_input {
     struct input_text command_id;
-    int64_t org_id;   /* 0: none, the user's own schedule */
+    int64_t org_id; /* 0: none, the user's own schedule */
     int64_t user_id;
     bool org_id_ok;
     bool user_id_ok;
@@ -17,8 +17,8 @@ struct command_input {
 
 struct create_command {
     struct uuid command_id;
-    int64_t org_id;   /* 0: none */
-    int64_t user_id;  /* the owner */
+    int64_t org_id;  /* 0: none */
+    int64_t user_id; /* the owner */
     struct schedule schedule;
 };
 

@@ -1,8 +1,8 @@
 #include "core/schedule.h"
 
 static const struct slice day_names[] = {
-    [MONDAY] = {"Monday", 6},     [TUESDAY] = {"Tuesday", 7}, [WEDNESDAY] = {"Wednesday", 9}, [THURSDAY] = {"Thursday", 8},
-    [FRIDAY] = {"Friday", 6},     [SATURDAY] = {"Saturday", 8}, [SUNDAY] = {"Sunday", 6},
+    [MONDAY] = {"Monday", 6}, [TUESDAY] = {"Tuesday", 7},   [WEDNESDAY] = {"Wednesday", 9}, [THURSDAY] = {"Thursday", 8},
+    [FRIDAY] = {"Friday", 6}, [SATURDAY] = {"Saturday", 8}, [SUNDAY] = {"Sunday", 6},
 };
 
 static const uint8_t working_days[] = {MONDAY, TUESDAY, WEDNESDAY, THURSDAY, FRIDAY};

@@ -15,10 +15,10 @@
 #include "core/time_zone.h"
 
 enum {
-    SCHEDULE_NAME_MAX = 255,      /* Unicode characters */
+    SCHEDULE_NAME_MAX = 255, /* Unicode characters */
     SCHEDULE_WINDOWS_MAX = 100,
     SCHEDULE_OVERRIDES_MAX = 1000,
-    SCHEDULE_VIOLATIONS_MAX = 1000  /* further ones of the same body are not listed */
+    SCHEDULE_VIOLATIONS_MAX = 1000 /* further ones of the same body are not listed */
 };
 
 /* ISO 8601 numbers. */
@@ -29,22 +29,22 @@ enum weekday weekday_parse(struct slice name);
 struct slice weekday_name(enum weekday day);
 
 struct availability_window {
-    const uint8_t *days;  /* enum weekday, in the order they were sent, repeats included */
+    const uint8_t *days; /* enum weekday, in the order they were sent, repeats included */
     size_t days_len;
-    uint16_t start_minute;  /* of the day */
-    uint16_t end_minute;    /* later than start_minute */
+    uint16_t start_minute; /* of the day */
+    uint16_t end_minute;   /* later than start_minute */
 };
 
 struct date_override {
     struct date date;
     uint16_t start_minute;
-    uint16_t end_minute;  /* not before start_minute; equal means the day is unavailable */
+    uint16_t end_minute; /* not before start_minute; equal means the day is unavailable */
 };
 
 /* All parts live in the arena they were made from (time_zone: in the zone table). */
 struct schedule {
     struct slice name;
-    struct slice time_zone;  /* IANA spelling */
+    struct slice time_zone; /* IANA spelling */
     bool is_default;
     const struct availability_window *windows;
     size_t windows_len;
@@ -59,7 +59,7 @@ enum input_kind { INPUT_ABSENT, INPUT_GIVEN, INPUT_OTHER };
 
 struct input_text {
     enum input_kind kind;
-    struct slice text;  /* valid UTF-8 when GIVEN */
+    struct slice text; /* valid UTF-8 when GIVEN */
 };
 
 struct input_bool {
@@ -88,22 +88,22 @@ struct input_list {
     enum input_kind kind;
     bool is_object;
     const struct input_item *items;
-    size_t len;  /* how many were sent; items holds at most the list's maximum of them */
+    size_t len; /* how many were sent; items holds at most the list's maximum of them */
 };
 
 struct schedule_input {
     struct input_text name;
     struct input_text time_zone;
     struct input_bool is_default;
-    struct input_list availability;  /* ABSENT: Monday to Friday 09:00 to 17:00 */
-    struct input_list overrides;     /* ABSENT: none */
+    struct input_list availability; /* ABSENT: Monday to Friday 09:00 to 17:00 */
+    struct input_list overrides;    /* ABSENT: none */
 };
 
 /* ---- the verdict ---- */
 
 struct violation {
-    struct slice property;    /* path from the body: "name", "availability.0.startTime" */
-    struct slice constraint;  /* the key: "isString" */
+    struct slice property;   /* path from the body: "name", "availability.0.startTime" */
+    struct slice constraint; /* the key: "isString" */
     struct slice message;
 };
 

@@ -8,19 +8,19 @@
 /* What the caller does next: nothing, try again later, tell the sender, or stop and tell the operator. */
 enum status_class { STATUS_CLASS_DONE, STATUS_CLASS_RETRY, STATUS_CLASS_REJECT, STATUS_CLASS_STOP };
 
-#define STATUS_LIST(X)                                                                    \
-    X(STATUS_OK, DONE, "done")                                                            \
-    X(STATUS_DUPLICATE, DONE, "already done earlier, with the same result")               \
-    X(STATUS_UNAVAILABLE, RETRY, "a server this needs is away")                           \
-    X(STATUS_OVERLOADED, RETRY, "a queue is at its maximum")                              \
-    X(STATUS_TIMEOUT, RETRY, "took longer than its deadline")                             \
-    X(STATUS_UNDECODABLE, REJECT, "the bytes are not a command")                          \
-    X(STATUS_INVALID, REJECT, "a rule is violated")                                       \
-    X(STATUS_NOT_A_MEMBER, REJECT, "the user is not part of the organization")            \
-    X(STATUS_CONFLICT, REJECT, "the command id was used before with other content")       \
-    X(STATUS_UNSTORABLE, REJECT, "the database refuses the row")                          \
-    X(STATUS_OFFSET_MOVED, STOP, "another consumer has moved the partition's offset")     \
-    X(STATUS_NO_MEMORY, STOP, "out of memory")                                            \
+#define STATUS_LIST(X)                                                                \
+    X(STATUS_OK, DONE, "done")                                                        \
+    X(STATUS_DUPLICATE, DONE, "already done earlier, with the same result")           \
+    X(STATUS_UNAVAILABLE, RETRY, "a server this needs is away")                       \
+    X(STATUS_OVERLOADED, RETRY, "a queue is at its maximum")                          \
+    X(STATUS_TIMEOUT, RETRY, "took longer than its deadline")                         \
+    X(STATUS_UNDECODABLE, REJECT, "the bytes are not a command")                      \
+    X(STATUS_INVALID, REJECT, "a rule is violated")                                   \
+    X(STATUS_NOT_A_MEMBER, REJECT, "the user is not part of the organization")        \
+    X(STATUS_CONFLICT, REJECT, "the command id was used before with other content")   \
+    X(STATUS_UNSTORABLE, REJECT, "the database refuses the row")                      \
+    X(STATUS_OFFSET_MOVED, STOP, "another consumer has moved the partition's offset") \
+    X(STATUS_NO_MEMORY, STOP, "out of memory")                                        \
     X(STATUS_FAILED, STOP, "failed in a way that a retry does not mend")
 
 enum status {

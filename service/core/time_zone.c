@@ -4,8 +4,8 @@
 #include <strings.h>
 
 struct time_zones {
-    char *text;           /* every name, NUL-terminated */
-    struct slice *names;  /* sorted without regard to case */
+    char *text;          /* every name, NUL-terminated */
+    struct slice *names; /* sorted without regard to case */
     size_t count;
 };
 

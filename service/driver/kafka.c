@@ -2,10 +2,12 @@
 
 #include "driver/log.h"
 
-/* librdkafka calls this from its own threads; log_write allows that. Levels are syslog's. */
+/* librdkafka calls this from its own threads; log_write allows that. Levels are syslog's. A CONFWARN is no news: what passes
+ * through is given to consumers and producers alike. */
 static void on_log(const rd_kafka_t *client, int level, const char *facility, const char *text)
 {
     enum log_level as = level <= 3 ? LOG_LEVEL_ERROR : level == 4 ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG;
+    if (strcmp(facility, "CONFWARN") == 0) as = LOG_LEVEL_DEBUG;
     LOG_AT(as, "kafka client", LOG_STR("client", rd_kafka_name(client)), LOG_STR("facility", facility),
            LOG_STR("detail", text));
 }
@@ -26,12 +28,9 @@ rd_kafka_conf_t *kafka_conf_new(const struct kafka_settings *settings, const str
                                 size_t properties_len)
 {
     const struct kafka_property common[] = {
-        {"bootstrap.servers", settings->brokers},
-        {"client.id", "schedule-service"},
-        {"socket.nagle.disable", "true"},
-        {"topic.metadata.refresh.interval.ms", "30000"},
-        {"reconnect.backoff.max.ms", "2000"},
-        {"log.connection.close", "false"},
+        {"bootstrap.servers", settings->brokers}, {"client.id", "schedule-service"},
+        {"socket.nagle.disable", "true"},         {"topic.metadata.refresh.interval.ms", "30000"},
+        {"reconnect.backoff.max.ms", "2000"},     {"log.connection.close", "false"},
     };
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set_log_cb(conf, on_log);

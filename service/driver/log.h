@@ -17,7 +17,7 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERRO
 struct log_field {
     const char *key;
     enum { LOG_FIELD_TEXT, LOG_FIELD_INT } kind;
-    struct slice text;  /* borrowed during the call */
+    struct slice text; /* borrowed during the call */
     int64_t number;
 };
 

@@ -15,12 +15,12 @@ enum { METRIC_BUCKETS_MAX = 16 };
 /* One time series. Series of one name follow each other in registration order, so that # HELP stands once. */
 struct metric {
     enum metric_type type;
-    const char *name;    /* "schedule_commands_total" */
-    const char *labels;  /* "result=\"created\"", or "" */
+    const char *name;   /* "schedule_commands_total" */
+    const char *labels; /* "result=\"created\"", or "" */
     const char *help;
-    double scale;        /* shown value = stored value * scale; 0 means 1 */
-    const int64_t *buckets;  /* histograms: ascending upper bounds in stored units, ended by 0 */
-    _Atomic int64_t value;   /* histograms: the sum */
+    double scale;           /* shown value = stored value * scale; 0 means 1 */
+    const int64_t *buckets; /* histograms: ascending upper bounds in stored units, ended by 0 */
+    _Atomic int64_t value;  /* histograms: the sum */
     _Atomic int64_t counts[METRIC_BUCKETS_MAX + 1];
     struct metric *next;
 };

@@ -23,12 +23,12 @@ struct pg {
     void *ctx;
     PGconn *conn;
     struct event *socket_event;
-    struct event *timer;     /* the next connect, or the deadline of what is under way */
+    struct event *timer; /* the next connect, or the deadline of what is under way */
     enum pg_state state;
-    size_t units_sent;       /* and not answered */
+    size_t units_sent; /* and not answered */
     int64_t backoff_ms;
     bool wants_write;
-    bool doomed;             /* to be dropped from the loop, not from inside the caller */
+    bool doomed; /* to be dropped from the loop, not from inside the caller */
 };
 
 static void on_socket(evutil_socket_t fd, short what, void *ctx);
@@ -87,8 +87,14 @@ static bool doom(struct pg *pg)
 
 static void start_connecting(struct pg *pg)
 {
-    const char *const keys[] = {"dbname",          "application_name",    "client_encoding", "keepalives_idle", "keepalives_interval",
-                                "keepalives_count", "tcp_user_timeout", NULL};
+    const char *const keys[] = {"dbname",
+                                "application_name",
+                                "client_encoding",
+                                "keepalives_idle",
+                                "keepalives_interval",
+                                "keepalives_count",
+                                "tcp_user_timeout",
+                                NULL};
     const char *const values[] = {pg->config->url, pg->config->application_name, "UTF8", "10", "5", "3", "15000", NULL};
     enter(pg, PG_CONNECTING, "start");
     arm(pg, CONNECT_TIMEOUT_MS);

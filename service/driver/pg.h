@@ -17,7 +17,7 @@ struct pg;
 
 struct pg_statement {
     const char *name;
-    const char *sql;  /* parameters' types stand in it as casts: $1::bigint */
+    const char *sql; /* parameters' types stand in it as casts: $1::bigint */
 };
 
 struct pg_handler {

@@ -19,7 +19,7 @@ enum pg_oid {
 
 struct pg_array {
     struct buf bytes;
-    uint32_t len;  /* elements */
+    uint32_t len; /* elements */
 };
 
 /* Starts a new array in the memory of the last one (bytes was buf_init'ed once). */

@@ -7,7 +7,7 @@
 
 #include "core/slice.h"
 
-enum { LSN_TEXT_MAX = 18 };  /* with the terminator */
+enum { LSN_TEXT_MAX = 18 }; /* with the terminator */
 
 /* Writes the text and returns it. */
 const char *lsn_format(uint64_t lsn, char text[LSN_TEXT_MAX]);

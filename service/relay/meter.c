@@ -58,8 +58,11 @@ static void collect(void *ctx)
 
 void meter_register(void)
 {
-    struct metric *const all[] = {&events_published, &dead_letters_published, &transactions, &restarts,   &lag_bytes,
-                                  &lag_us,           &active,                 &slot_lost,    &commit_time};
+    struct metric *const all[] = {&events_published, &dead_letters_published,
+                                  &transactions,     &restarts,
+                                  &lag_bytes,        &lag_us,
+                                  &active,           &slot_lost,
+                                  &commit_time};
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) metrics_register(all[i]);
     metrics_on_collect(collect, NULL);
 }

@@ -16,11 +16,11 @@ struct reading {
     const char *topic;
     struct slice key;
     rd_kafka_topic_partition_list_t *starts;
-    rd_kafka_topic_partition_list_t *ends;  /* offset: where the partition ended at first, or DONE when read up to there */
-    int open;                               /* partitions not read to their end yet */
-    uint64_t lsn;                           /* the newest record of the key: its value, */
-    int32_t lsn_partition;                  /* its place, */
-    int64_t lsn_ms;                         /* and its time */
+    rd_kafka_topic_partition_list_t *ends; /* offset: where the partition ended at first, or DONE when read up to there */
+    int open;                              /* partitions not read to their end yet */
+    uint64_t lsn;                          /* the newest record of the key: its value, */
+    int32_t lsn_partition;                 /* its place, */
+    int64_t lsn_ms;                        /* and its time */
     struct reason *reason;
 };
 

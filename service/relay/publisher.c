@@ -9,10 +9,10 @@ enum {
     SLICE_MS = 100,
     INIT_SLICE_MS = 500,
     INIT_TIMEOUT_US = 30000000,
-    DELIVER_TIMEOUT_US = 40000000,  /* behind message.timeout.ms, which normally ends the wait */
+    DELIVER_TIMEOUT_US = 40000000, /* behind message.timeout.ms, which normally ends the wait */
     METADATA_TIMEOUT_MS = 2000,
     ABANDON_TIMEOUT_MS = 500,
-    COMMIT_TIMEOUT_MS = 5000,       /* EndTxn alone: everything is delivered before. The longest that stopping can take. */
+    COMMIT_TIMEOUT_MS = 5000, /* EndTxn alone: everything is delivered before. The longest that stopping can take. */
 };
 
 struct publisher {

@@ -26,7 +26,7 @@ struct publisher_config {
     const char *events_topic;
     const char *dead_letter_topic;
     const char *progress_topic;
-    bool (*on_wait)(void *ctx);  /* called at least each 0.5 s while waiting for Kafka; false gives up */
+    bool (*on_wait)(void *ctx); /* called at least each 0.5 s while waiting for Kafka; false gives up */
     void *ctx;
 };
 

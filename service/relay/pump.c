@@ -134,8 +134,8 @@ static bool write_marker(struct pump *pump)
     PGconn *conn = session_open(pump->database_url, false, pump->waiter, pump->reason);
     if (conn == NULL) return false;
     PGresult *result = session_query(conn, sql, pump->waiter, pump->reason);
-    bool ok = PQresultStatus(result) == PGRES_TUPLES_OK &&
-              lsn_parse(slice_of(PQgetvalue(result, 0, 0)), &pump->drain_target);
+    bool ok =
+        PQresultStatus(result) == PGRES_TUPLES_OK && lsn_parse(slice_of(PQgetvalue(result, 0, 0)), &pump->drain_target);
     if (!ok && result != NULL) reason_set(pump->reason, "marking the drain: %s", PQresultErrorMessage(result));
     PQclear(result);
     PQfinish(conn);

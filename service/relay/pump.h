@@ -24,8 +24,8 @@ enum { PUMP_BATCH_US = 5000, PUMP_BATCH_EVENTS = 10000 };
 struct pump_batch {
     size_t events;
     size_t dead_letters;
-    int64_t begun_us;  /* when its first record was queued */
-    uint64_t end_lsn;  /* behind its last transaction */
+    int64_t begun_us; /* when its first record was queued */
+    uint64_t end_lsn; /* behind its last transaction */
 };
 
 struct pump {
@@ -33,19 +33,19 @@ struct pump {
     struct publisher *publisher;
     struct waiter *waiter;
     struct reason *reason;
-    const char *database_url;      /* for the drain's marker */
+    const char *database_url; /* for the drain's marker */
     const char *progress_key;
-    _Atomic int64_t *lag_bytes;    /* where to tell it */
-    uint64_t progress;             /* transactions that end at or before this are published already */
-    uint64_t server_end;           /* the server has WAL up to here, as last seen */
-    uint64_t seen;                 /* all transactions before this were read; at first those that the slot has confirmed */
+    _Atomic int64_t *lag_bytes; /* where to tell it */
+    uint64_t progress;          /* transactions that end at or before this are published already */
+    uint64_t server_end;        /* the server has WAL up to here, as last seen */
+    uint64_t seen;              /* all transactions before this were read; at first those that the slot has confirmed */
 
-    uint64_t drain_target;         /* 0: not draining yet */
-    int64_t commit_us;             /* of the transaction being read */
+    uint64_t drain_target; /* 0: not draining yet */
+    int64_t commit_us;     /* of the transaction being read */
     bool in_transaction;
     bool is_skipping;
     bool has_published;
-    int64_t batch_us;              /* how long the next batch may gather */
+    int64_t batch_us; /* how long the next batch may gather */
     struct pump_batch batch;
 };
 

@@ -27,7 +27,7 @@ struct relay {
     struct relay_config config;
     struct waiter waiter;
     pthread_t thread;
-    _Atomic int state;  /* enum relay_state */
+    _Atomic int state; /* enum relay_state */
     _Atomic int64_t lag_bytes;
     atomic_bool is_done;
 
@@ -35,11 +35,11 @@ struct relay {
     struct reason reason;
     enum outcome last_outcome;
     bool has_outcome;
-    int failures;           /* in a row */
-    bool is_ahead;          /* the last run found progress ahead of the WAL */
+    int failures;  /* in a row */
+    bool is_ahead; /* the last run found progress ahead of the WAL */
     unsigned int seed;
     struct wal_source source;
-    struct pump pump;       /* of this run */
+    struct pump pump; /* of this run */
 };
 
 /* ---- state ---- */

@@ -10,7 +10,7 @@
 
 /* Borrowed; outlives the relay. */
 struct relay_config {
-    const char *database_url;      /* a direct connection: replication does not pass through poolers */
+    const char *database_url; /* a direct connection: replication does not pass through poolers */
     const char *slot;
     const char *events_topic;
     const char *dead_letter_topic;

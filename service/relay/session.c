@@ -9,8 +9,14 @@ enum { CONNECT_TIMEOUT_US = 10000000, QUERY_TIMEOUT_US = 10000000, SLICE_MS = 50
 /* Keywords before dbname give way to what the URL says, those behind it do not. */
 static PGconn *start_connection(const char *database_url, bool replication)
 {
-    const char *const keywords[] = {"keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout",
-                                    "fallback_application_name", "dbname", replication ? "replication" : NULL, NULL};
+    const char *const keywords[] = {"keepalives_idle",
+                                    "keepalives_interval",
+                                    "keepalives_count",
+                                    "tcp_user_timeout",
+                                    "fallback_application_name",
+                                    "dbname",
+                                    replication ? "replication" : NULL,
+                                    NULL};
     const char *const values[] = {"10", "3", "3", "15000", "schedule-service relay", database_url, "database", NULL};
     return PQconnectStartParams(keywords, values, 1);
 }

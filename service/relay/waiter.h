@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 struct waiter {
-    int wake_fd;  /* an eventfd, owned */
+    int wake_fd; /* an eventfd, owned */
     atomic_bool stopping;
     atomic_bool draining;
 };

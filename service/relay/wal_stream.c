@@ -9,21 +9,21 @@
 #include "relay/session.h"
 
 enum {
-    FEEDBACK_CHANGED_US = 250000,   /* a new position is told after this */
-    FEEDBACK_SAME_US = 5000000,     /* the old one again after this, as a heartbeat */
-    ASK_AFTER_US = 10000000,        /* a server silent for so long is asked to answer */
-    GIVE_UP_AFTER_US = 60000000,    /* and given up after so long; TCP finds a dead network earlier */
+    FEEDBACK_CHANGED_US = 250000, /* a new position is told after this */
+    FEEDBACK_SAME_US = 5000000,   /* the old one again after this, as a heartbeat */
+    ASK_AFTER_US = 10000000,      /* a server silent for so long is asked to answer */
+    GIVE_UP_AFTER_US = 60000000,  /* and given up after so long; TCP finds a dead network earlier */
     FEEDBACK_LEN = 34,
 };
 
 struct wal_stream {
     PGconn *conn;
     struct waiter *waiter;
-    char *row;            /* libpq's copy of the message that was read last */
+    char *row; /* libpq's copy of the message that was read last */
     uint64_t published;
-    uint64_t told;        /* the last feedback's position */
+    uint64_t told; /* the last feedback's position */
     int64_t told_us;
-    int64_t heard_us;     /* when the server said something last */
+    int64_t heard_us; /* when the server said something last */
     bool answer_due;
 };
 
@@ -44,8 +44,8 @@ static enum wal_result identify(PGconn *conn, const char *slot, struct waiter *w
 {
     PGresult *result = query_one_row(conn, "IDENTIFY_SYSTEM", waiter, reason);
     if (result == NULL) return WAL_FAILED;
-    int len = snprintf(ret_source->name, WAL_SOURCE_MAX, "%s/%s/%s", PQgetvalue(result, 0, 0), PQgetvalue(result, 0, 3),
-                       slot);
+    int len =
+        snprintf(ret_source->name, WAL_SOURCE_MAX, "%s/%s/%s", PQgetvalue(result, 0, 0), PQgetvalue(result, 0, 3), slot);
     bool ok = len < WAL_SOURCE_MAX && lsn_parse(slice_of(PQgetvalue(result, 0, 2)), &ret_source->server_end);
     if (!ok) reason_set(reason, "IDENTIFY_SYSTEM answered something else");
     PQclear(result);
@@ -75,8 +75,8 @@ static enum wal_result look_up_slot(PGconn *conn, const char *slot, struct waite
     char sql[512];
     char *quoted = PQescapeLiteral(conn, slot, strlen(slot));
     if (quoted == NULL) return WAL_FAILED;
-    snprintf(sql, sizeof(sql),
-             "SELECT confirmed_flush_lsn, wal_status FROM pg_replication_slots WHERE slot_name = %s", quoted);
+    snprintf(sql, sizeof(sql), "SELECT confirmed_flush_lsn, wal_status FROM pg_replication_slots WHERE slot_name = %s",
+             quoted);
     PQfreemem(quoted);
     PGresult *result = query_one_row(conn, sql, waiter, reason);
     if (result == NULL) return WAL_FAILED;
@@ -190,8 +190,8 @@ static enum wal_result read_end(struct wal_stream *stream, struct reason *reason
     PGresult *result = PQgetResult(stream->conn);
     enum wal_result ended = classify(result, reason);
     if (result == NULL || PQresultErrorField(result, PG_DIAG_SQLSTATE) == NULL) {
-        reason_set(reason, "replication ended: %s", *PQerrorMessage(stream->conn) == '\0' ? "the server closed the stream"
-                                                                                        : PQerrorMessage(stream->conn));
+        reason_set(reason, "replication ended: %s",
+                   *PQerrorMessage(stream->conn) == '\0' ? "the server closed the stream" : PQerrorMessage(stream->conn));
     }
     PQclear(result);
     return ended == WAL_BUSY ? WAL_FAILED : ended;

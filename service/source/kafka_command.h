@@ -12,10 +12,10 @@
 enum command_verdict { VERDICT_SCHEDULE, VERDICT_REJECTION, VERDICT_DEAD_LETTER };
 
 struct kafka_command {
-    struct write write;             /* first: the writer's view */
-    rd_kafka_message_t *message;    /* owned */
-    struct arena *arena;            /* owned: everything decoded */
-    struct buf record;              /* owned: the rejection or dead letter */
+    struct write write;          /* first: the writer's view */
+    rd_kafka_message_t *message; /* owned */
+    struct arena *arena;         /* owned: everything decoded */
+    struct buf record;           /* owned: the rejection or dead letter */
     const struct event_context *events;
     enum command_verdict verdict;
     void *door;

@@ -18,11 +18,11 @@
 #include "store/offsets.h"
 
 enum {
-    IN_FLIGHT_MAX = 2048,            /* commands: two batches for each connection */
-    IN_FLIGHT_BYTES_MAX = 8 << 20,   /* of their messages */
-    POLL_BUDGET = 1000,              /* messages before other events get their turn */
+    IN_FLIGHT_MAX = 2048,          /* commands: two batches for each connection */
+    IN_FLIGHT_BYTES_MAX = 8 << 20, /* of their messages */
+    POLL_BUDGET = 1000,            /* messages before other events get their turn */
     TICK_MS = 200,
-    PAUSE_AFTER_TICKS = 10,          /* full for so long: pause, and keep polling for the group's sake */
+    PAUSE_AFTER_TICKS = 10, /* full for so long: pause, and keep polling for the group's sake */
     COMMIT_EVERY_TICKS = 25
 };
 
@@ -33,11 +33,11 @@ enum { HAS_QUEUE_BACKOFF = 0x020200ff };
 
 /* What the door knows of one partition of the topic. */
 struct door_partition {
-    struct partition stored;  /* first: the writer's view */
+    struct partition stored; /* first: the writer's view */
     bool assigned;
-    bool stopped;             /* its stored offset is outside of its log */
-    int64_t taken;            /* the next offset to take; lower ones were taken already */
-    int64_t committed;        /* to the group, for lag tools */
+    bool stopped;      /* its stored offset is outside of its log */
+    int64_t taken;     /* the next offset to take; lower ones were taken already */
+    int64_t committed; /* to the group, for lag tools */
 };
 
 struct kafka_door {
@@ -48,8 +48,8 @@ struct kafka_door {
     int wake_fd;
     struct event *wake;
     struct event *tick;
-    struct door_partition *partitions[OFFSETS_PARTITIONS_MAX];  /* by number */
-    rd_kafka_message_t *held;  /* could not be judged for want of memory */
+    struct door_partition *partitions[OFFSETS_PARTITIONS_MAX]; /* by number */
+    rd_kafka_message_t *held;                                  /* could not be judged for want of memory */
     size_t in_flight;
     size_t in_flight_bytes;
     int ticks;
@@ -60,19 +60,29 @@ struct kafka_door {
 
 /* ---- metrics ---- */
 
-#define RESULT(name_) \
-    {.type = METRIC_COUNTER, .name = "schedule_commands_total", .labels = "result=\"" name_ "\"", \
-     .help = "Commands from Kafka, settled, by result."}
+#define RESULT(name_)                                                                                \
+    {                                                                                                \
+        .type = METRIC_COUNTER, .name = "schedule_commands_total", .labels = "result=\"" name_ "\"", \
+        .help = "Commands from Kafka, settled, by result."                                           \
+    }
 enum result { RESULT_CREATED, RESULT_DUPLICATE, RESULT_REJECTED, RESULT_DEAD_LETTER, RESULT_ELSEWHERE, RESULTS };
 static struct metric results[RESULTS] = {RESULT("created"), RESULT("duplicate"), RESULT("rejected"), RESULT("dead_letter"),
                                          RESULT("settled_elsewhere")};
-static struct metric lag = {.type = METRIC_GAUGE, .name = "schedule_consumer_lag", .labels = "",
+static struct metric lag = {.type = METRIC_GAUGE,
+                            .name = "schedule_consumer_lag",
+                            .labels = "",
                             .help = "Messages of the assigned partitions that are not settled yet, as of the last fetch."};
-static struct metric assigned = {.type = METRIC_GAUGE, .name = "schedule_consumer_partitions", .labels = "state=\"assigned\"",
+static struct metric assigned = {.type = METRIC_GAUGE,
+                                 .name = "schedule_consumer_partitions",
+                                 .labels = "state=\"assigned\"",
                                  .help = "Partitions of this member."};
-static struct metric stopped = {.type = METRIC_GAUGE, .name = "schedule_consumer_partitions", .labels = "state=\"stopped\"",
+static struct metric stopped = {.type = METRIC_GAUGE,
+                                .name = "schedule_consumer_partitions",
+                                .labels = "state=\"stopped\"",
                                 .help = "Partitions of this member."};
-static struct metric in_flight = {.type = METRIC_GAUGE, .name = "schedule_commands_in_flight", .labels = "",
+static struct metric in_flight = {.type = METRIC_GAUGE,
+                                  .name = "schedule_commands_in_flight",
+                                  .labels = "",
                                   .help = "Commands taken and not settled."};
 
 static int64_t partition_lag(const struct kafka_door *door, const struct door_partition *partition)
@@ -141,7 +151,8 @@ static void on_offsets(void *ctx, const struct stored_offset *items, size_t len)
                  LOG_INT("next_offset", items[i].next_offset));
     }
     rd_kafka_resp_err_t error = rd_kafka_assign(door->consumer, list);
-    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) LOG_ERROR("partitions not assigned", LOG_STR("reason", rd_kafka_err2str(error)));
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
+        LOG_ERROR("partitions not assigned", LOG_STR("reason", rd_kafka_err2str(error)));
     rd_kafka_resume_partitions(door->consumer, list);
     rd_kafka_topic_partition_list_destroy(list);
     door->paused = false;
@@ -188,15 +199,17 @@ static void count_settled(const struct kafka_command *command, enum status statu
 {
     static const enum result by_verdict[] = {RESULT_CREATED, RESULT_REJECTED, RESULT_DEAD_LETTER};
     bool elsewhere = status == STATUS_OFFSET_MOVED || (status == STATUS_DUPLICATE && command->write.schedule_id == 0);
-    enum result result = elsewhere ? RESULT_ELSEWHERE : status == STATUS_DUPLICATE ? RESULT_DUPLICATE : by_verdict[command->verdict];
+    enum result result = elsewhere                    ? RESULT_ELSEWHERE
+                         : status == STATUS_DUPLICATE ? RESULT_DUPLICATE
+                                                      : by_verdict[command->verdict];
     metric_add(&results[result], 1);
     if (result != RESULT_CREATED && result != RESULT_DUPLICATE) return;
     if (!log_enabled(LOG_LEVEL_DEBUG)) return;
     char id[UUID_TEXT_LEN];
     uuid_format(&command->write.command.command_id, id);
-    LOG_DEBUG(result == RESULT_CREATED ? "schedule created" : "command repeated", LOG_SLICE("command_id", ((struct slice){id, sizeof(id)})),
-              LOG_INT("schedule_id", command->write.schedule_id), LOG_INT("partition", command->message->partition),
-              LOG_INT("offset", command->write.offset));
+    LOG_DEBUG(result == RESULT_CREATED ? "schedule created" : "command repeated",
+              LOG_SLICE("command_id", ((struct slice){id, sizeof(id)})), LOG_INT("schedule_id", command->write.schedule_id),
+              LOG_INT("partition", command->message->partition), LOG_INT("offset", command->write.offset));
 }
 
 static void on_done(struct write *write, enum status status)
@@ -247,7 +260,8 @@ static bool take(struct kafka_door *door, rd_kafka_message_t *message)
 /* Errors come as messages. Most are passing; librdkafka goes on by itself. */
 static void on_error(struct kafka_door *door, const rd_kafka_message_t *message)
 {
-    bool outside = message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET || message->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE;
+    bool outside =
+        message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET || message->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE;
     struct door_partition *partition = outside ? partition_at(door, message->partition) : NULL;
     if (partition == NULL) {
         LOG_WARN("consumer", LOG_STR("reason", rd_kafka_message_errstr(message)));
@@ -303,7 +317,8 @@ static void pause_or_resume(struct kafka_door *door, bool pause)
     else rd_kafka_resume_partitions(door->consumer, list);
     rd_kafka_topic_partition_list_destroy(list);
     door->paused = pause;
-    LOG_INFO(pause ? "taking paused: the database does not keep up" : "taking resumed", LOG_INT("in_flight", door->in_flight));
+    LOG_INFO(pause ? "taking paused: the database does not keep up" : "taking resumed",
+             LOG_INT("in_flight", door->in_flight));
 }
 
 static void mind_fullness(struct kafka_door *door)

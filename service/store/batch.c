@@ -6,20 +6,34 @@
 
 const char batch_statement_sql[] =
     "SELECT ordinal, original_id FROM write_schedules($1::text[], $2::integer[], $3::bigint[], $4::bigint[], $5::bigint[], "
-    "$6::uuid[], $7::bytea[], $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::json[], $13::json[], $14::boolean[], "
+    "$6::uuid[], $7::bytea[], $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::json[], $13::json[], "
+    "$14::boolean[], "
     "$15::timestamptz, $16::bytea[])";
 
 /* In the order of the statement's parameters; the creation time stands between the last two. */
 enum column {
-    TOPIC, PARTITION, EXPECTED, NEXT,
-    ID, COMMAND_ID, DIGEST, ORG_ID, OWNER_ID, NAME, TIME_ZONE, AVAILABILITY, OVERRIDES, IS_DEFAULT, RECORD,
+    TOPIC,
+    PARTITION,
+    EXPECTED,
+    NEXT,
+    ID,
+    COMMAND_ID,
+    DIGEST,
+    ORG_ID,
+    OWNER_ID,
+    NAME,
+    TIME_ZONE,
+    AVAILABILITY,
+    OVERRIDES,
+    IS_DEFAULT,
+    RECORD,
     COLUMNS
 };
 
 static const enum pg_oid column_types[COLUMNS] = {
-    [TOPIC] = PG_OID_TEXT, [PARTITION] = PG_OID_INT4, [EXPECTED] = PG_OID_INT8, [NEXT] = PG_OID_INT8,
-    [ID] = PG_OID_INT8, [COMMAND_ID] = PG_OID_UUID, [DIGEST] = PG_OID_BYTEA, [ORG_ID] = PG_OID_INT8,
-    [OWNER_ID] = PG_OID_INT8, [NAME] = PG_OID_TEXT, [TIME_ZONE] = PG_OID_TEXT, [AVAILABILITY] = PG_OID_JSON,
+    [TOPIC] = PG_OID_TEXT,     [PARTITION] = PG_OID_INT4,  [EXPECTED] = PG_OID_INT8,  [NEXT] = PG_OID_INT8,
+    [ID] = PG_OID_INT8,        [COMMAND_ID] = PG_OID_UUID, [DIGEST] = PG_OID_BYTEA,   [ORG_ID] = PG_OID_INT8,
+    [OWNER_ID] = PG_OID_INT8,  [NAME] = PG_OID_TEXT,       [TIME_ZONE] = PG_OID_TEXT, [AVAILABILITY] = PG_OID_JSON,
     [OVERRIDES] = PG_OID_JSON, [IS_DEFAULT] = PG_OID_BOOL, [RECORD] = PG_OID_BYTEA,
 };
 
@@ -28,7 +42,7 @@ enum { CREATED_AT_PARAM = 14, SCRATCH_MAX_BYTES = 16 << 20 };
 struct batch {
     const struct event_context *events;
     struct pg_array columns[COLUMNS];
-    struct buf availability;  /* of the row being added */
+    struct buf availability; /* of the row being added */
     struct buf overrides;
     struct buf record;
     int64_t created_us;
@@ -111,7 +125,8 @@ enum status batch_add(struct batch *batch, const struct write *write, int64_t sc
     buf_clear(&batch->record);
     availability_write_json(&batch->availability, &write->command.schedule);
     overrides_write_json(&batch->overrides, &write->command.schedule);
-    event_created(&batch->record, batch->events, &write->command, schedule_id, batch->created_us, write->traceparent, scratch);
+    event_created(&batch->record, batch->events, &write->command, schedule_id, batch->created_us, write->traceparent,
+                  scratch);
     enum status status =
         command_digest(&write->command, buf_slice(&batch->availability), buf_slice(&batch->overrides), digest);
     if (batch->availability.failed || batch->overrides.failed || batch->record.failed) status = STATUS_NO_MEMORY;

@@ -8,7 +8,7 @@
 
 enum {
     BATCH_ROWS_MAX = 512,
-    BATCH_BYTES_MAX = 32 << 20,   /* of one column */
+    BATCH_BYTES_MAX = 32 << 20, /* of one column */
     BATCH_PARAMS = 16
 };
 

@@ -22,10 +22,10 @@ struct offsets {
     const char *topic;
     void (*done)(void *ctx, const struct stored_offset *items, size_t len);
     void *ctx;
-    struct pg_array partitions;  /* what is asked for */
+    struct pg_array partitions; /* what is asked for */
     bool wanted;
     bool sent;
-    bool again;                  /* asked anew while an older question is on its way */
+    bool again; /* asked anew while an older question is on its way */
     struct stored_offset answer[OFFSETS_PARTITIONS_MAX];
     size_t answer_len;
     bool failed;
@@ -60,8 +60,8 @@ static void on_result(void *ctx, const PGresult *result)
         offsets->failed = true;
     }
     for (int row = 0; row < PQntuples(result) && offsets->answer_len < OFFSETS_PARTITIONS_MAX; row++) {
-        offsets->answer[offsets->answer_len++] = (struct stored_offset){
-            (int32_t)pg_get_int8(PQgetvalue(result, row, 0)), pg_get_int8(PQgetvalue(result, row, 1))};
+        offsets->answer[offsets->answer_len++] = (struct stored_offset){(int32_t)pg_get_int8(PQgetvalue(result, row, 0)),
+                                                                        pg_get_int8(PQgetvalue(result, row, 1))};
     }
 }
 

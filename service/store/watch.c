@@ -11,12 +11,13 @@ enum { EVERY_MS = 2000, UNIT_TIMEOUT_MS = 10000 };
 
 /* The version goes through query_to_xml because a statement on a table that is not there yet cannot even be prepared. */
 static const struct pg_statement statements[] = {
-    {"look", "SELECT CASE WHEN to_regclass('schema_migrations') IS NULL THEN 0::bigint ELSE coalesce(substring(query_to_xml("
-             "'SELECT max(version) AS v FROM schema_migrations', false, false, '')::text FROM '<v>([0-9]+)</v>')::bigint, 0) END, "
-             "(s.slot_name IS NOT NULL AND s.wal_status IS DISTINCT FROM 'lost')::int::bigint, "
-             "coalesce(s.active, false)::int::bigint, "
-             "greatest(coalesce(pg_wal_lsn_diff(pg_current_wal_insert_lsn(), s.confirmed_flush_lsn), 0), 0)::bigint "
-             "FROM (SELECT $1::text AS name) AS wanted LEFT JOIN pg_replication_slots s ON s.slot_name = wanted.name"},
+    {"look",
+     "SELECT CASE WHEN to_regclass('schema_migrations') IS NULL THEN 0::bigint ELSE coalesce(substring(query_to_xml("
+     "'SELECT max(version) AS v FROM schema_migrations', false, false, '')::text FROM '<v>([0-9]+)</v>')::bigint, 0) END, "
+     "(s.slot_name IS NOT NULL AND s.wal_status IS DISTINCT FROM 'lost')::int::bigint, "
+     "coalesce(s.active, false)::int::bigint, "
+     "greatest(coalesce(pg_wal_lsn_diff(pg_current_wal_insert_lsn(), s.confirmed_flush_lsn), 0), 0)::bigint "
+     "FROM (SELECT $1::text AS name) AS wanted LEFT JOIN pg_replication_slots s ON s.slot_name = wanted.name"},
 };
 
 struct watch {
@@ -31,11 +32,17 @@ struct watch {
     bool asked;
 };
 
-static struct metric slot_present = {.type = METRIC_GAUGE, .name = "schedule_slot_present", .labels = "",
+static struct metric slot_present = {.type = METRIC_GAUGE,
+                                     .name = "schedule_slot_present",
+                                     .labels = "",
                                      .help = "1 while the replication slot is there and not invalidated."};
-static struct metric slot_active = {.type = METRIC_GAUGE, .name = "schedule_slot_active", .labels = "",
+static struct metric slot_active = {.type = METRIC_GAUGE,
+                                    .name = "schedule_slot_active",
+                                    .labels = "",
                                     .help = "1 while a relay, of any replica, holds the replication slot."};
-static struct metric slot_behind = {.type = METRIC_GAUGE, .name = "schedule_slot_behind_bytes", .labels = "",
+static struct metric slot_behind = {.type = METRIC_GAUGE,
+                                    .name = "schedule_slot_behind_bytes",
+                                    .labels = "",
                                     .help = "WAL that the slot's relay has not confirmed."};
 
 static void show(struct watch *watch)

@@ -12,10 +12,10 @@ struct watch;
 /* What was seen last. All false or 0 until the first answer, and while the database is away. */
 struct watch_view {
     bool is_known;
-    bool has_schema;       /* every migration of this build was applied */
-    bool has_slot;         /* the slot is there and not invalidated */
-    bool is_slot_active;   /* a relay holds it */
-    int64_t slot_behind_bytes;  /* WAL that waits for the relay */
+    bool has_schema;           /* every migration of this build was applied */
+    bool has_slot;             /* the slot is there and not invalidated */
+    bool is_slot_active;       /* a relay holds it */
+    int64_t slot_behind_bytes; /* WAL that waits for the relay */
 };
 
 /* changed is called after each answer and when the database goes away. Texts are borrowed. Registers its metrics. */

@@ -18,8 +18,8 @@ struct write;
 struct partition {
     const char *topic;
     int32_t number;
-    int64_t next_offset;  /* as the database has it, to the writer's knowledge */
-    int64_t sent_next;    /* the writer's: one past the last offset in the batch under way, else 0 */
+    int64_t next_offset; /* as the database has it, to the writer's knowledge */
+    int64_t sent_next;   /* the writer's: one past the last offset in the batch under way, else 0 */
 };
 
 struct write_ops {
@@ -36,15 +36,15 @@ struct write_ops {
 /* One write on its way. The door owns it and lends it to the writer from submit until done. */
 struct write {
     const struct write_ops *ops;
-    struct create_command command;  /* borrowed text stays valid until done */
-    struct slice traceparent;       /* for the event; may be empty */
-    struct slice record;            /* not empty: emit this packed record and store no schedule */
-    struct partition *partition;    /* NULL: an HTTP write */
-    int64_t offset;                 /* in the partition */
-    int64_t deadline_us;            /* steady clock; 0: none. HTTP writes that are not sent by then are given up */
-    int64_t schedule_id;            /* set before done */
-    int64_t created_us;             /* wall clock, set before done; 0 for a duplicate */
-    struct write *next;             /* the writer's */
+    struct create_command command; /* borrowed text stays valid until done */
+    struct slice traceparent;      /* for the event; may be empty */
+    struct slice record;           /* not empty: emit this packed record and store no schedule */
+    struct partition *partition;   /* NULL: an HTTP write */
+    int64_t offset;                /* in the partition */
+    int64_t deadline_us;           /* steady clock; 0: none. HTTP writes that are not sent by then are given up */
+    int64_t schedule_id;           /* set before done */
+    int64_t created_us;            /* wall clock, set before done; 0 for a duplicate */
+    struct write *next;            /* the writer's */
 };
 
 struct writer_config {
