@@ -207,7 +207,7 @@ proto-lock: ## record the messages after a field was added
 compile_commands.json: $(SOURCES) Makefile
 	@{ echo '['; separator=' '; for file in $(SOURCES); do \
 	    printf '%s{"directory":"%s","file":"%s","command":"cc %s -c %s"}\n' "$$separator" '$(CURDIR)' $$file \
-	        '$(subst ",\",$(CPPFLAGS) $(CFLAGS) -DVERSION="" -DREVISION="")' $$file; separator=','; done; echo ']'; } > $@
+	        '$(filter-out -DNDEBUG,$(CPPFLAGS) $(CFLAGS)) -DVERSION=__FILE__ -DREVISION=__FILE__' $$file; separator=','; done; echo ']'; } > $@
 
 .PHONY: clean
 clean: ## remove what was built (not the cache of Kafka)

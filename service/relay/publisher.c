@@ -98,10 +98,10 @@ static bool init_transactions(struct publisher *publisher)
 static rd_kafka_topic_t *open_topic(struct publisher *publisher, const char *name)
 {
     rd_kafka_topic_t *topic = rd_kafka_topic_new(publisher->producer, name, NULL);
-    const struct rd_kafka_metadata *metadata;
+    const struct rd_kafka_metadata *metadata = NULL;
     rd_kafka_resp_err_t error = rd_kafka_last_error();
     if (topic != NULL) error = rd_kafka_metadata(publisher->producer, 0, topic, &metadata, METADATA_TIMEOUT_MS);
-    if (error == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    if (metadata != NULL) {
         error = metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
         rd_kafka_metadata_destroy(metadata);
     }
