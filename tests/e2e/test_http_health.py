@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 
-from line import MINIMAL, Line
+from line import MINIMAL, Line, until
 
 FAMILIES = {
     "schedule_commands_total": "counter", "schedule_batch_rows": "histogram", "schedule_commit_seconds": "histogram",
@@ -55,6 +55,8 @@ def test_metrics_are_prometheus_text_with_every_family(line: Line) -> None:
     command = line.command()
     line.send(command)
     line.event_of(command["commandId"])
+    # The slot is looked at every two seconds.
+    until(lambda: parse(line.request("GET", "/metrics").text)[1]["schedule_slot_active"] == 1, "the slot is active")
     answer = line.request("GET", "/metrics")
     assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     types, samples = parse(answer.text)
