@@ -311,7 +311,8 @@ class Kafka(Server):
         if not self.is_installed():
             raise ServerError("Kafka is not in the cache: run `make setup` where Maven Central can be reached")
         self.data = Path(directory).resolve() / "data"
-        self.jvm = ["-Xmx512m", "-XX:+UseSerialGC", "-Dorg.apache.logging.log4j.level=INFO", *jvm]
+        self.scratch = self.data.with_name("tmp")  # for the libraries that the JVM unpacks; a killed one leaves them behind
+        self.jvm = [f"-Djava.io.tmpdir={self.scratch}", "-Xmx512m", "-XX:+UseSerialGC", "-Dorg.apache.logging.log4j.level=INFO", *jvm]
         self.port, controller = free_port(), free_port()
         self.bootstrap = f"127.0.0.1:{self.port}"
         self.properties = {
@@ -340,6 +341,7 @@ class Kafka(Server):
     def command(self) -> list[str]:
         assert self.data
         config = self.log_path.with_name("kafka.properties")
+        self.scratch.mkdir(exist_ok=True)
         if not (self.data / "meta.properties").exists():
             config.write_text("".join(f"{name}={value}\n" for name, value in self.properties.items()))
             # The tool would take a leading "-" for an option: no first byte above 127, no such beginning.

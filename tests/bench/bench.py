@@ -7,6 +7,7 @@ Each round uses a fresh database, fresh topics and a freshly started service. fs
 import argparse
 import contextlib
 import json
+import shutil
 import statistics
 import sys
 import time
@@ -114,6 +115,7 @@ def main() -> int:
             say(f"round {round_ + 1}: PostgreSQL alone {limits[-1]:,.0f} rows/s")
             drains.append(drain(postgres, kafka, f"drain{round_}", options.commands, directory))
             say(f"round {round_ + 1}: the service {drains[-1]['rows_per_s']:,.0f} rows/s")
+    shutil.rmtree(directory)
     best = statistics.median(limits)
     median = {key: statistics.median(one[key] for one in drains) for key in drains[0]}
     print(f"{options.commands:,} commands, {options.rounds} rounds, medians")
