@@ -160,7 +160,7 @@ test-tsan: setup ## the component tests under the thread sanitizer
 	@TSAN_OPTIONS=suppressions=$(CURDIR)/tests/support/tsan.supp $(MAKE) -s PROFILE=tsan test-component
 
 test-e2e: build ## the whole service from outside, with kill tests
-	@SERVICE_BINARY=$(CURDIR)/$(BINARY) $(VENV_PYTHON) -m pytest -q -p no:cacheprovider -W ignore::DeprecationWarning tests/e2e
+	@SERVICE_BINARY=$(CURDIR)/$(BINARY) $(VENV_PYTHON) -m pytest -q -p no:cacheprovider --basetemp=$(BUILD)/pytest -W ignore::DeprecationWarning tests/e2e
 
 FUZZ_SECONDS ?= 120
 

@@ -108,7 +108,28 @@ def child_pids(pid: int) -> list[int]:
     return [child for child in pids if (stat := _process_stat(child)) and int(stat[1]) == pid]
 
 
-class Server:
+class Startable:
+    """`with` starts it, and closes it in every case."""
+
+    def start(self) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Server(Startable):
     """One server process. `with server:` starts it and closes it."""
 
     name = "server"
@@ -123,17 +144,6 @@ class Server:
         self.data: Path | None = None
         self.identity: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @property
     def pid(self) -> int:

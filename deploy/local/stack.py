@@ -29,8 +29,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from servers import (ROOT, Kafka, MockBroker, Postgres, Record, Server, ServerError, Service, free_port, prepare,
-                     process_start, run, scratch_dir, wait_until)
+from servers import (ROOT, Kafka, MockBroker, Postgres, Record, Server, ServerError, Service, Startable, free_port,
+                     prepare, process_start, run, scratch_dir, wait_until)
 
 RUN_DIR = ROOT / ".run"
 PROCESSES = RUN_DIR / "processes.json"
@@ -53,7 +53,7 @@ WARNING: Kafka could not be had from Maven Central, so this runs on librdkafka's
 """
 
 
-class Stack:
+class Stack(Startable):
     """PostgreSQL, a broker and one service on a demo directory. `with stack:` starts and closes it; closing deletes
     the data."""
 
@@ -71,17 +71,6 @@ class Stack:
         """In the order of their start."""
         servers = (self.broker, self.postgres, self.service)
         return [server for server in servers if server is not None]
-
-    def __enter__(self) -> Stack:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def start(self) -> None:
         """Starts all and waits until the service is ready; `values` then holds what .run/env tells."""

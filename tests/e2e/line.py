@@ -20,20 +20,11 @@ from kafka import KafkaProducer
 
 import ledger
 from ledger import CREATED, JSON_HEADERS, REJECTED, Message, Place, Topic, as_protobuf, decode_created, messages, query
+from stack import EXAMPLE  # noqa: E402
 from servers import ROOT, Kafka, Postgres, Service, admin, run, wait_until
 
 BINARY = Path(os.environ.get("SERVICE_BINARY", ROOT / "build/asan/schedule-service")).resolve()
 PARTITIONS = 4
-EXAMPLE: dict[str, Any] = {
-    "name": "Catch up hours",
-    "timeZone": "Europe/Rome",
-    "availability": [
-        {"days": ["Monday", "Tuesday"], "startTime": "17:00", "endTime": "19:00"},
-        {"days": ["Wednesday", "Thursday"], "startTime": "16:00", "endTime": "20:00"},
-    ],
-    "isDefault": True,
-    "overrides": [{"date": "2024-05-20", "startTime": "18:00", "endTime": "21:00"}],
-}
 MINIMAL = {"name": "Minimal", "timeZone": "UTC", "isDefault": False}
 SANITIZER = re.compile(r"Sanitizer|runtime error:|WARNING: ThreadSanitizer")
 

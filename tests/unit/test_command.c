@@ -1,23 +1,7 @@
 /* The command's own rules: its ids, and the refusals that only the database can see. */
-#include "support.h"
+#include "zones.h"
 
 #include "core/command.h"
-
-static struct time_zones *zones;
-
-static int set_up(void **state)
-{
-    (void)state;
-    zones = system_time_zones();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    time_zones_free(zones);
-    return 0;
-}
 
 #define ID "01890a5d-ac96-774b-bcce-b302099a8057"
 #define ID_FAULT "commandId isUuid: commandId must be a UUID\n"
@@ -182,5 +166,5 @@ int main(void)
         cmocka_unit_test(says_no_memory_when_the_arena_is_full),
         cmocka_unit_test(names_the_refusals_of_the_database),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, zones_set_up, zones_tear_down);
 }

@@ -1,6 +1,6 @@
 /* JSON in and out: parsing, escaping, the answered schedule, and the error envelope byte for byte. Bodies are written with
  * ' for ". */
-#include "support.h"
+#include "zones.h"
 
 #include "codec/error_json.h"
 #include "codec/schedule_json.h"
@@ -199,22 +199,6 @@ static void writes_the_error_envelope(void **state)
     buf_done(&out);
 }
 
-static struct time_zones *zones;
-
-static int set_up(void **state)
-{
-    (void)state;
-    zones = time_zones_new(SLICE("Z Europe/Rome 1\n"));
-    return zones == NULL;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    time_zones_free(zones);
-    return 0;
-}
-
 /* Judges the body and compares details.errors; ' stands for ". */
 static void expect_errors_at(const char *body_text, const char *errors_text, int line)
 {
@@ -385,5 +369,5 @@ int main(void)
         cmocka_unit_test(several_constraints_of_one_field_share_an_object),
         cmocka_unit_test(indexes_of_several_digits_find_their_item),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, zones_set_up, zones_tear_down);
 }

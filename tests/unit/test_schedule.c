@@ -1,24 +1,8 @@
 /* The rules of a schedule, judged as every door judges them: a JSON body goes in, the schedule or the complete list of
  * violations comes out. Bodies are written with ' for ". */
-#include "support.h"
+#include "zones.h"
 
 #include "codec/schedule_json.h"
-
-static struct time_zones *zones;
-
-static int set_up(void **state)
-{
-    (void)state;
-    zones = system_time_zones();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    time_zones_free(zones);
-    return 0;
-}
 
 /* What became of one body. judge starts it, verdict_done ends it. */
 struct verdict {
@@ -640,5 +624,5 @@ int main(void)
         cmocka_unit_test(says_no_memory_at_every_size_of_arena_that_is_too_small),
         cmocka_unit_test(earlier_violations_of_the_caller_do_not_make_it_invalid),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, zones_set_up, zones_tear_down);
 }

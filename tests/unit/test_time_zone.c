@@ -1,28 +1,12 @@
 /* The time zone names: those of the system's own tzdata, and those of small texts made here. */
-#include "support.h"
+#include "zones.h"
 
 #include <ctype.h>
-
-static struct time_zones *system_zones;
-
-static int set_up(void **state)
-{
-    (void)state;
-    system_zones = system_time_zones();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    time_zones_free(system_zones);
-    return 0;
-}
 
 static struct slice find(struct slice name)
 {
     struct slice copy = exact_copy(name);
-    struct slice found = time_zone_find(system_zones, copy);
+    struct slice found = time_zone_find(zones, copy);
     free_copy(copy);
     return found;
 }
@@ -55,7 +39,7 @@ static void finds_every_name_of_the_system_in_any_case(void **state)
     }
     fclose(file);
     assert_true(names > 400);
-    assert_int_equal(time_zones_count(system_zones), names);
+    assert_int_equal(time_zones_count(zones), names);
 }
 
 /* A second list of the same package, for people: every line's third column is a zone. */
@@ -143,7 +127,7 @@ static void refuses_what_is_no_zone(void **state)
     }
     char *longest = calloc(1, 1 << 20);
     memset(longest, 'E', 1 << 20);
-    assert_null(time_zone_find(system_zones, (struct slice){longest, 1 << 20}).data);
+    assert_null(time_zone_find(zones, (struct slice){longest, 1 << 20}).data);
     free(longest);
 }
 
@@ -175,16 +159,16 @@ static void reads_any_tzdata_text(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct slice text = exact_copy(cases[i].text);
-        struct time_zones *zones = time_zones_new(text);
+        struct time_zones *made = time_zones_new(text);
         free_copy(text); /* the table has its own copy */
-        size_t count = zones == NULL ? 0 : time_zones_count(zones);
+        size_t count = made == NULL ? 0 : time_zones_count(made);
         if (count != cases[i].count) fail_msg("text %zu: %zu names", i, count);
         if (i == 5) {
-            assert_text(time_zone_find(zones, SLICE("a")), "A");
-            assert_text(time_zone_find(zones, SLICE("d")), "D");
-            assert_null(time_zone_find(zones, SLICE("b")).data);
+            assert_text(time_zone_find(made, SLICE("a")), "A");
+            assert_text(time_zone_find(made, SLICE("d")), "D");
+            assert_null(time_zone_find(made, SLICE("b")).data);
         }
-        time_zones_free(zones);
+        time_zones_free(made);
     }
     assert_null(time_zones_new((struct slice){NULL, 0}));
     time_zones_free(NULL);
@@ -199,5 +183,5 @@ int main(void)
         cmocka_unit_test(refuses_what_is_no_zone),
         cmocka_unit_test(reads_any_tzdata_text),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, zones_set_up, zones_tear_down);
 }
