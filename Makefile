@@ -43,7 +43,6 @@ TOOLS   := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(wildcard tests/tools/*.
 # gcc 12's thread sanitizer does not know the C11 threads that librdkafka uses: these stand in for them.
 ifeq ($(PROFILE),tsan)
 LDFLAGS += -rdynamic
-LDLIBS  := $(BUILD)/tests/support/tsan_threads.o $(LDLIBS)
 $(BINARY) $(UNIT) $(COMPONENT) $(REPLAY) $(TOOLS): $(BUILD)/tests/support/tsan_threads.o
 endif
 
