@@ -35,6 +35,7 @@ enum { HAS_QUEUE_BACKOFF = 0x020200ff };
 struct door_partition {
     struct partition stored; /* first: the writer's view */
     bool assigned;
+    bool fetching;     /* from its stored offset: until that is known again, what comes is of an older fetch and not taken */
     bool stopped;      /* its stored offset is outside of its log */
     int64_t taken;     /* the next offset to take; lower ones were taken already */
     int64_t committed; /* to the group, for lag tools */
@@ -145,6 +146,7 @@ static void on_offsets(void *ctx, const struct stored_offset *items, size_t len)
         partition->stored.next_offset = items[i].next_offset;
         partition->taken = items[i].next_offset;
         partition->stopped = false;
+        partition->fetching = true;
         int64_t from = items[i].next_offset == 0 ? RD_KAFKA_OFFSET_BEGINNING : items[i].next_offset;
         rd_kafka_topic_partition_list_add(list, door->config->topic, items[i].partition)->offset = from;
         LOG_INFO("partition assigned", LOG_STR("topic", door->config->topic), LOG_INT("partition", items[i].partition),
@@ -166,6 +168,7 @@ static void revoke_all(struct kafka_door *door)
         struct door_partition *partition = door->partitions[i];
         if (partition == NULL || !partition->assigned) continue;
         partition->assigned = false;
+        partition->fetching = false;
         writer_drop_partition(door->config->writer, &partition->stored);
         LOG_INFO("partition revoked", LOG_STR("topic", partition->stored.topic), LOG_INT("partition", i));
     }
@@ -221,9 +224,9 @@ static void on_done(struct write *write, enum status status)
     count_settled(command, status);
     door->in_flight--;
     door->in_flight_bytes -= command->message->len;
-    /* The database went back: read again from where it stands. Once for all dropped writes: taken says who was first. */
-    if (status == STATUS_OFFSET_MOVED && partition->assigned && partition->taken > partition->stored.next_offset) {
-        partition->taken = partition->stored.next_offset;
+    /* The database went back: read again from where it stands. Once for all dropped writes. */
+    if (status == STATUS_OFFSET_MOVED && partition->fetching) {
+        partition->fetching = false;
         load_offsets(door);
     }
     kafka_command_free(command);
@@ -241,8 +244,8 @@ static bool take(struct kafka_door *door, rd_kafka_message_t *message)
 {
     static const struct write_ops ops = {on_done, on_refuse};
     struct door_partition *partition = partition_at(door, message->partition);
-    if (partition == NULL || !partition->assigned || message->offset < partition->taken) {
-        rd_kafka_message_destroy(message); /* of an earlier assignment */
+    if (partition == NULL || !partition->fetching || message->offset < partition->taken) {
+        rd_kafka_message_destroy(message); /* of an earlier fetch */
         return true;
     }
     struct kafka_command *command =

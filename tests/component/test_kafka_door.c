@@ -432,6 +432,21 @@ static void reads_again_from_an_offset_that_was_set_back(void **state)
     assert_int_equal(rows(world), 20 + 20 + 1); /* 10 to 29 came back, 0 to 9 were not asked for */
 }
 
+/* What was fetched before the offset went back is on its way, and begins behind it: none of that may be taken. */
+static void skips_nothing_when_the_offset_is_set_back_under_load(void **state)
+{
+    enum { COMMANDS = 8000, BACK_TO = 10 };
+    struct world *world = *state;
+    make_topic(world, 1);
+    produce_commands(world, 0, 1, COMMANDS);
+    start_door(world);
+    RUN_UNTIL(world->base, stored_offset(world, 0) > BACK_TO);
+    execute(world->db, "BEGIN; UPDATE command_offsets SET next_offset = 10; DELETE FROM schedules; COMMIT");
+    close_producer(world);
+    RUN_UNTIL(world->base, stored_offset(world, 0) == COMMANDS);
+    assert_int_equal(rows(world), COMMANDS - BACK_TO);
+}
+
 static void goes_on_when_its_offset_row_vanished(void **state)
 {
     struct world *world = *state;
@@ -546,6 +561,7 @@ int main(int argc, char **argv)
         TEST(continues_where_it_stopped),
         TEST(two_doors_split_the_partitions_and_store_nothing_twice),
         TEST(reads_again_from_an_offset_that_was_set_back),
+        TEST(skips_nothing_when_the_offset_is_set_back_under_load),
         TEST(goes_on_when_its_offset_row_vanished),
         TEST(a_stored_offset_outside_of_the_log_stops_that_partition_only),
         TEST(takes_committed_transactions_only),
