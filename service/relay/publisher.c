@@ -109,6 +109,45 @@ static rd_kafka_topic_t *open_topic(struct publisher *publisher, const char *nam
     return topic;
 }
 
+static bool deliver_all(struct publisher *publisher)
+{
+    int64_t deadline_us = clock_steady_us() + DELIVER_TIMEOUT_US;
+    while (rd_kafka_flush(publisher->producer, SLICE_MS) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        if (!wait_on(publisher, deadline_us, "delivering")) return false;
+    }
+    return !publisher->failed;
+}
+
+/* One record for each partition of a topic, in the transaction that is going to be aborted. */
+static bool touch_topic(struct publisher *publisher, rd_kafka_topic_t *topic)
+{
+    const struct rd_kafka_metadata *metadata = NULL;
+    rd_kafka_resp_err_t error = rd_kafka_metadata(publisher->producer, 0, topic, &metadata, METADATA_TIMEOUT_MS);
+    int partitions = metadata != NULL && metadata->topic_cnt == 1 ? metadata->topics[0].partition_cnt : 0;
+    for (int32_t partition = 0; partition < partitions && error == RD_KAFKA_RESP_ERR_NO_ERROR; partition++) {
+        error = rd_kafka_producev(publisher->producer, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_PARTITION(partition),
+                                  RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY("takeover", 8),
+                                  RD_KAFKA_V_VALUE("", 0), RD_KAFKA_V_END);
+    }
+    if (metadata != NULL) rd_kafka_metadata_destroy(metadata);
+    return error == RD_KAFKA_RESP_ERR_NO_ERROR || fail(publisher, rd_kafka_topic_name(topic), rd_kafka_err2str(error));
+}
+
+/* A broker that was killed may have forgotten the transaction that was under way: its records then stay open, and the first
+ * commit of the new epoch would commit them too, beside their repetition. Taking part in every partition with a transaction
+ * that is aborted ends whatever is open there of this producer id. */
+static bool abort_leftovers(struct publisher *publisher)
+{
+    rd_kafka_error_t *error = rd_kafka_begin_transaction(publisher->producer);
+    if (error != NULL) return fail_with(publisher, "beginning the transaction that ends leftovers", error);
+    if (!touch_topic(publisher, publisher->events) || !touch_topic(publisher, publisher->dead_letters) ||
+        !touch_topic(publisher, publisher->progress) || !deliver_all(publisher)) {
+        return false;
+    }
+    error = rd_kafka_abort_transaction(publisher->producer, COMMIT_TIMEOUT_MS);
+    return error == NULL || fail_with(publisher, "aborting the transaction that ends leftovers", error);
+}
+
 static bool open_all(struct publisher *publisher)
 {
     publisher->producer = make_producer(publisher);
@@ -117,7 +156,7 @@ static bool open_all(struct publisher *publisher)
     publisher->events = open_topic(publisher, publisher->config.events_topic);
     publisher->dead_letters = open_topic(publisher, publisher->config.dead_letter_topic);
     publisher->progress = open_topic(publisher, publisher->config.progress_topic);
-    return !publisher->failed;
+    return !publisher->failed && abort_leftovers(publisher);
 }
 
 struct publisher *publisher_open(const struct publisher_config *config, struct reason *reason)
@@ -208,15 +247,6 @@ bool publisher_send(struct publisher *publisher, const struct record *record)
         return fail(publisher, rd_kafka_topic_name(topic), "a header was refused");
     }
     return enqueue(publisher, topic, record->key, record->value, headers);
-}
-
-static bool deliver_all(struct publisher *publisher)
-{
-    int64_t deadline_us = clock_steady_us() + DELIVER_TIMEOUT_US;
-    while (rd_kafka_flush(publisher->producer, SLICE_MS) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        if (!wait_on(publisher, deadline_us, "delivering")) return false;
-    }
-    return !publisher->failed;
 }
 
 bool publisher_commit(struct publisher *publisher, struct slice progress_key, struct slice progress_value)
