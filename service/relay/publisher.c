@@ -94,19 +94,14 @@ static bool init_transactions(struct publisher *publisher)
     return true;
 }
 
-/* Fetches the topic's metadata now, so that the first record need not wait for it. */
-static rd_kafka_topic_t *open_topic(struct publisher *publisher, const char *name)
+static bool begin(struct publisher *publisher)
 {
-    rd_kafka_topic_t *topic = rd_kafka_topic_new(publisher->producer, name, NULL);
-    const struct rd_kafka_metadata *metadata = NULL;
-    rd_kafka_resp_err_t error = rd_kafka_last_error();
-    if (topic != NULL) error = rd_kafka_metadata(publisher->producer, 0, topic, &metadata, METADATA_TIMEOUT_MS);
-    if (metadata != NULL) {
-        error = metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
-        rd_kafka_metadata_destroy(metadata);
-    }
-    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) fail(publisher, name, rd_kafka_err2str(error));
-    return topic;
+    if (publisher->failed) return false;
+    if (publisher->in_transaction) return true;
+    rd_kafka_error_t *error = rd_kafka_begin_transaction(publisher->producer);
+    if (error != NULL) return fail_with(publisher, "beginning a transaction", error);
+    publisher->in_transaction = true;
+    return true;
 }
 
 static bool deliver_all(struct publisher *publisher)
@@ -118,41 +113,53 @@ static bool deliver_all(struct publisher *publisher)
     return !publisher->failed;
 }
 
-/* One record for each partition of a topic, in the transaction that is going to be aborted. */
-static bool touch_topic(struct publisher *publisher, rd_kafka_topic_t *topic)
+/* One record for each partition, in the transaction that is going to be aborted. */
+static rd_kafka_resp_err_t touch_partitions(struct publisher *publisher, rd_kafka_topic_t *topic, int32_t count)
 {
-    const struct rd_kafka_metadata *metadata = NULL;
-    rd_kafka_resp_err_t error = rd_kafka_metadata(publisher->producer, 0, topic, &metadata, METADATA_TIMEOUT_MS);
-    int partitions = metadata != NULL && metadata->topic_cnt == 1 ? metadata->topics[0].partition_cnt : 0;
-    for (int32_t partition = 0; partition < partitions && error == RD_KAFKA_RESP_ERR_NO_ERROR; partition++) {
+    rd_kafka_resp_err_t error = RD_KAFKA_RESP_ERR_NO_ERROR;
+    for (int32_t partition = 0; partition < count && error == RD_KAFKA_RESP_ERR_NO_ERROR; partition++) {
         error = rd_kafka_producev(publisher->producer, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_PARTITION(partition),
                                   RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY("takeover", 8),
                                   RD_KAFKA_V_VALUE("", 0), RD_KAFKA_V_END);
     }
-    if (metadata != NULL) rd_kafka_metadata_destroy(metadata);
-    return error == RD_KAFKA_RESP_ERR_NO_ERROR || fail(publisher, rd_kafka_topic_name(topic), rd_kafka_err2str(error));
+    return error;
+}
+
+/* Fetches the topic's metadata now, so that the first record need not wait for it, and takes part in each of its partitions. */
+static rd_kafka_topic_t *open_topic(struct publisher *publisher, const char *name)
+{
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(publisher->producer, name, NULL);
+    const struct rd_kafka_metadata *metadata = NULL;
+    rd_kafka_resp_err_t error = rd_kafka_last_error();
+    if (topic != NULL) error = rd_kafka_metadata(publisher->producer, 0, topic, &metadata, METADATA_TIMEOUT_MS);
+    if (metadata != NULL) {
+        error = metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+        if (error == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            error = touch_partitions(publisher, topic, metadata->topics[0].partition_cnt);
+        }
+        rd_kafka_metadata_destroy(metadata);
+    }
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) fail(publisher, name, rd_kafka_err2str(error));
+    return topic;
+}
+
+static bool abort_leftovers(struct publisher *publisher)
+{
+    if (!deliver_all(publisher)) return false;
+    rd_kafka_error_t *error = rd_kafka_abort_transaction(publisher->producer, COMMIT_TIMEOUT_MS);
+    if (error != NULL) return fail_with(publisher, "aborting leftovers", error);
+    publisher->in_transaction = false;
+    return true;
 }
 
 /* A broker that was killed may have forgotten the transaction that was under way: its records then stay open, and the first
- * commit of the new epoch would commit them too, beside their repetition. Taking part in every partition with a transaction
- * that is aborted ends whatever is open there of this producer id. */
-static bool abort_leftovers(struct publisher *publisher)
-{
-    rd_kafka_error_t *error = rd_kafka_begin_transaction(publisher->producer);
-    if (error != NULL) return fail_with(publisher, "beginning the transaction that ends leftovers", error);
-    if (!touch_topic(publisher, publisher->events) || !touch_topic(publisher, publisher->dead_letters) ||
-        !touch_topic(publisher, publisher->progress) || !deliver_all(publisher)) {
-        return false;
-    }
-    error = rd_kafka_abort_transaction(publisher->producer, COMMIT_TIMEOUT_MS);
-    return error == NULL || fail_with(publisher, "aborting the transaction that ends leftovers", error);
-}
-
+ * commit of the new epoch would commit them too, beside their repetition. So the first transaction takes part in every partition
+ * and is aborted, which ends whatever is open there of this producer id. */
 static bool open_all(struct publisher *publisher)
 {
     publisher->producer = make_producer(publisher);
     if (publisher->producer == NULL) return fail(publisher, "making the producer", "see the line before");
-    if (!init_transactions(publisher)) return false;
+    if (!init_transactions(publisher) || !begin(publisher)) return false;
     publisher->events = open_topic(publisher, publisher->config.events_topic);
     publisher->dead_letters = open_topic(publisher, publisher->config.dead_letter_topic);
     publisher->progress = open_topic(publisher, publisher->config.progress_topic);
@@ -197,16 +204,6 @@ void publisher_close(struct publisher *publisher)
 }
 
 /* ---- publishing ---- */
-
-static bool begin(struct publisher *publisher)
-{
-    if (publisher->failed) return false;
-    if (publisher->in_transaction) return true;
-    rd_kafka_error_t *error = rd_kafka_begin_transaction(publisher->producer);
-    if (error != NULL) return fail_with(publisher, "beginning a transaction", error);
-    publisher->in_transaction = true;
-    return true;
-}
 
 static bool add_headers(rd_kafka_headers_t *headers, const struct record *record)
 {
