@@ -16,8 +16,13 @@ struct exchange;
 
 /* What a caller must be before the handler runs; see http_auth.c. */
 enum http_access {
-    ACCESS_OPEN,    /* anybody */
-    ACCESS_ORG_USER /* an admin of {orgId}, about {userId}, who is in it */
+    ACCESS_OPEN,      /* anybody */
+    ACCESS_ORG,       /* an admin of {orgId} */
+    ACCESS_ORG_USER,  /* an admin of {orgId}, about {userId}, who is in it */
+    ACCESS_TEAM,      /* an admin of {teamId}, which is in {orgId}, or of {orgId} itself */
+    ACCESS_TEAM_USER, /* the same, about {userId}, who is in both */
+    ACCESS_OWN_READ,  /* anybody who is known, about themselves; an OAuth client needs SCHEDULE_READ */
+    ACCESS_OWN_WRITE  /* the same with SCHEDULE_WRITE */
 };
 
 struct http_route {
@@ -45,9 +50,10 @@ struct exchange {
     struct slice target; /* rewritten, with query */
     char request_id[REQUEST_ID_SIZE];
     int64_t started_us; /* steady clock */
-    int64_t caller_id;
-    int64_t org_id;
-    int64_t user_id;
+    int64_t caller_id; /* set by the guards, as the next four */
+    int64_t org_id;    /* 0 on the routes about oneself */
+    int64_t team_id;
+    int64_t user_id; /* whose schedules: {userId}, or the caller on the routes about oneself */
     int64_t schedule_id;
     json_t *body;
     struct write write; /* lent to the writer while a schedule is stored */
