@@ -5,8 +5,9 @@ ALTER TABLE users ADD COLUMN time_zone text CHECK (time_zone <> '');
 -- Passes every check of a role, as the reference's ADMIN users do.
 ALTER TABLE users ADD COLUMN is_system_admin boolean NOT NULL DEFAULT false;
 
+-- permissions: the bits 16 SCHEDULE_READ and 32 SCHEDULE_WRITE.
 ALTER TABLE oauth_clients ADD COLUMN name text NOT NULL DEFAULT '';
--- Bits of permissions: 16 SCHEDULE_READ, 32 SCHEDULE_WRITE.
+
 
 -- Limits of a key's own, in place of the configured one. A request is refused only when all of them are used up.
 CREATE TABLE api_key_limits (
