@@ -50,12 +50,12 @@ struct exchange {
     struct slice target; /* rewritten, with query */
     char request_id[REQUEST_ID_SIZE];
     int64_t started_us; /* steady clock */
-    int64_t caller_id; /* set by the guards, as the next four */
-    int64_t org_id;    /* 0 on the routes about oneself */
+    int64_t caller_id;  /* set by the guards, as the next four */
+    int64_t org_id;     /* 0 on the routes about oneself */
     int64_t team_id;
     int64_t user_id; /* whose schedules: {userId}, or the caller on the routes about oneself */
     int64_t schedule_id;
-    json_t *body;
+    json_t *body;       /* what was sent: a write's body, the numbers in a list's query */
     struct write write; /* lent to the writer while a schedule is stored */
     struct exchange *next;
     struct exchange *previous;
@@ -91,8 +91,19 @@ void handle_healthz(struct exchange *exchange);
 void handle_readyz(struct exchange *exchange);
 void handle_metrics(struct exchange *exchange);
 void handle_create_schedule(struct exchange *exchange);
-void handle_list_schedules(struct exchange *exchange);
+void handle_list_user_schedules(struct exchange *exchange);
+void handle_list_org_schedules(struct exchange *exchange);
+void handle_list_team_schedules(struct exchange *exchange);
 void handle_get_schedule(struct exchange *exchange);
+void handle_get_default_schedule(struct exchange *exchange);
+
+/* ---- http_schedule.c ---- */
+
+/* With its version as ETag. */
+void reply_schedule(struct exchange *exchange, int status_code, const struct schedule_row *row);
+
+/* The schedule of the path is not the user's: 403 when they may know of it, else 404. */
+void refuse_schedule(struct exchange *exchange, enum schedule_standing standing);
 
 /* ---- http_reply.c ---- */
 
