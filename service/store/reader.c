@@ -25,13 +25,6 @@ enum { UNIT_TIMEOUT_MS = 5000 };
 /* About what one takes in an answer. */
 #define SCHEDULE_BYTES "(octet_length(s.availability::text) + octet_length(s.overrides::text) + octet_length(s.name) + 200)"
 
-static const char access_sql[] =
-    "SELECT k.user_id, k.revoked_at IS NOT NULL, coalesce(k.expires_at <= statement_timestamp(), false),"
-    " EXISTS (SELECT FROM organizations WHERE id = $2::bigint),"
-    " (SELECT role FROM memberships WHERE org_id = $2::bigint AND user_id = k.user_id),"
-    " EXISTS (SELECT FROM memberships WHERE org_id = $2::bigint AND user_id = $3::bigint)"
-    " FROM api_keys k WHERE k.key_hash = $1::bytea";
-
 /* The running total says where the list is to be cut; the row that crosses it still comes and tells so. */
 static const char list_sql[] =
     "SELECT * FROM (SELECT " SCHEDULE_COLUMNS ","
@@ -100,27 +93,11 @@ static struct slice text_at(const PGresult *result, int row, int column)
     return (struct slice){PQgetvalue(result, row, column), (size_t)PQgetlength(result, row, column)};
 }
 
-static enum org_role role_of(const char *name)
-{
-    if (strcmp(name, "OWNER") == 0) return ORG_ROLE_OWNER;
-    if (strcmp(name, "ADMIN") == 0) return ORG_ROLE_ADMIN;
-    return strcmp(name, "MEMBER") == 0 ? ORG_ROLE_MEMBER : ORG_ROLE_NONE;
-}
-
 static void take_access(struct read *read, const PGresult *result)
 {
     struct access_facts facts = {0};
     enum status status = result == NULL ? STATUS_UNAVAILABLE : pg_result_status(result);
-    if (status == STATUS_OK && PQntuples(result) == 1) {
-        facts = (struct access_facts){
-            .caller_id = int_at(result, 0, 0),
-            .key_revoked = bool_at(result, 0, 1),
-            .key_expired = bool_at(result, 0, 2),
-            .org_exists = bool_at(result, 0, 3),
-            .caller_role = role_of(PQgetvalue(result, 0, 4)), /* null reads as "" */
-            .user_in_org = bool_at(result, 0, 5),
-        };
-    }
+    if (status == STATUS_OK) access_facts_read(result, &facts);
     read->access_done(read->ctx, status, &facts);
 }
 
@@ -220,14 +197,17 @@ static enum status submit(struct reader *reader, const char *statement, const st
 enum status reader_access(struct reader *reader, const struct access_query *query, access_done *done, void *ctx)
 {
     char org_id[24];
+    char team_id[24];
     char user_id[24];
     const struct pg_param params[] = {
-        {.data = (const char *)query->key_hash, .len = sizeof(query->key_hash), .is_binary = true},
+        {.data = (const char *)query->key_hash, .len = ACCESS_HASH_LEN, .is_binary = true},
+        {.data = query->client_id, .len = (int)slice_of(query->client_id).len},
         int_param(org_id, query->org_id),
+        int_param(team_id, query->team_id),
         int_param(user_id, query->user_id),
     };
     const struct read read = {.take_result = take_access, .access_done = done, .ctx = ctx};
-    return submit(reader, "access", params, 3, &read);
+    return submit(reader, "access", params, sizeof(params) / sizeof(params[0]), &read);
 }
 
 enum status reader_list_schedules(struct reader *reader, int64_t org_id, int64_t user_id, schedules_done *done, void *ctx)
