@@ -16,13 +16,6 @@
 
 enum { UNIT_TIMEOUT_MS = 5000 };
 
-static const char access_sql[] =
-    "SELECT k.user_id, k.revoked_at IS NOT NULL, coalesce(k.expires_at <= statement_timestamp(), false),"
-    " EXISTS (SELECT FROM organizations WHERE id = $2::bigint),"
-    " (SELECT role FROM memberships WHERE org_id = $2::bigint AND user_id = k.user_id),"
-    " EXISTS (SELECT FROM memberships WHERE org_id = $2::bigint AND user_id = $3::bigint)"
-    " FROM api_keys k WHERE k.key_hash = $1::bytea";
-
 static const struct pg_statement statements[] = {
     {"access", access_sql},
     {"list_user_schedules", list_user_schedules_sql},
@@ -66,37 +59,11 @@ static struct metric read_failures = {
 
 /* ---- answers ---- */
 
-static int64_t int_at(const PGresult *result, int row, int column)
-{
-    return strtoll(PQgetvalue(result, row, column), NULL, 10);
-}
-
-static bool bool_at(const PGresult *result, int row, int column)
-{
-    return PQgetvalue(result, row, column)[0] == 't';
-}
-
-static enum org_role role_of(const char *name)
-{
-    if (strcmp(name, "OWNER") == 0) return ORG_ROLE_OWNER;
-    if (strcmp(name, "ADMIN") == 0) return ORG_ROLE_ADMIN;
-    return strcmp(name, "MEMBER") == 0 ? ORG_ROLE_MEMBER : ORG_ROLE_NONE;
-}
-
 static void take_access(struct read *read, const PGresult *result)
 {
     struct access_facts facts = {0};
     enum status status = result == NULL ? STATUS_UNAVAILABLE : pg_result_status(result);
-    if (status == STATUS_OK && PQntuples(result) == 1) {
-        facts = (struct access_facts){
-            .caller_id = int_at(result, 0, 0),
-            .key_revoked = bool_at(result, 0, 1),
-            .key_expired = bool_at(result, 0, 2),
-            .org_exists = bool_at(result, 0, 3),
-            .caller_role = role_of(PQgetvalue(result, 0, 4)), /* null reads as "" */
-            .user_in_org = bool_at(result, 0, 5),
-        };
-    }
+    if (status == STATUS_OK) access_facts_read(result, &facts);
     read->access_done(read->ctx, status, &facts);
 }
 
@@ -209,14 +176,17 @@ static enum status submit_anew(struct reader *reader, const char *sql, const str
 enum status reader_access(struct reader *reader, const struct access_query *query, access_done *done, void *ctx)
 {
     char org_id[24];
+    char team_id[24];
     char user_id[24];
     const struct pg_param params[] = {
-        {.data = (const char *)query->key_hash, .len = sizeof(query->key_hash), .is_binary = true},
+        {.data = (const char *)query->key_hash, .len = ACCESS_HASH_LEN, .is_binary = true},
+        {.data = query->client_id, .len = (int)slice_of(query->client_id).len},
         int_param(org_id, query->org_id),
+        int_param(team_id, query->team_id),
         int_param(user_id, query->user_id),
     };
     const struct read read = {.take_result = take_access, .access_done = done, .ctx = ctx};
-    return submit(reader, "access", params, 3, &read);
+    return submit(reader, "access", params, sizeof(params) / sizeof(params[0]), &read);
 }
 
 enum status reader_list_user_schedules(struct reader *reader, int64_t org_id, int64_t user_id, schedules_done *done,
@@ -234,8 +204,8 @@ enum status reader_list_user_schedules(struct reader *reader, int64_t org_id, in
     return submit(reader, "list_user_schedules", params, 3, &read);
 }
 
-/* team_id 0: all members. */
-static enum status list_page(struct reader *reader, int64_t org_id, int64_t team_id, const struct page *page,
+/* team_id NULL: of all members. */
+static enum status list_page(struct reader *reader, int64_t org_id, const int64_t *team_id, const struct page *page,
                              schedules_done *done, void *ctx)
 {
     char most[24];
@@ -248,24 +218,24 @@ static enum status list_page(struct reader *reader, int64_t org_id, int64_t team
         int_param(org, org_id),
         int_param(take, page->take),
         int_param(skip, page->skip),
-        int_param(team, team_id),
+        int_param(team, team_id == NULL ? 0 : *team_id),
     };
     const struct read read = {.take_result = take_schedules, .schedules_done = done, .ctx = ctx};
     /* A large organization's first page is found fastest along the ids, a small one's along its members. */
-    if (team_id == 0) return submit_anew(reader, list_org_schedules_sql, params, 4, &read);
+    if (team_id == NULL) return submit_anew(reader, list_org_schedules_sql, params, 4, &read);
     return submit_anew(reader, list_team_schedules_sql, params, 5, &read);
 }
 
 enum status reader_list_org_schedules(struct reader *reader, int64_t org_id, const struct page *page, schedules_done *done,
                                       void *ctx)
 {
-    return list_page(reader, org_id, 0, page, done, ctx);
+    return list_page(reader, org_id, NULL, page, done, ctx);
 }
 
 enum status reader_list_team_schedules(struct reader *reader, int64_t org_id, int64_t team_id, const struct page *page,
                                        schedules_done *done, void *ctx)
 {
-    return list_page(reader, org_id, team_id, page, done, ctx);
+    return list_page(reader, org_id, &team_id, page, done, ctx);
 }
 
 enum status reader_get_schedule(struct reader *reader, int64_t org_id, int64_t user_id, int64_t schedule_id,

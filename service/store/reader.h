@@ -11,6 +11,7 @@
 
 #include "core/page.h"
 #include "core/status.h"
+#include "store/access.h"
 #include "store/schedule_query.h"
 
 enum {
@@ -30,28 +31,7 @@ bool reader_is_ready(const struct reader *reader);
 
 /* ---- who may do what ---- */
 
-/* Higher is more. */
-enum org_role { ORG_ROLE_NONE, ORG_ROLE_MEMBER, ORG_ROLE_ADMIN, ORG_ROLE_OWNER };
-
-struct access_query {
-    uint8_t key_hash[32];
-    int64_t org_id;  /* 0: none */
-    int64_t user_id; /* 0: none */
-};
-
-/* The facts behind one request; nothing is decided here. */
-struct access_facts {
-    int64_t caller_id; /* whose key it is; 0: there is no such key */
-    bool key_revoked;
-    bool key_expired; /* by the database's clock, to the microsecond */
-    bool org_exists;
-    enum org_role caller_role; /* in the organization */
-    bool user_in_org;
-};
-
-typedef void access_done(void *ctx, enum status status, const struct access_facts *facts);
-
-/* One statement, one round trip. The query is copied. */
+/* See access.h; one round trip. The query is copied. */
 enum status reader_access(struct reader *reader, const struct access_query *query, access_done *done, void *ctx);
 
 /* ---- schedules ---- */
