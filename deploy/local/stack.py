@@ -78,7 +78,7 @@ class Stack(Startable):
         self.postgres.start()
         database_url = self.postgres.create_database("schedules")
         self.broker.wait_ready()
-        env = {"DATABASE_URL": database_url, "KAFKA_BROKERS": self.broker.bootstrap, "RATE_LIMIT": "off"}
+        env = {"DATABASE_URL": database_url, "KAFKA_BROKERS": self.broker.bootstrap}
         people = prepare(self.binary, env, topics=isinstance(self.broker, Kafka))
         env["HTTP_LISTEN"] = f"127.0.0.1:{free_port(8080)}"
         self.service = Service(self.binary, env, self.directory / "service.log", self.outlives)
