@@ -50,8 +50,8 @@ struct exchange {
     struct slice target; /* rewritten, with query */
     char request_id[REQUEST_ID_SIZE];
     int64_t started_us; /* steady clock */
-    int64_t caller_id; /* set by the guards, as the next four */
-    int64_t org_id;    /* 0 on the routes about oneself */
+    int64_t caller_id;  /* set by the guards, as the next four */
+    int64_t org_id;     /* 0 on the routes about oneself */
     int64_t team_id;
     int64_t user_id; /* whose schedules: {userId}, or the caller on the routes about oneself */
     int64_t schedule_id;
@@ -90,6 +90,9 @@ void auth_start(struct exchange *exchange);
 void handle_healthz(struct exchange *exchange);
 void handle_readyz(struct exchange *exchange);
 void handle_metrics(struct exchange *exchange);
+void handle_openapi(struct exchange *exchange);
+void handle_docs(struct exchange *exchange);
+void handle_docs_file(struct exchange *exchange);
 void handle_create_schedule(struct exchange *exchange);
 void handle_list_schedules(struct exchange *exchange);
 void handle_get_schedule(struct exchange *exchange);
@@ -103,9 +106,15 @@ void reply_json(struct exchange *exchange, int status_code, const struct buf *bo
 
 void reply_text(struct exchange *exchange, int status_code, const char *content_type, const struct buf *body);
 
+/* The bytes are copied. A content_type of NULL adds no header. */
+void reply_bytes(struct exchange *exchange, int status_code, const char *content_type, struct slice body);
+
 /* The envelope of the status code's exception. */
 void reply_error(struct exchange *exchange, int status_code, struct slice message);
 void reply_errorf(struct exchange *exchange, int status_code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* 404, as there is nothing at this path, or not with this method. */
+void reply_no_route(struct exchange *exchange);
 
 /* 400 with every violation. */
 void reply_violations(struct exchange *exchange, const struct violations *violations);
