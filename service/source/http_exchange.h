@@ -50,8 +50,8 @@ struct exchange {
     struct slice target; /* rewritten, with query */
     char request_id[REQUEST_ID_SIZE];
     int64_t started_us; /* steady clock */
-    int64_t caller_id;  /* set by the guards, as the next four */
-    int64_t org_id;     /* 0 on the routes about oneself */
+    int64_t caller_id; /* set by the guards, as the next four */
+    int64_t org_id;    /* 0 on the routes about oneself */
     int64_t team_id;
     int64_t user_id; /* whose schedules: {userId}, or the caller on the routes about oneself */
     int64_t schedule_id;
