@@ -30,6 +30,9 @@ static const struct http_route routes[] = {
     ROUTE(GET, "/healthz", ACCESS_OPEN, handle_healthz),
     ROUTE(GET, "/readyz", ACCESS_OPEN, handle_readyz),
     ROUTE(GET, "/metrics", ACCESS_OPEN, handle_metrics),
+    ROUTE(GET, "/openapi.json", ACCESS_OPEN, handle_openapi),
+    ROUTE(GET, "/docs", ACCESS_OPEN, handle_docs),
+    ROUTE(GET, "/docs/{file}", ACCESS_OPEN, handle_docs_file),
 };
 
 const struct http_route *route_at(size_t index)
