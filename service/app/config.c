@@ -45,6 +45,8 @@ static const struct option options[] = {
      "bytes of WAL that may wait for the relay before `/readyz` answers 503"},
     {"HTTP_MAX_CONNECTIONS", KIND_NUMBER, "4096", "1|1000000", false, AT(http_max_connections),
      "further ones are closed at once"},
+    {"IDEMPOTENCY_KEY_SECONDS", KIND_NUMBER, "86400", "1|2678400", false, AT(idempotency_key_seconds),
+     "how long an `Idempotency-Key` is known"},
     {"RATE_LIMIT_API_KEY", KIND_NUMBER, "120", "0|1000000000", false, AT(rate_limit_api_key),
      "requests in a window of an API key without limits of its own; 0: no limit"},
     {"RATE_LIMIT_OAUTH_CLIENT", KIND_NUMBER, "500", "0|1000000000", false, AT(rate_limit_oauth_client),

@@ -34,6 +34,7 @@ struct config {
     bool doors;
     int64_t wal_budget_bytes;
     int64_t http_max_connections;
+    int64_t idempotency_key_seconds;
     int64_t rate_limit_api_key; /* requests in a window; 0: no limit */
     int64_t rate_limit_oauth_client;
     int64_t rate_limit_address;

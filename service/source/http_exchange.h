@@ -62,7 +62,7 @@ struct exchange {
     int64_t team_id;
     int64_t user_id; /* whose schedules: {userId}, or the caller on the routes about oneself */
     int64_t schedule_id;
-    json_t *body;
+    json_t *body;       /* what was sent: a write's body, the numbers in a list's query */
     struct write write; /* lent to the writer while a schedule is stored */
     struct exchange *next;
     struct exchange *previous;
@@ -91,6 +91,11 @@ const struct http_route *route_at(size_t index);
 
 /* Who asks, how often, and may they: then the route's handler runs; refuses otherwise. */
 void auth_start(struct exchange *exchange);
+
+/* ---- http_body.c ---- */
+
+/* Reads the body into exchange->body, an object. False when it was answered. */
+bool exchange_read_body(struct exchange *exchange);
 
 /* ---- http_credential.c ---- */
 
@@ -131,9 +136,25 @@ void throttle_metrics_register(void);
 void handle_healthz(struct exchange *exchange);
 void handle_readyz(struct exchange *exchange);
 void handle_metrics(struct exchange *exchange);
+void handle_openapi(struct exchange *exchange);
+void handle_docs(struct exchange *exchange);
+void handle_docs_file(struct exchange *exchange);
 void handle_create_schedule(struct exchange *exchange);
-void handle_list_schedules(struct exchange *exchange);
+void handle_update_schedule(struct exchange *exchange);
+void handle_delete_schedule(struct exchange *exchange);
+void handle_list_user_schedules(struct exchange *exchange);
+void handle_list_org_schedules(struct exchange *exchange);
+void handle_list_team_schedules(struct exchange *exchange);
 void handle_get_schedule(struct exchange *exchange);
+void handle_get_default_schedule(struct exchange *exchange);
+
+/* ---- http_schedule.c ---- */
+
+/* With its version as ETag. */
+void reply_schedule(struct exchange *exchange, int status_code, const struct schedule_row *row);
+
+/* The schedule of the path is not the user's: 403 when they may know of it, else 404. */
+void refuse_schedule(struct exchange *exchange, enum schedule_standing standing);
 
 /* ---- http_reply.c ---- */
 
@@ -144,9 +165,15 @@ void reply_json(struct exchange *exchange, int status_code, const struct buf *bo
 
 void reply_text(struct exchange *exchange, int status_code, const char *content_type, const struct buf *body);
 
+/* The bytes are copied. A content_type of NULL adds no header. */
+void reply_bytes(struct exchange *exchange, int status_code, const char *content_type, struct slice body);
+
 /* The envelope of the status code's exception. */
 void reply_error(struct exchange *exchange, int status_code, struct slice message);
 void reply_errorf(struct exchange *exchange, int status_code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* 404, as there is nothing at this path, or not with this method. */
+void reply_no_route(struct exchange *exchange);
 
 /* 400 with every violation. */
 void reply_violations(struct exchange *exchange, const struct violations *violations);

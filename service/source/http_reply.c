@@ -19,8 +19,11 @@ static const struct exception {
     {401, "UnauthorizedException", "Unauthorized"},
     {403, "ForbiddenException", "Forbidden"},
     {404, "NotFoundException", "Not Found"},
+    {409, "ConflictException", "Conflict"},
+    {412, "PreconditionFailedException", "Precondition Failed"},
     {413, "PayloadTooLargeException", "Payload Too Large"},
     {415, "UnsupportedMediaTypeException", "Unsupported Media Type"},
+    {422, "UnprocessableEntityException", "Unprocessable Entity"},
     {417, "ExpectationFailedException", "Expectation Failed"},
     {429, "ThrottlerException", ""},
     {501, "NotImplementedException", "Not Implemented"},
@@ -54,15 +57,16 @@ static void finish(struct exchange *exchange, int status_code, const char *conte
     exchange_free(exchange);
 }
 
+void reply_bytes(struct exchange *exchange, int status_code, const char *content_type, struct slice body)
+{
+    if (http_server_has_room(exchange->door->server, body.len)) finish(exchange, status_code, content_type, body);
+    else reply_failure(exchange, STATUS_OVERLOADED);
+}
+
 void reply_text(struct exchange *exchange, int status_code, const char *content_type, const struct buf *body)
 {
-    if (body->failed) {
-        reply_failure(exchange, STATUS_NO_MEMORY);
-    } else if (!http_server_has_room(exchange->door->server, body->len)) {
-        reply_failure(exchange, STATUS_OVERLOADED);
-    } else {
-        finish(exchange, status_code, content_type, buf_slice(body));
-    }
+    if (body->failed) reply_failure(exchange, STATUS_NO_MEMORY);
+    else reply_bytes(exchange, status_code, content_type, buf_slice(body));
 }
 
 void reply_json(struct exchange *exchange, int status_code, const struct buf *body)
@@ -100,6 +104,12 @@ void reply_errorf(struct exchange *exchange, int status_code, const char *format
     buf_done(&message);
 }
 
+void reply_no_route(struct exchange *exchange)
+{
+    reply_errorf(exchange, 404, "Cannot %s %s", http_method_name(http_request_method(exchange->request)),
+                 exchange->target.data);
+}
+
 void reply_violations(struct exchange *exchange, const struct violations *violations)
 {
     struct buf body;
@@ -125,7 +135,7 @@ void reply_preflight(struct exchange *exchange)
     http_reply_header(request, "Access-Control-Allow-Methods", "GET,PATCH,DELETE,HEAD,POST,PUT,OPTIONS");
     http_reply_header(request, "Access-Control-Allow-Headers",
                       "x-cal-client-id,x-cal-secret-key,x-cal-platform-embed,cal-api-version,Accept,Authorization,"
-                      "Content-Type,Origin");
+                      "Content-Type,Origin,If-Match,Idempotency-Key");
     http_reply_header(request, "Access-Control-Max-Age", "86400");
     finish(exchange, 204, NULL, SLICE(""));
 }
