@@ -2,35 +2,11 @@
 
 #include <jansson.h>
 
+#include "codec/protobuf.h"
 #include "codec/schedule_json.h"
-#include "core/utf8.h"
 #include "schedules/v1/create_schedule.pb-c.h"
 
 /* ---- protobuf ---- */
-
-static void *arena_allocate(void *ctx, size_t size)
-{
-    return arena_alloc(ctx, size);
-}
-
-static void arena_release(void *ctx, void *p)
-{
-    (void)ctx; /* dies with the arena */
-    (void)p;
-}
-
-static struct slice slice_of_bytes(const ProtobufCBinaryData *bytes)
-{
-    return (struct slice){bytes->data == NULL ? "" : (const char *)bytes->data, bytes->len};
-}
-
-/* proto3 text must be UTF-8; one that is not makes the whole message undecodable. */
-static struct input_text text_of(const ProtobufCBinaryData *bytes, bool *utf8)
-{
-    struct slice text = slice_of_bytes(bytes);
-    *utf8 = *utf8 && utf8_is_valid(text);
-    return (struct input_text){INPUT_GIVEN, text};
-}
 
 static bool read_window(const Schedules__V1__AvailabilityWindow *window, struct arena *arena, struct input_item *item,
                         bool *utf8)
@@ -44,8 +20,8 @@ static bool read_window(const Schedules__V1__AvailabilityWindow *window, struct 
         days[i] = (uint8_t)(known ? (int)window->days[i] : (int)WEEKDAY_NONE);
         if (!known) item->days.all_valid = false;
     }
-    item->start_time = text_of(&window->start_time, utf8);
-    item->end_time = text_of(&window->end_time, utf8);
+    item->start_time = protobuf_text(&window->start_time, utf8);
+    item->end_time = protobuf_text(&window->end_time, utf8);
     return true;
 }
 
@@ -70,9 +46,9 @@ static bool read_overrides(const Schedules__V1__CreateSchedule *message, struct 
     for (size_t i = 0; i < message->n_overrides; i++) {
         const Schedules__V1__DateOverride *override = message->overrides[i];
         items[i].is_object = true;
-        items[i].date = text_of(&override->date, utf8);
-        items[i].start_time = text_of(&override->start_time, utf8);
-        items[i].end_time = text_of(&override->end_time, utf8);
+        items[i].date = protobuf_text(&override->date, utf8);
+        items[i].start_time = protobuf_text(&override->start_time, utf8);
+        items[i].end_time = protobuf_text(&override->end_time, utf8);
     }
     *list = (struct input_list){.kind = INPUT_GIVEN, .items = items, .len = message->n_overrides};
     return true;
@@ -81,7 +57,7 @@ static bool read_overrides(const Schedules__V1__CreateSchedule *message, struct 
 static enum status decode_protobuf(struct slice bytes, struct arena *arena, struct command_input *ret_input,
                                    const char **ret_reason)
 {
-    ProtobufCAllocator allocator = {arena_allocate, arena_release, arena};
+    ProtobufCAllocator allocator = protobuf_allocator(arena);
     const Schedules__V1__CreateSchedule *message =
         schedules__v1__create_schedule__unpack(&allocator, bytes.len, (const uint8_t *)bytes.data);
     if (message == NULL) {
@@ -90,13 +66,13 @@ static enum status decode_protobuf(struct slice bytes, struct arena *arena, stru
     }
     bool utf8 = true;
     *ret_input = (struct command_input){
-        .command_id = text_of(&message->command_id, &utf8),
+        .command_id = protobuf_text(&message->command_id, &utf8),
         .org_id = message->org_id,
         .user_id = message->user_id,
         .org_id_ok = true,
         .user_id_ok = true,
-        .schedule = {.name = text_of(&message->name, &utf8),
-                     .time_zone = text_of(&message->time_zone, &utf8),
+        .schedule = {.name = protobuf_text(&message->name, &utf8),
+                     .time_zone = protobuf_text(&message->time_zone, &utf8),
                      .is_default = {INPUT_GIVEN, message->is_default != 0}},
     };
     if (!read_windows(message->availability, arena, &ret_input->schedule.availability, &utf8) ||
@@ -105,20 +81,6 @@ static enum status decode_protobuf(struct slice bytes, struct arena *arena, stru
     }
     if (!utf8) *ret_reason = "a text is not valid UTF-8";
     return utf8 ? STATUS_OK : STATUS_UNDECODABLE;
-}
-
-/* Confluent's wire format: a zero byte, the schema's id (4 bytes), then the path of the message's type inside its file as
- * zigzag varints: their count and the indexes, a lone 0 standing for the first message. Ours are one message a file. */
-static bool unframe(struct slice *bytes)
-{
-    enum { MAGIC_AND_SCHEMA = 5 };
-    if (bytes->len <= MAGIC_AND_SCHEMA) return false;
-    const char *path = bytes->data + MAGIC_AND_SCHEMA;
-    size_t left = bytes->len - MAGIC_AND_SCHEMA;
-    size_t path_len = path[0] == 0 ? 1 : left >= 2 && path[0] == 2 && path[1] == 0 ? 2 : 0;
-    if (path_len == 0) return false;
-    *bytes = (struct slice){path + path_len, left - path_len};
-    return true;
 }
 
 /* ---- JSON ---- */
@@ -188,7 +150,7 @@ enum status command_decode(struct slice bytes, bool is_json, struct arena *arena
         return STATUS_UNDECODABLE;
     }
     if (is_json) return decode_json(bytes, arena, ret_input, ret_reason);
-    if (bytes.data[0] == 0 && !unframe(&bytes)) {
+    if (bytes.data[0] == 0 && !confluent_unframe(&bytes)) {
         *ret_reason = "the value begins as Confluent's wire format and is none";
         return STATUS_UNDECODABLE;
     }

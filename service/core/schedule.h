@@ -119,6 +119,12 @@ struct violations {
 void violations_add(struct violations *violations, struct arena *arena, struct slice property, struct slice constraint,
                     struct slice message);
 
+/* The rules of a name and of a time zone, wherever one stands at the top of a body. Return the text, the zone in its IANA
+ * spelling; it is of use only when no violation was added. */
+struct slice name_check(const struct input_text *name, struct arena *arena, struct violations *violations);
+struct slice time_zone_check(const struct input_text *time_zone, const struct time_zones *zones, struct arena *arena,
+                             struct violations *violations);
+
 /* Checks what was sent. STATUS_OK sets *ret_schedule; STATUS_INVALID leaves at least one violation in *violations
  * (which may hold earlier ones of the caller; they alone do not make it invalid); STATUS_NO_MEMORY when the arena is full.
  * The input is borrowed; the schedule's text is the input's own, not a copy. */
