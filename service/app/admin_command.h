@@ -4,21 +4,49 @@
 
 #include "app/database.h"
 
-enum admin_option { OPT_NAME, OPT_ID, OPT_ORG, OPT_USER, OPT_ROLE, OPT_NOTE, OPT_DAYS, OPT_NEVER_EXPIRES, OPTIONS_LEN };
+enum admin_option {
+    OPT_NAME,
+    OPT_ID,
+    OPT_ORG,
+    OPT_USER,
+    OPT_ROLE,
+    OPT_NOTE,
+    OPT_DAYS,
+    OPT_NEVER_EXPIRES,
+    OPT_TEAM,
+    OPT_TIME_ZONE,
+    OPTIONS_LEN
+};
 
 /* An option that was not given is NULL; ids and days are decimal numbers above zero. */
 struct admin_options {
     const char *values[OPTIONS_LEN];
+    const char *tzdata; /* where the time zone names are */
 };
 
 /* Prints `name=value` for each column of a row, quoted where a shell would need it on one line. */
 void admin_print_row(const PGresult *result, int row);
 
+/* Runs a query and prints its rows as they come: any number of them. Returns the exit status. */
+int admin_print_query(PGconn *db, const char *sql, int params_len, const char *const *params);
+
 /* ---- the commands; each returns the exit status ---- */
 
 int org_add(PGconn *db, const struct admin_options *options);
+int org_list(PGconn *db, const struct admin_options *options);
+int org_remove(PGconn *db, const struct admin_options *options);
 int user_add(PGconn *db, const struct admin_options *options);
+int user_list(PGconn *db, const struct admin_options *options);
+int user_remove(PGconn *db, const struct admin_options *options);
 int member_add(PGconn *db, const struct admin_options *options);
+int member_list(PGconn *db, const struct admin_options *options);
+int member_remove(PGconn *db, const struct admin_options *options);
+int team_add(PGconn *db, const struct admin_options *options);
+int team_list(PGconn *db, const struct admin_options *options);
+int team_remove(PGconn *db, const struct admin_options *options);
+int team_member_add(PGconn *db, const struct admin_options *options);
+int team_member_list(PGconn *db, const struct admin_options *options);
+int team_member_remove(PGconn *db, const struct admin_options *options);
 int apikey_create(PGconn *db, const struct admin_options *options);
 int apikey_list(PGconn *db, const struct admin_options *options);
 int apikey_revoke(PGconn *db, const struct admin_options *options);

@@ -33,3 +33,17 @@ void admin_print_row(const PGresult *result, int row)
     }
     putchar('\n');
 }
+
+int admin_print_query(PGconn *db, const char *sql, int params_len, const char *const *params)
+{
+    int code = 0;
+    if (PQsendQueryParams(db, sql, params_len, NULL, params, NULL, NULL, 0) != 1) {
+        return database_fail("%s", PQerrorMessage(db));
+    }
+    PQsetSingleRowMode(db);
+    for (PGresult *result; (result = PQgetResult(db)) != NULL; PQclear(result)) {
+        if (PQresultStatus(result) == PGRES_SINGLE_TUPLE) admin_print_row(result, 0);
+        else if (PQresultStatus(result) != PGRES_TUPLES_OK) code = database_fail("%s", PQresultErrorMessage(result));
+    }
+    return code;
+}

@@ -13,8 +13,8 @@
 
 #include "app/migrate.h"
 #include "app/process_metrics.h"
+#include "app/tzdata.h"
 #include "app/version.h"
-#include "core/time_zone.h"
 #include "driver/clock.h"
 #include "driver/log.h"
 #include "relay/relay.h"
@@ -24,7 +24,7 @@
 #include "store/watch.h"
 #include "store/writer.h"
 
-enum { DRAIN_MAX_MS = 25000, DRAIN_TICK_MS = 20, TZDATA_MAX_BYTES = 4 << 20 };
+enum { DRAIN_MAX_MS = 25000, DRAIN_TICK_MS = 20 };
 
 struct service {
     const struct config *config;
@@ -126,18 +126,6 @@ static void on_signal(evutil_socket_t number, short what, void *ctx)
 
 /* ---- starting ---- */
 
-static struct time_zones *read_time_zones(const char *path)
-{
-    FILE *file = fopen(path, "re");
-    char *text = file == NULL ? NULL : malloc(TZDATA_MAX_BYTES);
-    size_t len = text == NULL ? 0 : fread(text, 1, TZDATA_MAX_BYTES, file);
-    struct time_zones *zones = len == 0 ? NULL : time_zones_new((struct slice){text, len});
-    free(text);
-    if (file != NULL) fclose(file);
-    if (zones == NULL) LOG_ERROR("no time zones; is the package tzdata installed?", LOG_STR("path", path));
-    return zones;
-}
-
 static struct event_context event_context_of(const struct config *config)
 {
     return (struct event_context){slice_of(config->event_source), strcmp(config->event_format, "json") == 0};
@@ -220,7 +208,7 @@ static bool start(struct service *service)
     event_set_log_callback(on_libevent_log);
     version_metric_register();
     process_metrics_register();
-    service->zones = read_time_zones(service->config->tzdata);
+    service->zones = tzdata_read(service->config->tzdata);
     service->base = event_base_new();
     return service->zones != NULL && service->base != NULL && start_signals(service) && start_store(service) &&
            start_doors(service) && start_relay(service);
