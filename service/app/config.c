@@ -33,6 +33,8 @@ static const struct option options[] = {
      "messages that are no commands"},
     {"PROGRESS_TOPIC", KIND_TEXT, "schedules.relay.progress", NULL, false, AT(progress_topic),
      "the relay's progress; compacted"},
+    {"DIRECTORY_TOPIC", KIND_TEXT, "schedules.directory.v1", NULL, false, AT(directory_topic),
+     "the directory's entries in; compacted; empty: it is kept by hand and by import alone"},
     {"CONSUMER_GROUP", KIND_TEXT, "schedule-service", NULL, false, AT(consumer_group), "the consumer group of all replicas"},
     {"EVENT_SOURCE", KIND_TEXT, "/schedule-service", NULL, false, AT(event_source), "`ce_source` of the events"},
     {"EVENT_FORMAT", KIND_CHOICE, "protobuf", "protobuf|json", false, AT(event_format), "the events' values"},

@@ -22,6 +22,7 @@ struct config {
     char *events_topic;
     char *dead_letter_topic;
     char *progress_topic;
+    char *directory_topic; /* empty: none */
     char *consumer_group;
     char *event_source; /* CloudEvents ce_source */
     char *slot;         /* replication slot */

@@ -37,7 +37,7 @@ static struct input_text text_of(const char *value)
 
 static struct input_id id_of(const char *value)
 {
-    return value == NULL ? (struct input_id){INPUT_ABSENT, 0} : (struct input_id){INPUT_GIVEN, strtoll(value, NULL, 10)};
+    return (struct input_id){value == NULL ? 0 : strtoll(value, NULL, 10), true};
 }
 
 static struct directory_input input_of(const struct admin_options *options, enum directory_type type, bool is_removal,

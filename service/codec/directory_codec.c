@@ -15,7 +15,7 @@ static struct input_text type_text(enum directory_type type)
 
 static struct input_id given_id(int64_t value)
 {
-    return (struct input_id){INPUT_GIVEN, value};
+    return (struct input_id){value, true};
 }
 
 static struct input_text role_text(Schedules__V1__Role role)
@@ -108,8 +108,7 @@ static struct input_text read_text(const json_t *body, const char *name, struct 
 
 static struct input_id read_id(const json_t *value)
 {
-    if (json_is_integer(value)) return given_id(json_integer_value(value));
-    return (struct input_id){value == NULL || json_is_null(value) ? INPUT_ABSENT : INPUT_OTHER, 0};
+    return (struct input_id){json_integer_value(value), json_is_integer(value)};
 }
 
 static struct input_bool read_bool(const json_t *value)

@@ -88,7 +88,7 @@ bool directory_key_parse(struct slice key, struct directory_input *ret_input)
     for (int i = 0; i < DIRECTORY_IDS; i++) {
         if (!(types[type].identity & BIT(i))) continue;
         if (!take_id(&rest, &ret_input->ids[i].value)) return false;
-        ret_input->ids[i].kind = INPUT_GIVEN;
+        ret_input->ids[i].is_usable = true;
     }
     return rest.len == 0;
 }
@@ -122,7 +122,7 @@ static void check_ids(struct check *check, const struct directory_input *input, 
     for (enum directory_field field = 0; field < DIRECTORY_IDS; field++) {
         if (!directory_has(entry->type, entry->is_removal, field)) continue;
         entry->ids[field] = input->ids[field].value;
-        if (input->ids[field].kind != INPUT_GIVEN || entry->ids[field] < 1 || entry->ids[field] > DIRECTORY_ID_MAX) {
+        if (!input->ids[field].is_usable || entry->ids[field] < 1 || entry->ids[field] > DIRECTORY_ID_MAX) {
             violate(check, field_names[field], SLICE("isPositive"), "must be a positive integer of at most 18 digits");
         }
     }

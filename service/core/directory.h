@@ -54,8 +54,8 @@ struct directory_entry {
 /* ---- what a sender said, before any rule ---- */
 
 struct input_id {
-    enum input_kind kind;
-    int64_t value;
+    int64_t value; /* 0 when it is absent */
+    bool is_usable;
 };
 
 struct directory_input {

@@ -15,14 +15,14 @@
 
 static struct directory_input user_input(void)
 {
-    return (struct directory_input){.type = GIVEN("user"), .ids[DIRECTORY_ID] = {INPUT_GIVEN, 5}, .name = GIVEN("Ada")};
+    return (struct directory_input){.type = GIVEN("user"), .ids[DIRECTORY_ID] = {5, true}, .name = GIVEN("Ada")};
 }
 
 static struct directory_input membership_input(void)
 {
     return (struct directory_input){
         .type = GIVEN("membership"),
-        .ids = {[DIRECTORY_ORG_ID] = {INPUT_GIVEN, 1}, [DIRECTORY_USER_ID] = {INPUT_GIVEN, 5}},
+        .ids = {[DIRECTORY_ORG_ID] = {1, true}, [DIRECTORY_USER_ID] = {5, true}},
         .role = GIVEN("ADMIN"),
     };
 }
@@ -52,7 +52,7 @@ static void takes_an_entry_of_each_type(void **state)
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         struct directory_input input = {
             .type = {INPUT_GIVEN, slice_of(names[i])},
-            .ids = {{INPUT_GIVEN, 1}, {INPUT_GIVEN, 2}, {INPUT_GIVEN, 3}, {INPUT_GIVEN, DIRECTORY_ID_MAX}},
+            .ids = {{1, true}, {2, true}, {3, true}, {DIRECTORY_ID_MAX, true}},
             .name = GIVEN(""),
             .role = GIVEN("OWNER"),
         };
@@ -65,7 +65,7 @@ static void keeps_only_what_the_type_has(void **state)
 {
     (void)state;
     struct directory_input input = user_input();
-    input.ids[DIRECTORY_ORG_ID] = (struct input_id){INPUT_OTHER, 7};
+    input.ids[DIRECTORY_ORG_ID] = (struct input_id){7, false};
     input.role = (struct input_text)GIVEN("KING");
     struct directory_entry entry = EXPECT(&input, "");
     assert_int_equal(entry.ids[DIRECTORY_ID], 5);
@@ -108,8 +108,8 @@ static void rejects_types_that_are_none(void **state)
 static void rejects_ids_out_of_range(void **state)
 {
     (void)state;
-    static const struct input_id bad[] = {{INPUT_GIVEN, 0},         {INPUT_GIVEN, -1}, {INPUT_GIVEN, DIRECTORY_ID_MAX + 1},
-                                          {INPUT_GIVEN, INT64_MAX}, {INPUT_ABSENT, 0}, {INPUT_OTHER, 5}};
+    static const struct input_id bad[] = {
+        {0, true}, {-1, true}, {DIRECTORY_ID_MAX + 1, true}, {INT64_MAX, true}, {5, false}};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         struct directory_input input = membership_input();
         input.ids[DIRECTORY_USER_ID] = bad[i];
@@ -154,9 +154,7 @@ static void holds_names_to_the_rule_of_names(void **state)
 static void asks_of_a_removal_only_what_identifies_it(void **state)
 {
     (void)state;
-    struct directory_input input = {.type = GIVEN("team"),
-                                    .remove = {INPUT_GIVEN, true},
-                                    .ids[DIRECTORY_ID] = {INPUT_GIVEN, 3}};
+    struct directory_input input = {.type = GIVEN("team"), .remove = {INPUT_GIVEN, true}, .ids[DIRECTORY_ID] = {3, true}};
     struct directory_entry entry = EXPECT(&input, "");
     assert_true(entry.is_removal);
     assert_int_equal(entry.ids[DIRECTORY_ID], 3);
