@@ -47,6 +47,8 @@ static const struct option options[] = {
      "bytes of WAL that may wait for the relay before `/readyz` answers 503"},
     {"HTTP_MAX_CONNECTIONS", KIND_NUMBER, "4096", "1|1000000", false, AT(http_max_connections),
      "further ones are closed at once"},
+    {"IDEMPOTENCY_KEY_SECONDS", KIND_NUMBER, "86400", "1|2678400", false, AT(idempotency_key_seconds),
+     "how long an `Idempotency-Key` is known"},
     {"TZDATA", KIND_TEXT, "/usr/share/zoneinfo/tzdata.zi", NULL, false, AT(tzdata), "the time zone names"},
     {"LOG_LEVEL", KIND_CHOICE, "info", "debug|info|warn|error", false, AT(log_level), "the least level that is logged"},
     {"LOG_FORMAT", KIND_CHOICE, "logfmt", "logfmt|json", false, AT(log_format), "one line an event"},

@@ -35,6 +35,7 @@ struct config {
     bool doors;
     int64_t wal_budget_bytes;
     int64_t http_max_connections;
+    int64_t idempotency_key_seconds;
     struct kafka_property properties[CONFIG_KAFKA_PROPERTIES_MAX]; /* RDKAFKA_*, both texts owned */
     struct kafka_settings kafka;                                   /* the brokers and these properties */
 };

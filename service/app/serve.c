@@ -134,7 +134,8 @@ static struct event_context event_context_of(const struct config *config)
 static bool start_store(struct service *service)
 {
     const struct config *config = service->config;
-    const struct writer_config writer_config = {config->database_url, event_context_of(config)};
+    const struct writer_config writer_config = {config->database_url, event_context_of(config),
+                                                config->idempotency_key_seconds};
     service->writer = writer_new(service->base, &writer_config);
     service->reader = reader_new(service->base, config->database_url);
     service->watch = watch_new(service->base, config->database_url, config->slot, migrations_latest(), on_watch, service);
@@ -178,6 +179,7 @@ static bool start_relay(struct service *service)
         .progress_topic = config->progress_topic,
         .transactional_id = config->transactional_id,
         .kafka = &config->kafka,
+        .events = event_context_of(config),
     };
     relay_metrics_register();
     if (!config->relay) return true;

@@ -5,6 +5,32 @@
 #include "codec/protobuf.h"
 #include "codec/schedule_json.h"
 #include "schedules/v1/create_schedule.pb-c.h"
+#include "schedules/v1/delete_schedule.pb-c.h"
+#include "schedules/v1/update_schedule.pb-c.h"
+
+static const struct command_type {
+    struct slice name;
+    const ProtobufCMessageDescriptor *message;
+    const char *mismatch;
+} types[] = {
+    [COMMAND_CREATE] = {SLICE("schedules.v1.CreateSchedule"), &schedules__v1__create_schedule__descriptor,
+                        "the value is not a schedules.v1.CreateSchedule"},
+    [COMMAND_UPDATE] = {SLICE("schedules.v1.UpdateSchedule"), &schedules__v1__update_schedule__descriptor,
+                        "the value is not a schedules.v1.UpdateSchedule"},
+    [COMMAND_DELETE] = {SLICE("schedules.v1.DeleteSchedule"), &schedules__v1__delete_schedule__descriptor,
+                        "the value is not a schedules.v1.DeleteSchedule"},
+};
+
+bool command_kind_of_type(struct slice type, enum command_kind *ret_kind)
+{
+    *ret_kind = COMMAND_CREATE;
+    if (type.data == NULL) return true;
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        *ret_kind = (enum command_kind)i;
+        if (slice_equal(type, types[i].name)) return true;
+    }
+    return false;
+}
 
 /* ---- protobuf ---- */
 
@@ -38,47 +64,93 @@ static bool read_windows(const Schedules__V1__Availability *availability, struct
     return true;
 }
 
-static bool read_overrides(const Schedules__V1__CreateSchedule *message, struct arena *arena, struct input_list *list,
-                           bool *utf8)
+static bool read_overrides(Schedules__V1__DateOverride *const *overrides, size_t len, struct arena *arena,
+                           struct input_list *list, bool *utf8)
 {
-    struct input_item *items = arena_calloc(arena, message->n_overrides, sizeof(*items));
+    struct input_item *items = arena_calloc(arena, len, sizeof(*items));
     if (items == NULL) return false;
-    for (size_t i = 0; i < message->n_overrides; i++) {
-        const Schedules__V1__DateOverride *override = message->overrides[i];
+    for (size_t i = 0; i < len; i++) {
+        const Schedules__V1__DateOverride *override = overrides[i];
         items[i].is_object = true;
         items[i].date = protobuf_text(&override->date, utf8);
         items[i].start_time = protobuf_text(&override->start_time, utf8);
         items[i].end_time = protobuf_text(&override->end_time, utf8);
     }
-    *list = (struct input_list){.kind = INPUT_GIVEN, .items = items, .len = message->n_overrides};
+    *list = (struct input_list){.kind = INPUT_GIVEN, .items = items, .len = len};
     return true;
 }
 
-static enum status decode_protobuf(struct slice bytes, struct arena *arena, struct command_input *ret_input,
+static struct input_id id_of(int64_t number)
+{
+    return (struct input_id){number, true};
+}
+
+static bool read_create(const Schedules__V1__CreateSchedule *message, struct arena *arena, struct command_input *input,
+                        bool *utf8)
+{
+    input->command_id = protobuf_text(&message->command_id, utf8);
+    input->org_id = id_of(message->org_id);
+    input->user_id = id_of(message->user_id);
+    input->schedule.name = protobuf_text(&message->name, utf8);
+    input->schedule.time_zone = protobuf_text(&message->time_zone, utf8);
+    input->schedule.is_default = (struct input_bool){INPUT_GIVEN, message->is_default != 0};
+    return read_windows(message->availability, arena, &input->schedule.availability, utf8) &&
+           read_overrides(message->overrides, message->n_overrides, arena, &input->schedule.overrides, utf8);
+}
+
+static bool read_update(const Schedules__V1__UpdateSchedule *message, struct arena *arena, struct command_input *input,
+                        bool *utf8)
+{
+    struct schedule_input *schedule = &input->schedule;
+    const Schedules__V1__DateOverrides *overrides = message->overrides;
+    input->command_id = protobuf_text(&message->command_id, utf8);
+    input->org_id = id_of(message->org_id);
+    input->user_id = id_of(message->user_id);
+    input->schedule_id = id_of(message->schedule_id);
+    input->expected_version = id_of(message->expected_version);
+    if (message->optional_name_case != 0) schedule->name = protobuf_text(&message->name, utf8);
+    if (message->optional_time_zone_case != 0) schedule->time_zone = protobuf_text(&message->time_zone, utf8);
+    if (message->optional_is_default_case != 0) {
+        schedule->is_default = (struct input_bool){INPUT_GIVEN, message->is_default != 0};
+    }
+    return read_windows(message->availability, arena, &schedule->availability, utf8) &&
+           (overrides == NULL ||
+            read_overrides(overrides->overrides, overrides->n_overrides, arena, &schedule->overrides, utf8));
+}
+
+static bool read_delete(const Schedules__V1__DeleteSchedule *message, struct command_input *input, bool *utf8)
+{
+    input->command_id = protobuf_text(&message->command_id, utf8);
+    input->org_id = id_of(message->org_id);
+    input->user_id = id_of(message->user_id);
+    input->schedule_id = id_of(message->schedule_id);
+    input->expected_version = id_of(message->expected_version);
+    return true;
+}
+
+static bool read_message(const ProtobufCMessage *message, struct arena *arena, struct command_input *input, bool *utf8)
+{
+    switch (input->kind) {
+    case COMMAND_UPDATE: return read_update((const Schedules__V1__UpdateSchedule *)message, arena, input, utf8);
+    case COMMAND_DELETE: return read_delete((const Schedules__V1__DeleteSchedule *)message, input, utf8);
+    case COMMAND_CREATE: break;
+    }
+    return read_create((const Schedules__V1__CreateSchedule *)message, arena, input, utf8);
+}
+
+static enum status decode_protobuf(struct slice bytes, struct arena *arena, struct command_input *input,
                                    const char **ret_reason)
 {
     ProtobufCAllocator allocator = protobuf_allocator(arena);
-    const Schedules__V1__CreateSchedule *message =
-        schedules__v1__create_schedule__unpack(&allocator, bytes.len, (const uint8_t *)bytes.data);
+    const struct command_type *type = &types[input->kind];
+    bool utf8 = true;
+    const ProtobufCMessage *message =
+        protobuf_c_message_unpack(type->message, &allocator, bytes.len, (const uint8_t *)bytes.data);
     if (message == NULL) {
-        *ret_reason = "the value is not a schedules.v1.CreateSchedule";
+        *ret_reason = type->mismatch;
         return STATUS_UNDECODABLE;
     }
-    bool utf8 = true;
-    *ret_input = (struct command_input){
-        .command_id = protobuf_text(&message->command_id, &utf8),
-        .org_id = message->org_id,
-        .user_id = message->user_id,
-        .org_id_ok = true,
-        .user_id_ok = true,
-        .schedule = {.name = protobuf_text(&message->name, &utf8),
-                     .time_zone = protobuf_text(&message->time_zone, &utf8),
-                     .is_default = {INPUT_GIVEN, message->is_default != 0}},
-    };
-    if (!read_windows(message->availability, arena, &ret_input->schedule.availability, &utf8) ||
-        !read_overrides(message, arena, &ret_input->schedule.overrides, &utf8)) {
-        return STATUS_NO_MEMORY;
-    }
+    if (!read_message(message, arena, input, &utf8)) return STATUS_NO_MEMORY;
     if (!utf8) *ret_reason = "a text is not valid UTF-8";
     return utf8 ? STATUS_OK : STATUS_UNDECODABLE;
 }
@@ -108,39 +180,44 @@ static bool copy_texts(struct command_input *input, struct arena *arena)
     return ok;
 }
 
-static int64_t read_id(const json_t *body, const char *name, bool may_be_absent, bool *ret_ok)
+/* Absent and null stand for 0. */
+static struct input_id read_id(const json_t *body, const char *name)
 {
     const json_t *value = json_object_get(body, name);
-    bool absent = value == NULL || json_is_null(value);
-    *ret_ok = json_is_integer(value) || (absent && may_be_absent);
-    return json_integer_value(value);
+    bool is_absent = value == NULL || json_is_null(value);
+    return (struct input_id){json_integer_value(value), is_absent || json_is_integer(value)};
 }
 
-static enum status decode_json(struct slice bytes, struct arena *arena, struct command_input *ret_input,
-                               const char **ret_reason)
+static bool read_body(const json_t *body, struct arena *arena, struct command_input *input)
+{
+    input->command_id = input_text_from_json(json_object_get(body, "commandId"));
+    input->org_id = read_id(body, "orgId");
+    input->user_id = read_id(body, "userId");
+    input->schedule_id = read_id(body, "scheduleId");
+    input->expected_version = read_id(body, "expectedVersion");
+    if (input->kind != COMMAND_DELETE && !schedule_input_from_json(body, arena, &input->schedule)) return false;
+    return copy_texts(input, arena);
+}
+
+static enum status decode_json(struct slice bytes, struct arena *arena, struct command_input *input, const char **ret_reason)
 {
     char reason[256];
     json_t *body = json_text_parse(bytes, reason, sizeof(reason));
-    *ret_input = (struct command_input){0};
     enum status status = STATUS_OK;
     if (!json_is_object(body)) {
         *ret_reason = body == NULL ? "the value is not JSON" : "the value is not a JSON object";
         status = STATUS_UNDECODABLE;
-    } else {
-        ret_input->command_id = input_text_from_json(json_object_get(body, "commandId"));
-        ret_input->org_id = read_id(body, "orgId", true, &ret_input->org_id_ok);
-        ret_input->user_id = read_id(body, "userId", false, &ret_input->user_id_ok);
-        if (!schedule_input_from_json(body, arena, &ret_input->schedule) || !copy_texts(ret_input, arena)) {
-            status = STATUS_NO_MEMORY;
-        }
+    } else if (!read_body(body, arena, input)) {
+        status = STATUS_NO_MEMORY;
     }
     json_decref(body);
     return status;
 }
 
-enum status command_decode(struct slice bytes, bool is_json, struct arena *arena, struct command_input *ret_input,
-                           const char **ret_reason)
+enum status command_decode(struct slice bytes, enum command_kind kind, bool is_json, struct arena *arena,
+                           struct command_input *ret_input, const char **ret_reason)
 {
+    *ret_input = (struct command_input){.kind = kind};
     if (bytes.len == 0) {
         *ret_reason = "the value is empty";
         return STATUS_UNDECODABLE;

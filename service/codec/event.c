@@ -10,7 +10,7 @@
 #include "schedules/v1/schedule_command_rejected.pb-c.h"
 #include "schedules/v1/schedule_created.pb-c.h"
 
-enum { VALUE_MAX_BYTES = 16 << 20, VERSION_CREATED = 1 };
+enum { VALUE_MAX_BYTES = 16 << 20 };
 
 static ProtobufCBinaryData bytes_of(struct slice text)
 {
@@ -90,29 +90,36 @@ static bool fill_overrides(Schedules__V1__Schedule *message, const struct schedu
     return true;
 }
 
-/* ---- ScheduleCreated ---- */
+/* ---- ScheduleCreated, ScheduleUpdated, ScheduleDeleted ---- */
 
-static void created_protobuf(struct buf *out, const struct create_command *command, int64_t schedule_id,
-                             struct slice command_id, int64_t occurred_us, struct arena *arena)
+static const struct slice type_names[] = {
+    [SCHEDULE_CREATED] = SLICE("schedules.v1.ScheduleCreated"),
+    [SCHEDULE_UPDATED] = SLICE("schedules.v1.ScheduleUpdated"),
+    [SCHEDULE_DELETED] = SLICE("schedules.v1.ScheduleDeleted"),
+};
+
+/* The three messages have the same fields, so that one's code packs them all. */
+static void schedule_protobuf(struct buf *out, const struct schedule_event *event, struct arena *arena)
 {
+    const struct stored_schedule *stored = &event->stored;
     Schedules__V1__Schedule schedule = SCHEDULES__V1__SCHEDULE__INIT;
-    Schedules__V1__ScheduleCreated event = SCHEDULES__V1__SCHEDULE_CREATED__INIT;
-    Google__Protobuf__Timestamp occurred_at = timestamp_of(occurred_us);
-    schedule.id = schedule_id;
-    schedule.owner_id = command->user_id;
-    schedule.org_id = command->org_id;
-    schedule.name = bytes_of(command->schedule.name);
-    schedule.time_zone = bytes_of(command->schedule.time_zone);
-    schedule.is_default = command->schedule.is_default;
-    schedule.version = VERSION_CREATED;
-    event.schedule = &schedule;
-    event.command_id = bytes_of(command_id);
-    event.occurred_at = &occurred_at;
-    if (!fill_windows(&schedule, &command->schedule, arena) || !fill_overrides(&schedule, &command->schedule, arena)) {
+    Schedules__V1__ScheduleCreated message = SCHEDULES__V1__SCHEDULE_CREATED__INIT;
+    Google__Protobuf__Timestamp occurred_at = timestamp_of(event->occurred_us);
+    schedule.id = stored->id;
+    schedule.owner_id = stored->owner_id;
+    schedule.org_id = stored->org_id;
+    schedule.name = bytes_of(stored->schedule.name);
+    schedule.time_zone = bytes_of(stored->schedule.time_zone);
+    schedule.is_default = stored->schedule.is_default;
+    schedule.version = stored->version;
+    message.schedule = &schedule;
+    message.command_id = bytes_of(event->command_id);
+    message.occurred_at = &occurred_at;
+    if (!fill_windows(&schedule, &stored->schedule, arena) || !fill_overrides(&schedule, &stored->schedule, arena)) {
         out->failed = true;
         return;
     }
-    append_packed(out, &event.base);
+    append_packed(out, &message.base);
 }
 
 static void write_occurred_at(struct buf *out, int64_t occurred_us)
@@ -122,21 +129,21 @@ static void write_occurred_at(struct buf *out, int64_t occurred_us)
     buf_printf(out, ",\"occurredAt\":\"%s\"}", text);
 }
 
-static void created_json(struct buf *out, const struct create_command *command, int64_t schedule_id, struct slice command_id,
-                         int64_t occurred_us)
+static void schedule_json(struct buf *out, const struct schedule_event *event)
 {
-    buf_printf(out, "{\"schedule\":{\"id\":%" PRId64 ",\"ownerId\":%" PRId64 ",\"orgId\":%" PRId64 ",\"name\":", schedule_id,
-               command->user_id, command->org_id);
-    json_write_string(out, command->schedule.name);
+    const struct stored_schedule *stored = &event->stored;
+    buf_printf(out, "{\"schedule\":{\"id\":%" PRId64 ",\"ownerId\":%" PRId64 ",\"orgId\":%" PRId64 ",\"name\":", stored->id,
+               stored->owner_id, stored->org_id);
+    json_write_string(out, stored->schedule.name);
     buf_printf(out, ",\"timeZone\":");
-    json_write_string(out, command->schedule.time_zone);
+    json_write_string(out, stored->schedule.time_zone);
     buf_printf(out, ",\"availability\":");
-    availability_write_json(out, &command->schedule);
-    buf_printf(out, ",\"isDefault\":%s,\"overrides\":", command->schedule.is_default ? "true" : "false");
-    overrides_write_json(out, &command->schedule);
-    buf_printf(out, ",\"version\":%d},\"commandId\":", VERSION_CREATED);
-    json_write_string(out, command_id);
-    write_occurred_at(out, occurred_us);
+    availability_write_json(out, &stored->schedule);
+    buf_printf(out, ",\"isDefault\":%s,\"overrides\":", stored->schedule.is_default ? "true" : "false");
+    overrides_write_json(out, &stored->schedule);
+    buf_printf(out, ",\"version\":%" PRId64 "},\"commandId\":", stored->version);
+    json_write_string(out, event->command_id);
+    write_occurred_at(out, event->occurred_us);
 }
 
 /* ---- ScheduleCommandRejected ---- */
@@ -219,26 +226,21 @@ static void append_event(struct buf *out, const struct event_context *context, c
     record_pack(out, &record);
 }
 
-void event_created(struct buf *out, const struct event_context *context, const struct create_command *command,
-                   int64_t schedule_id, int64_t occurred_us, struct slice traceparent, struct arena *scratch)
+void event_schedule(struct buf *out, const struct event_context *context, const struct schedule_event *event,
+                    struct arena *scratch)
 {
-    char id_text[UUID_TEXT_LEN];
-    uuid_format(&command->command_id, id_text);
-    struct slice command_id = {id_text, sizeof(id_text)};
+    const struct stored_schedule *stored = &event->stored;
     struct buf value;
     buf_init(&value, VALUE_MAX_BYTES);
-    if (context->json) {
-        created_json(&value, command, schedule_id, command_id, occurred_us);
-    } else {
-        created_protobuf(&value, command, schedule_id, command_id, occurred_us, scratch);
-    }
+    if (context->json) schedule_json(&value, event);
+    else schedule_protobuf(&value, event, scratch);
     struct envelope envelope = {
-        .id = arena_printf(scratch, "%" PRId64 ".%d", schedule_id, VERSION_CREATED),
-        .type = SLICE("schedules.v1.ScheduleCreated"),
-        .subject = number_text(scratch, schedule_id),
-        .key = number_text(scratch, command->user_id),
-        .traceparent = traceparent,
-        .occurred_us = occurred_us,
+        .id = arena_printf(scratch, "%" PRId64 ".%" PRId64, stored->id, stored->version),
+        .type = type_names[event->type],
+        .subject = number_text(scratch, stored->id),
+        .key = number_text(scratch, stored->owner_id),
+        .traceparent = event->traceparent,
+        .occurred_us = event->occurred_us,
     };
     if (value.failed || envelope.id.data == NULL || envelope.subject.data == NULL || envelope.key.data == NULL) {
         out->failed = true;
@@ -295,7 +297,14 @@ void event_dead_letter(struct buf *out, struct record *original, struct slice re
 
 /* ---- the digest ---- */
 
-enum status command_digest(const struct create_command *command, struct slice availability_json, struct slice overrides_json,
+/* A create is told by what it stores alone: it is compared with digests of former builds. */
+static void digest_change(struct buf *content, const struct command *command)
+{
+    const int64_t numbers[] = {command->kind, command->schedule_id, command->expected_version, command->schedule.fields};
+    if (command->kind != COMMAND_CREATE) buf_append(content, numbers, sizeof(numbers));
+}
+
+enum status command_digest(const struct command *command, struct slice availability_json, struct slice overrides_json,
                            uint8_t ret_digest[16])
 {
     const struct schedule *schedule = &command->schedule;
@@ -304,6 +313,7 @@ enum status command_digest(const struct create_command *command, struct slice av
     uint8_t sha256[SHA256_DIGEST_LENGTH];
     struct buf content;
     buf_init(&content, VALUE_MAX_BYTES);
+    digest_change(&content, command);
     buf_append(&content, numbers, sizeof(numbers));
     buf_append_slice(&content, schedule->name);
     buf_append_slice(&content, schedule->time_zone);

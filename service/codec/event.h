@@ -18,10 +18,21 @@ struct event_origin {
     int64_t offset;
 };
 
-/* Appends the record of ScheduleCreated, version 1. ce_id is "<schedule id>.1": the same for ever. occurred_us is wall clock.
- * The arena is scratch. On no memory out->failed is set. */
-void event_created(struct buf *out, const struct event_context *context, const struct create_command *command,
-                   int64_t schedule_id, int64_t occurred_us, struct slice traceparent, struct arena *scratch);
+enum schedule_event_type { SCHEDULE_CREATED, SCHEDULE_UPDATED, SCHEDULE_DELETED };
+
+/* Something that happened to a schedule. Text is borrowed. */
+struct schedule_event {
+    enum schedule_event_type type;
+    struct stored_schedule stored; /* as it is after that; of a deleted one the last state, its version one above */
+    struct slice command_id;       /* a UUID's text */
+    int64_t occurred_us;           /* wall clock */
+    struct slice traceparent;      /* may be empty */
+};
+
+/* Appends the event's record. ce_id is "<schedule id>.<version>": the same for ever. The arena is scratch. On no memory
+ * out->failed is set. */
+void event_schedule(struct buf *out, const struct event_context *context, const struct schedule_event *event,
+                    struct arena *scratch);
 
 /* Appends the record of ScheduleCommandRejected; ce_id is "<topic>/<partition>/<offset>". command_id is as the sender wrote it. */
 void event_rejected(struct buf *out, const struct event_context *context, struct slice command_id, int64_t org_id,
@@ -33,9 +44,9 @@ void event_rejected(struct buf *out, const struct event_context *context, struct
 void event_dead_letter(struct buf *out, struct record *original, struct slice reason, const struct event_origin *origin,
                        struct arena *scratch);
 
-/* Sixteen bytes that are equal for two commands only if they ask for the same: of the SHA-256 over all that is stored. The two
+/* Sixteen bytes that are equal for two commands only if they ask for the same: of the SHA-256 over all that they ask for. The two
  * lists come as their columns' text, which the caller has at hand. STATUS_NO_MEMORY sets nothing. */
-enum status command_digest(const struct create_command *command, struct slice availability_json, struct slice overrides_json,
+enum status command_digest(const struct command *command, struct slice availability_json, struct slice overrides_json,
                            uint8_t ret_digest[16]);
 
 #endif

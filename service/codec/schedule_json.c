@@ -24,6 +24,14 @@ struct input_text input_text_from_json(const json_t *value)
     return (struct input_text){is_absent(value) ? INPUT_ABSENT : INPUT_OTHER, {NULL, 0}};
 }
 
+/* A member that must not be taken away: null is a value, of a wrong type. */
+static struct input_text kept_text_from_json(const json_t *value)
+{
+    struct input_text text = input_text_from_json(value);
+    if (json_is_null(value)) text.kind = INPUT_OTHER;
+    return text;
+}
+
 static bool read_days(const json_t *value, struct arena *arena, struct input_days *days)
 {
     days->kind = json_is_array(value) ? INPUT_GIVEN : is_absent(value) ? INPUT_ABSENT : INPUT_OTHER;
@@ -72,9 +80,11 @@ bool schedule_input_from_json(const json_t *body, struct arena *arena, struct sc
 {
     *ret_input = (struct schedule_input){0};
     const json_t *is_default = json_object_get(body, "isDefault");
-    ret_input->name = input_text_from_json(json_object_get(body, "name"));
-    ret_input->time_zone = input_text_from_json(json_object_get(body, "timeZone"));
-    ret_input->is_default.kind = json_is_boolean(is_default) ? INPUT_GIVEN : INPUT_OTHER;
+    ret_input->name = kept_text_from_json(json_object_get(body, "name"));
+    ret_input->time_zone = kept_text_from_json(json_object_get(body, "timeZone"));
+    ret_input->is_default.kind = json_is_boolean(is_default) ? INPUT_GIVEN
+                                 : is_absent(is_default)     ? INPUT_ABSENT
+                                                             : INPUT_OTHER;
     ret_input->is_default.value = json_is_true(is_default);
     return read_list(json_object_get(body, "availability"), arena, SCHEDULE_WINDOWS_MAX, &ret_input->availability) &&
            read_list(json_object_get(body, "overrides"), arena, SCHEDULE_OVERRIDES_MAX, &ret_input->overrides);

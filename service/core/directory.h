@@ -53,11 +53,6 @@ struct directory_entry {
 
 /* ---- what a sender said, before any rule ---- */
 
-struct input_id {
-    int64_t value; /* 0 when it is absent */
-    bool is_usable;
-};
-
 struct directory_input {
     struct input_text key; /* of the record; ABSENT where there are no records */
     struct input_text type;

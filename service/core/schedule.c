@@ -103,6 +103,7 @@ static struct slice check_name(struct check *check, const struct input_text *nam
 static struct slice check_time_zone(struct check *check, const struct input_text *time_zone)
 {
     struct slice zone = {NULL, 0};
+    if (time_zone->kind == INPUT_GIVEN && check->zones == NULL) return time_zone->text;
     if (time_zone->kind == INPUT_GIVEN) zone = time_zone_find(check->zones, time_zone->text);
     if (zone.data == NULL) {
         violate_field(check, SLICE("timeZone"), SLICE("isTimeZone"), "must be a valid IANA time-zone");
@@ -221,20 +222,32 @@ static void check_overrides(struct check *check, const struct input_list *list, 
     schedule->overrides_len = len;
 }
 
-enum status schedule_check(const struct schedule_input *input, const struct time_zones *zones, struct arena *arena,
-                           struct schedule *ret_schedule, struct violations *violations)
+/* The fields that are there. */
+static unsigned given_fields(const struct schedule_input *input)
+{
+    unsigned fields = 0;
+    if (input->name.kind != INPUT_ABSENT) fields |= SCHEDULE_NAME;
+    if (input->time_zone.kind != INPUT_ABSENT) fields |= SCHEDULE_TIME_ZONE;
+    if (input->availability.kind != INPUT_ABSENT) fields |= SCHEDULE_AVAILABILITY;
+    if (input->is_default.kind != INPUT_ABSENT) fields |= SCHEDULE_IS_DEFAULT;
+    if (input->overrides.kind != INPUT_ABSENT) fields |= SCHEDULE_OVERRIDES;
+    return fields;
+}
+
+enum status schedule_check(const struct schedule_input *input, enum schedule_use use, const struct time_zones *zones,
+                           struct arena *arena, struct schedule *ret_schedule, struct violations *violations)
 {
     size_t before = violations->len;
     struct check check = {.zones = zones, .arena = arena, .violations = violations};
-    struct schedule schedule = {0};
-    schedule.name = check_name(&check, &input->name);
-    schedule.time_zone = check_time_zone(&check, &input->time_zone);
-    check_availability(&check, &input->availability, &schedule);
-    if (input->is_default.kind != INPUT_GIVEN) {
+    struct schedule schedule = {.fields = use == SCHEDULE_NEW ? (unsigned)SCHEDULE_ALL_FIELDS : given_fields(input)};
+    if (schedule.fields & SCHEDULE_NAME) schedule.name = check_name(&check, &input->name);
+    if (schedule.fields & SCHEDULE_TIME_ZONE) schedule.time_zone = check_time_zone(&check, &input->time_zone);
+    if (schedule.fields & SCHEDULE_AVAILABILITY) check_availability(&check, &input->availability, &schedule);
+    if ((schedule.fields & SCHEDULE_IS_DEFAULT) && input->is_default.kind != INPUT_GIVEN) {
         violate_field(&check, SLICE("isDefault"), SLICE("isBoolean"), "must be a boolean value");
     }
     schedule.is_default = input->is_default.value;
-    check_overrides(&check, &input->overrides, &schedule);
+    if (schedule.fields & SCHEDULE_OVERRIDES) check_overrides(&check, &input->overrides, &schedule);
     if (violations->out_of_memory) return STATUS_NO_MEMORY;
     if (violations->len > before) return STATUS_INVALID;
     *ret_schedule = schedule;

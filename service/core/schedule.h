@@ -41,8 +41,20 @@ struct date_override {
     uint16_t end_minute; /* not before start_minute; equal means the day is unavailable */
 };
 
-/* All parts live in the arena they were made from (time_zone: in the zone table). */
+/* The fields that a sender may set. */
+enum schedule_field {
+    SCHEDULE_NAME = 1,
+    SCHEDULE_TIME_ZONE = 2,
+    SCHEDULE_AVAILABILITY = 4,
+    SCHEDULE_IS_DEFAULT = 8,
+    SCHEDULE_OVERRIDES = 16,
+    SCHEDULE_ALL_FIELDS = 31
+};
+
+/* A whole schedule, or the part of one that a change sets. All parts live in the arena they were made from (time_zone: in the
+ * zone table). */
 struct schedule {
+    unsigned fields; /* bits of enum schedule_field: which are set */
     struct slice name;
     struct slice time_zone; /* IANA spelling */
     bool is_default;
@@ -54,12 +66,19 @@ struct schedule {
 
 /* ---- what a sender said, before any rule ---- */
 
-/* OTHER is any value of a type the field does not have. JSON null counts as ABSENT where the field may be absent. */
+/* OTHER is any value of a type the field does not have. JSON null counts as ABSENT, but for name and time zone, which a change
+ * cannot take away: there it is OTHER. */
 enum input_kind { INPUT_ABSENT, INPUT_GIVEN, INPUT_OTHER };
 
 struct input_text {
     enum input_kind kind;
     struct slice text; /* valid UTF-8 when GIVEN */
+};
+
+/* A number that a sender gave. */
+struct input_id {
+    int64_t value; /* 0 when it is absent */
+    bool is_usable;
 };
 
 struct input_bool {
@@ -125,10 +144,23 @@ struct slice name_check(const struct input_text *name, struct arena *arena, stru
 struct slice time_zone_check(const struct input_text *time_zone, const struct time_zones *zones, struct arena *arena,
                              struct violations *violations);
 
+/* Whether all fields that have no default must be there, or only those that are there count. */
+enum schedule_use { SCHEDULE_NEW, SCHEDULE_CHANGE };
+
 /* Checks what was sent. STATUS_OK sets *ret_schedule; STATUS_INVALID leaves at least one violation in *violations
  * (which may hold earlier ones of the caller; they alone do not make it invalid); STATUS_NO_MEMORY when the arena is full.
- * The input is borrowed; the schedule's text is the input's own, not a copy. */
-enum status schedule_check(const struct schedule_input *input, const struct time_zones *zones, struct arena *arena,
-                           struct schedule *ret_schedule, struct violations *violations);
+ * The input is borrowed; the schedule's text is the input's own, not a copy. Without zones any name of one is taken as it is: for
+ * what was checked before. */
+enum status schedule_check(const struct schedule_input *input, enum schedule_use use, const struct time_zones *zones,
+                           struct arena *arena, struct schedule *ret_schedule, struct violations *violations);
+
+/* A schedule that is stored. */
+struct stored_schedule {
+    int64_t id;
+    int64_t owner_id;
+    int64_t org_id;  /* 0: none */
+    int64_t version; /* 1 when created, one more with each change */
+    struct schedule schedule;
+};
 
 #endif

@@ -18,6 +18,10 @@ enum status_class { STATUS_CLASS_DONE, STATUS_CLASS_RETRY, STATUS_CLASS_REJECT, 
     X(STATUS_INVALID, REJECT, "a rule is violated")                                   \
     X(STATUS_NOT_A_MEMBER, REJECT, "the user is not part of the organization")        \
     X(STATUS_CONFLICT, REJECT, "the command id was used before with other content")   \
+    X(STATUS_NOT_FOUND, REJECT, "there is no such schedule")                          \
+    X(STATUS_NOT_THE_OWNER, REJECT, "the schedule is somebody else's")                \
+    X(STATUS_OTHER_VERSION, REJECT, "the schedule has another version")               \
+    X(STATUS_UNDER_WAY, REJECT, "another request with the same key is under way")     \
     X(STATUS_UNSTORABLE, REJECT, "the database refuses the row")                      \
     X(STATUS_OFFSET_MOVED, STOP, "another consumer has moved the partition's offset") \
     X(STATUS_NO_MEMORY, STOP, "out of memory")                                        \

@@ -6,8 +6,9 @@
 #include "relay/lsn.h"
 #include "relay/meter.h"
 #include "relay/session.h"
+#include "relay/wal_record.h"
 
-enum { IDLE_MS = 1000 };
+enum { IDLE_MS = 1000, RECORD_BYTES_MAX = 32 << 20 };
 
 /* ---- the batch ---- */
 
@@ -64,22 +65,14 @@ static bool is_batch_due(const struct pump *pump, bool is_paused)
 
 /* ---- what is read ---- */
 
-/* A record nobody can unpack is a bug of the writer; what it holds is kept for those who can tell. */
-static void wrap_unreadable(struct slice content, struct record *record)
-{
-    LOG_ERROR("relay: a WAL message is no record; it goes to the dead letters", LOG_INT("bytes", content.len));
-    record->topic = RECORD_DEAD_LETTER;
-    record->key = (struct slice){NULL, 0};
-    record->value = content;
-    record->headers_len = 0;
-    record_add_header(record, SLICE("reason"), SLICE("a WAL message that is no record"));
-}
-
 static bool on_message(struct pump *pump, const struct pgoutput *message)
 {
     struct record record;
-    if (!message->transactional || pump->is_skipping || !slice_equal(message->prefix, SLICE(RECORD_WAL_PREFIX))) return true;
-    if (!record_unpack(message->content, &record)) wrap_unreadable(message->content, &record);
+    if (pump->is_skipping || !wal_record_is_in(message)) return true;
+    if (wal_record_read(message, pump->events, &pump->scratch, &record) != STATUS_OK) {
+        reason_set(pump->reason, "out of memory");
+        return false;
+    }
     if (batch_records(pump) == 0) {
         pump->batch.begun_us = clock_steady_us();
         meter_behind_since(pump->commit_us);
@@ -157,7 +150,7 @@ static bool step(struct pump *pump, const struct pgoutput *message, enum wal_res
     return read == WAL_OK || rest(pump);
 }
 
-enum pump_end pump_run(struct pump *pump)
+static enum pump_end run(struct pump *pump)
 {
     while (!waiter_is_stopping(pump->waiter)) {
         struct pgoutput message;
@@ -170,4 +163,12 @@ enum pump_end pump_run(struct pump *pump)
         if (!step(pump, &message, read)) return PUMP_FAILED;
     }
     return PUMP_STOPPED;
+}
+
+enum pump_end pump_run(struct pump *pump)
+{
+    buf_init(&pump->scratch, RECORD_BYTES_MAX);
+    enum pump_end end = run(pump);
+    buf_done(&pump->scratch);
+    return end;
 }

@@ -14,6 +14,7 @@
 #include "relay/publisher.h"
 #include "relay/reason.h"
 #include "relay/waiter.h"
+#include "codec/event.h"
 #include "relay/wal_stream.h"
 
 /* A batch is closed at the next end of a transaction after either; a larger transaction is still one batch. The time grows
@@ -35,6 +36,7 @@ struct pump {
     struct reason *reason;
     const char *database_url; /* for the drain's marker */
     const char *progress_key;
+    const struct event_context *events;
     _Atomic int64_t *lag_bytes; /* where to tell it */
     uint64_t progress;          /* transactions that end at or before this are published already */
     uint64_t server_end;        /* the server has WAL up to here, as last seen */
@@ -47,6 +49,7 @@ struct pump {
     bool has_published;
     int64_t batch_us; /* how long the next batch may gather */
     struct pump_batch batch;
+    struct buf scratch; /* of the record at hand */
 };
 
 enum pump_end { PUMP_STOPPED, PUMP_DRAINED, PUMP_LOST, PUMP_FAILED };

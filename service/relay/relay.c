@@ -157,6 +157,7 @@ static enum outcome run_once(struct relay *relay)
                                 .reason = &relay->reason,
                                 .database_url = relay->config.database_url,
                                 .progress_key = relay->source.name,
+                                .events = &relay->config.events,
                                 .lag_bytes = &relay->lag_bytes};
     enum outcome outcome = open_stream(relay);
     if (outcome != OUTCOME_ENDED) return outcome;

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "codec/event.h"
 #include "driver/kafka.h"
 
 /* Borrowed; outlives the relay. */
@@ -17,6 +18,7 @@ struct relay_config {
     const char *progress_topic;
     const char *transactional_id;
     const struct kafka_settings *kafka;
+    struct event_context events;
 };
 
 /* STANDBY: another process holds the slot, or this one is (re)connecting. SLOT_LOST: the slot is gone or invalidated. */

@@ -50,8 +50,8 @@ struct exchange {
     struct slice target; /* rewritten, with query */
     char request_id[REQUEST_ID_SIZE];
     int64_t started_us; /* steady clock */
-    int64_t caller_id; /* set by the guards, as the next four */
-    int64_t org_id;    /* 0 on the routes about oneself */
+    int64_t caller_id;  /* set by the guards, as the next four */
+    int64_t org_id;     /* 0 on the routes about oneself */
     int64_t team_id;
     int64_t user_id; /* whose schedules: {userId}, or the caller on the routes about oneself */
     int64_t schedule_id;
@@ -85,14 +85,30 @@ const struct http_route *route_at(size_t index);
 /* Runs the guards of the exchange's route, then its handler; refuses otherwise. */
 void auth_start(struct exchange *exchange);
 
+/* ---- http_body.c ---- */
+
+/* Reads the body into exchange->body, an object. False when it was answered. */
+bool exchange_read_body(struct exchange *exchange);
+
 /* ---- handlers ---- */
 
 void handle_healthz(struct exchange *exchange);
 void handle_readyz(struct exchange *exchange);
 void handle_metrics(struct exchange *exchange);
 void handle_create_schedule(struct exchange *exchange);
+void handle_update_schedule(struct exchange *exchange);
+void handle_delete_schedule(struct exchange *exchange);
 void handle_list_schedules(struct exchange *exchange);
 void handle_get_schedule(struct exchange *exchange);
+
+/* ---- http_schedules.c ---- */
+
+/* One schedule. */
+void reply_schedule(struct exchange *exchange, int status_code, const struct schedule_row *row);
+
+/* 404 and 403 about the path's schedule. */
+void reply_missing_schedule(struct exchange *exchange);
+void reply_foreign_schedule(struct exchange *exchange);
 
 /* ---- http_reply.c ---- */
 

@@ -1,9 +1,10 @@
 #include "source/http_header.h"
 
 #include <openssl/sha.h>
+#include <stdlib.h>
 #include <strings.h>
 
-enum { PRINTABLE_MAX = 128, REQUEST_ID_MAX = 64, TRACEPARENT_LEN = 55 };
+enum { PRINTABLE_MAX = 128, REQUEST_ID_MAX = 64, IDEMPOTENCY_KEY_MAX = 255 };
 
 static bool is_given(const char *value)
 {
@@ -49,6 +50,29 @@ bool is_json_type(const char *content_type)
     return *rest == '\0' || *rest == ';';
 }
 
+/* RFC 9110, 8.8.3: an opaque tag in quotes, weak ones with W/ before it. Weak ones never match here. */
+bool if_match_version(const char *if_match, int64_t *ret_version)
+{
+    *ret_version = 0;
+    if (if_match == NULL || strcmp(if_match, "*") == 0) return true;
+    bool is_weak = strncmp(if_match, "W/", 2) == 0;
+    const char *tag = if_match + (is_weak ? 2 : 0);
+    size_t len = tag[0] == '"' ? strcspn(tag + 1, "\"") : 0;
+    if (tag[0] != '"' || strcmp(tag + 1 + len, "\"") != 0) return false;
+    bool is_version = !is_weak && len > 0 && len < 19 && tag[1] != '0' && strspn(tag + 1, "0123456789") == len;
+    *ret_version = is_version ? strtoll(tag + 1, NULL, 10) : INT64_MAX;
+    return true;
+}
+
+bool is_idempotency_key(const char *text)
+{
+    size_t len = strlen(text);
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] <= ' ' || text[i] > '~') return false;
+    }
+    return len >= 1 && len <= IDEMPOTENCY_KEY_MAX;
+}
+
 static bool is_alnum(char c)
 {
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
@@ -62,22 +86,6 @@ bool is_request_id(const char *text)
         if (!is_alnum(text[i]) && strchr("._-", text[i]) == NULL) return false;
     }
     return true;
-}
-
-static bool has_nonzero(const char *text, size_t len)
-{
-    return strspn(text, "0") < len;
-}
-
-bool is_traceparent(const char *text)
-{
-    static const char form[] = "00-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-xxxxxxxxxxxxxxxx-xx";
-    if (text == NULL || strlen(text) != TRACEPARENT_LEN) return false;
-    for (size_t i = 0; i < TRACEPARENT_LEN; i++) {
-        bool is_fit = form[i] == 'x' ? strchr("0123456789abcdef", text[i]) != NULL : text[i] == form[i];
-        if (!is_fit) return false;
-    }
-    return has_nonzero(text + 3, 32) && has_nonzero(text + 36, 16);
 }
 
 struct slice printable(const char *text, struct arena *arena)

@@ -34,11 +34,15 @@ void api_key_hash(struct slice key, uint8_t ret_hash[API_KEY_HASH_LEN]);
 /* Whether a body of this Content-Type is read: application/json, with any parameters. NULL is not. */
 bool is_json_type(const char *content_type);
 
+/* What If-Match asks for: the version of an entity tag; 0 for any (NULL, or "*"); INT64_MAX, which no schedule has, for a tag that
+ * is none of this service. False when it is malformed or a list. */
+bool if_match_version(const char *if_match, int64_t *ret_version);
+
+/* 1 to 255 visible ASCII characters. */
+bool is_idempotency_key(const char *text);
+
 /* Whether a request id from outside is fit for logs and headers: 1 to 64 letters, digits and "._-". */
 bool is_request_id(const char *text);
-
-/* W3C Trace Context, version 00. */
-bool is_traceparent(const char *text);
 
 /* The text with every byte that is not printable ASCII shown as "?", at most 128 bytes; data NULL when the arena is full. */
 struct slice printable(const char *text, struct arena *arena);

@@ -19,8 +19,11 @@ static const struct exception {
     {401, "UnauthorizedException", "Unauthorized"},
     {403, "ForbiddenException", "Forbidden"},
     {404, "NotFoundException", "Not Found"},
+    {409, "ConflictException", "Conflict"},
+    {412, "PreconditionFailedException", "Precondition Failed"},
     {413, "PayloadTooLargeException", "Payload Too Large"},
     {415, "UnsupportedMediaTypeException", "Unsupported Media Type"},
+    {422, "UnprocessableEntityException", "Unprocessable Entity"},
     {417, "ExpectationFailedException", "Expectation Failed"},
     {501, "NotImplementedException", "Not Implemented"},
     {503, "ServiceUnavailableException", "Service Unavailable"},
@@ -124,7 +127,7 @@ void reply_preflight(struct exchange *exchange)
     http_reply_header(request, "Access-Control-Allow-Methods", "GET,PATCH,DELETE,HEAD,POST,PUT,OPTIONS");
     http_reply_header(request, "Access-Control-Allow-Headers",
                       "x-cal-client-id,x-cal-secret-key,x-cal-platform-embed,cal-api-version,Accept,Authorization,"
-                      "Content-Type,Origin");
+                      "Content-Type,Origin,If-Match,Idempotency-Key");
     http_reply_header(request, "Access-Control-Max-Age", "86400");
     finish(exchange, 204, NULL, SLICE(""));
 }

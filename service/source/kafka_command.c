@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "codec/command_codec.h"
+#include "core/traceparent.h"
 #include "driver/clock.h"
 #include "driver/log.h"
 
@@ -40,22 +41,23 @@ static bool set_record(struct kafka_command *command, enum command_verdict verdi
 {
     if (command->record.failed) return false;
     command->verdict = verdict;
+    command->write.kind = WRITE_RECORD;
     command->write.record = buf_slice(&command->record);
     return true;
 }
 
 static bool make_rejection(struct kafka_command *command, struct slice command_id, const struct violations *violations)
 {
-    const struct create_command *create = &command->write.command;
+    const struct command *decoded = &command->write.command;
     struct event_origin origin = origin_of(command);
     buf_clear(&command->record);
-    event_rejected(&command->record, command->events, command_id, create->org_id, create->user_id, violations, &origin,
+    event_rejected(&command->record, command->events, command_id, decoded->org_id, decoded->user_id, violations, &origin,
                    clock_wall_us(), command->write.traceparent, command->arena);
     if (!set_record(command, VERDICT_REJECTION)) return false;
     assert(violations->len > 0);
     const struct violation *first = &violations->items[0];
-    LOG_INFO("command rejected", LOG_SLICE("command_id", command_id), LOG_INT("org_id", create->org_id),
-             LOG_INT("user_id", create->user_id), LOG_INT("partition", origin.partition), LOG_INT("offset", origin.offset),
+    LOG_INFO("command rejected", LOG_SLICE("command_id", command_id), LOG_INT("org_id", decoded->org_id),
+             LOG_INT("user_id", decoded->user_id), LOG_INT("partition", origin.partition), LOG_INT("offset", origin.offset),
              LOG_INT("violations", violations->len), LOG_SLICE("property", first->property),
              LOG_SLICE("constraint", first->constraint));
     return true;
@@ -102,7 +104,12 @@ static bool judge(struct kafka_command *command, const struct time_zones *zones)
     struct violations violations = {0};
     const char *reason = "the value takes more than 16 MiB when it is read";
     struct slice bytes = {message->payload, message->len};
-    enum status status = command_decode(bytes, is_json(header_of(message, "content-type")), command->arena, &input, &reason);
+    enum command_kind kind;
+    if (!command_kind_of_type(header_of(message, "ce_type"), &kind)) {
+        return make_dead_letter(command, "the header ce_type names no command");
+    }
+    bool json = is_json(header_of(message, "content-type"));
+    enum status status = command_decode(bytes, kind, json, command->arena, &input, &reason);
     if (status == STATUS_OK) {
         status = command_check(&input, zones, command->arena, &command->write.command, &violations);
     }
@@ -122,7 +129,7 @@ struct kafka_command *kafka_command_new(rd_kafka_message_t *message, const struc
     buf_init(&command->record, RECORD_MAX_BYTES);
     command->write.partition = partition;
     command->write.offset = message->offset;
-    command->write.traceparent = header_of(message, "traceparent");
+    command->write.traceparent = traceparent_of(header_of(message, "traceparent"));
     if (command->arena == NULL || !judge(command, zones)) {
         command->message = NULL; /* stays the caller's */
         kafka_command_free(command);

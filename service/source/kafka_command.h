@@ -1,4 +1,4 @@
-/* One consumed message as a write: decoded, judged by the rules, and turned into a schedule to store, a rejection or a dead
+/* One consumed message as a write: decoded, judged by the rules, and turned into a command to carry out, a rejection or a dead
  * letter to emit. */
 #ifndef SOURCE_KAFKA_COMMAND_H
 #define SOURCE_KAFKA_COMMAND_H
@@ -9,7 +9,7 @@
 #include "core/time_zone.h"
 #include "store/writer.h"
 
-enum command_verdict { VERDICT_SCHEDULE, VERDICT_REJECTION, VERDICT_DEAD_LETTER };
+enum command_verdict { VERDICT_COMMAND, VERDICT_REJECTION, VERDICT_DEAD_LETTER };
 
 struct kafka_command {
     struct write write;          /* first: the writer's view */
@@ -26,7 +26,7 @@ struct kafka_command *kafka_command_new(rd_kafka_message_t *message, const struc
                                         const struct event_context *events, struct partition *partition);
 void kafka_command_free(struct kafka_command *command);
 
-/* The writer's refusal: replaces the schedule by a rejection (not a member, conflict) or a dead letter (unstorable). False
+/* The writer's refusal: replaces the command by a rejection, or by a dead letter (unstorable). False
  * when memory is out; the write is then as it was, and will be refused again. */
 bool kafka_command_refuse(struct kafka_command *command, enum status status);
 

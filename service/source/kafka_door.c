@@ -66,9 +66,20 @@ struct kafka_door {
         .type = METRIC_COUNTER, .name = "schedule_commands_total", .labels = "result=\"" name_ "\"", \
         .help = "Commands from Kafka, settled, by result."                                           \
     }
-enum result { RESULT_CREATED, RESULT_DUPLICATE, RESULT_REJECTED, RESULT_DEAD_LETTER, RESULT_ELSEWHERE, RESULTS };
-static struct metric results[RESULTS] = {RESULT("created"), RESULT("duplicate"), RESULT("rejected"), RESULT("dead_letter"),
-                                         RESULT("settled_elsewhere")};
+enum result {
+    RESULT_CREATED,
+    RESULT_UPDATED,
+    RESULT_DELETED,
+    RESULT_DUPLICATE,
+    RESULT_REJECTED,
+    RESULT_DEAD_LETTER,
+    RESULT_ELSEWHERE,
+    RESULTS
+};
+static struct metric results[RESULTS] = {
+    RESULT("created"),  RESULT("updated"),     RESULT("deleted"),           RESULT("duplicate"),
+    RESULT("rejected"), RESULT("dead_letter"), RESULT("settled_elsewhere"),
+};
 static struct metric lag = {.type = METRIC_GAUGE,
                             .name = "schedule_consumer_lag",
                             .labels = "",
@@ -198,19 +209,25 @@ static bool is_full(const struct kafka_door *door)
     return door->in_flight >= IN_FLIGHT_MAX || door->in_flight_bytes >= IN_FLIGHT_BYTES_MAX;
 }
 
+static enum result result_of(const struct kafka_command *command, enum status status)
+{
+    static const enum result by_kind[] = {RESULT_CREATED, RESULT_UPDATED, RESULT_DELETED};
+    bool elsewhere = status == STATUS_OFFSET_MOVED || (status == STATUS_DUPLICATE && command->write.schedule_id == 0);
+    if (elsewhere) return RESULT_ELSEWHERE;
+    if (status == STATUS_DUPLICATE) return RESULT_DUPLICATE;
+    if (command->verdict == VERDICT_REJECTION) return RESULT_REJECTED;
+    if (command->verdict == VERDICT_DEAD_LETTER) return RESULT_DEAD_LETTER;
+    return by_kind[command->write.command.kind];
+}
+
 static void count_settled(const struct kafka_command *command, enum status status)
 {
-    static const enum result by_verdict[] = {RESULT_CREATED, RESULT_REJECTED, RESULT_DEAD_LETTER};
-    bool elsewhere = status == STATUS_OFFSET_MOVED || (status == STATUS_DUPLICATE && command->write.schedule_id == 0);
-    enum result result = elsewhere                    ? RESULT_ELSEWHERE
-                         : status == STATUS_DUPLICATE ? RESULT_DUPLICATE
-                                                      : by_verdict[command->verdict];
+    enum result result = result_of(command, status);
     metric_add(&results[result], 1);
-    if (result != RESULT_CREATED && result != RESULT_DUPLICATE) return;
-    if (!log_enabled(LOG_LEVEL_DEBUG)) return;
+    if (result >= RESULT_REJECTED || !log_enabled(LOG_LEVEL_DEBUG)) return;
     char id[UUID_TEXT_LEN];
     uuid_format(&command->write.command.command_id, id);
-    LOG_DEBUG(result == RESULT_CREATED ? "schedule created" : "command repeated",
+    LOG_DEBUG("command done", LOG_STR("result", results[result].labels),
               LOG_SLICE("command_id", ((struct slice){id, sizeof(id)})), LOG_INT("schedule_id", command->write.schedule_id),
               LOG_INT("partition", command->message->partition), LOG_INT("offset", command->write.offset));
 }

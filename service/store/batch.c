@@ -1,21 +1,25 @@
 #include "store/batch.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "codec/schedule_json.h"
 
 const char batch_statement_sql[] =
-    "SELECT ordinal, original_id FROM write_schedules($1::text[], $2::integer[], $3::bigint[], $4::bigint[], $5::bigint[], "
-    "$6::uuid[], $7::bytea[], $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::json[], $13::json[], "
-    "$14::boolean[], "
-    "$15::timestamptz, $16::bytea[])";
+    "SELECT ordinal, verdict, schedule_id, state FROM write_batch($1::text[], $2::integer[], $3::bigint[], $4::bigint[], "
+    "$5::integer[], $6::bigint[], $7::uuid[], $8::bytea[], $9::bigint[], $10::bigint[], $11::text[], $12::text[], "
+    "$13::json[], "
+    "$14::json[], $15::boolean[], $16::bigint[], $17::uuid[], $18::json[], $19::text[], $20::bytea[], $21::timestamptz, "
+    "$22::interval)";
 
-/* In the order of the statement's parameters; the creation time stands between the last two. */
+/* In the order of the statement's parameters. */
 enum column {
     TOPIC,
     PARTITION,
     EXPECTED,
     NEXT,
+    KIND,
     ID,
     COMMAND_ID,
     DIGEST,
@@ -26,18 +30,26 @@ enum column {
     AVAILABILITY,
     OVERRIDES,
     IS_DEFAULT,
+    VERSION,
+    KEY,
+    ENTRY,
+    TRACEPARENT,
     RECORD,
     COLUMNS
 };
 
 static const enum pg_oid column_types[COLUMNS] = {
-    [TOPIC] = PG_OID_TEXT,     [PARTITION] = PG_OID_INT4,  [EXPECTED] = PG_OID_INT8,  [NEXT] = PG_OID_INT8,
-    [ID] = PG_OID_INT8,        [COMMAND_ID] = PG_OID_UUID, [DIGEST] = PG_OID_BYTEA,   [ORG_ID] = PG_OID_INT8,
-    [OWNER_ID] = PG_OID_INT8,  [NAME] = PG_OID_TEXT,       [TIME_ZONE] = PG_OID_TEXT, [AVAILABILITY] = PG_OID_JSON,
-    [OVERRIDES] = PG_OID_JSON, [IS_DEFAULT] = PG_OID_BOOL, [RECORD] = PG_OID_BYTEA,
+    [TOPIC] = PG_OID_TEXT,     [PARTITION] = PG_OID_INT4,    [EXPECTED] = PG_OID_INT8,    [NEXT] = PG_OID_INT8,
+    [KIND] = PG_OID_INT4,      [ID] = PG_OID_INT8,           [COMMAND_ID] = PG_OID_UUID,  [DIGEST] = PG_OID_BYTEA,
+    [ORG_ID] = PG_OID_INT8,    [OWNER_ID] = PG_OID_INT8,     [NAME] = PG_OID_TEXT,        [TIME_ZONE] = PG_OID_TEXT,
+    [OVERRIDES] = PG_OID_JSON, [AVAILABILITY] = PG_OID_JSON, [IS_DEFAULT] = PG_OID_BOOL,  [VERSION] = PG_OID_INT8,
+    [KEY] = PG_OID_UUID,       [ENTRY] = PG_OID_JSON,        [TRACEPARENT] = PG_OID_TEXT, [RECORD] = PG_OID_BYTEA,
 };
 
-enum { CREATED_AT_PARAM = 14, SCRATCH_MAX_BYTES = 16 << 20 };
+/* The kinds of migrations/0005. */
+enum kind { KIND_RECORD, KIND_CREATE, KIND_UPDATE, KIND_DELETE, KIND_CREATE_ONCE, KIND_ENTRY };
+
+enum { AT_PARAM = COLUMNS, KEEP_PARAM, SCRATCH_MAX_BYTES = 16 << 20 };
 
 struct batch {
     const struct event_context *events;
@@ -45,15 +57,17 @@ struct batch {
     struct buf availability; /* of the row being added */
     struct buf overrides;
     struct buf record;
-    int64_t created_us;
-    char created_at[8];
+    int64_t written_us;
+    char written_at[8];
+    char keep[32]; /* an interval */
 };
 
-struct batch *batch_new(const struct event_context *events)
+struct batch *batch_new(const struct event_context *events, int64_t key_seconds)
 {
     struct batch *batch = calloc(1, sizeof(*batch));
     if (batch == NULL) return NULL;
     batch->events = events;
+    snprintf(batch->keep, sizeof(batch->keep), "%" PRId64 " seconds", key_seconds);
     for (int i = 0; i < COLUMNS; i++) buf_init(&batch->columns[i].bytes, BATCH_BYTES_MAX);
     buf_init(&batch->availability, BATCH_BYTES_MAX);
     buf_init(&batch->overrides, BATCH_BYTES_MAX);
@@ -71,11 +85,11 @@ void batch_free(struct batch *batch)
     free(batch);
 }
 
-void batch_start(struct batch *batch, int64_t created_us)
+void batch_start(struct batch *batch, int64_t written_us)
 {
     const int64_t postgres_epoch_us = 946684800LL * 1000000; /* 2000-01-01 */
-    batch->created_us = created_us;
-    pg_put_int8(batch->created_at, created_us - postgres_epoch_us);
+    batch->written_us = written_us;
+    pg_put_int8(batch->written_at, written_us - postgres_epoch_us);
     for (int i = 0; i < COLUMNS; i++) pg_array_start(&batch->columns[i], column_types[i]);
 }
 
@@ -87,50 +101,124 @@ void batch_add_offset(struct batch *batch, const struct partition *partition, in
     pg_array_add_int8(&batch->columns[NEXT], next);
 }
 
+/* What a row has no value for. */
+static void add_nulls(struct batch *batch, enum column from, enum column before)
+{
+    for (int i = (int)from; i < (int)before; i++) pg_array_add_null(&batch->columns[i]);
+}
+
+static void add_int8_or_null(struct pg_array *column, int64_t value)
+{
+    if (value == 0) pg_array_add_null(column);
+    else pg_array_add_int8(column, value);
+}
+
+static void add_if(struct pg_array *column, bool is_given, struct slice value)
+{
+    if (is_given) pg_array_add(column, value);
+    else pg_array_add_null(column);
+}
+
 static void add_record(struct batch *batch, struct slice record)
 {
-    for (int i = ID; i < RECORD; i++) pg_array_add_null(&batch->columns[i]);
+    pg_array_add_int4(&batch->columns[KIND], KIND_RECORD);
+    add_nulls(batch, ID, RECORD);
     pg_array_add(&batch->columns[RECORD], record);
 }
 
-static void add_schedule(struct batch *batch, const struct create_command *command, int64_t schedule_id,
-                         const uint8_t digest[16])
+static void add_entry(struct batch *batch, struct slice entry)
+{
+    pg_array_add_int4(&batch->columns[KIND], KIND_ENTRY);
+    add_nulls(batch, ID, ENTRY);
+    pg_array_add(&batch->columns[ENTRY], entry);
+    add_nulls(batch, TRACEPARENT, COLUMNS);
+}
+
+static int32_t kind_of(const struct write *write)
+{
+    switch (write->command.kind) {
+    case COMMAND_UPDATE: return KIND_UPDATE;
+    case COMMAND_DELETE: return KIND_DELETE;
+    case COMMAND_CREATE: break;
+    }
+    return write->has_key ? KIND_CREATE_ONCE : KIND_CREATE;
+}
+
+static void add_schedule(struct batch *batch, const struct schedule *schedule)
 {
     struct pg_array *columns = batch->columns;
+    unsigned fields = schedule->fields;
+    add_if(&columns[NAME], fields & SCHEDULE_NAME, schedule->name);
+    add_if(&columns[TIME_ZONE], fields & SCHEDULE_TIME_ZONE, schedule->time_zone);
+    add_if(&columns[AVAILABILITY], fields & SCHEDULE_AVAILABILITY, buf_slice(&batch->availability));
+    add_if(&columns[OVERRIDES], fields & SCHEDULE_OVERRIDES, buf_slice(&batch->overrides));
+    pg_array_add_bool(&columns[IS_DEFAULT], schedule->is_default);
+}
+
+static void add_command(struct batch *batch, const struct write *write, int64_t schedule_id, const uint8_t digest[16])
+{
+    struct pg_array *columns = batch->columns;
+    const struct command *command = &write->command;
+    pg_array_add_int4(&columns[KIND], kind_of(write));
     pg_array_add_int8(&columns[ID], schedule_id);
     pg_array_add(&columns[COMMAND_ID], (struct slice){(const char *)command->command_id.bytes, 16});
     pg_array_add(&columns[DIGEST], (struct slice){(const char *)digest, 16});
-    if (command->org_id == 0) pg_array_add_null(&columns[ORG_ID]);
-    else pg_array_add_int8(&columns[ORG_ID], command->org_id);
+    add_int8_or_null(&columns[ORG_ID], command->org_id);
     pg_array_add_int8(&columns[OWNER_ID], command->user_id);
-    pg_array_add(&columns[NAME], command->schedule.name);
-    pg_array_add(&columns[TIME_ZONE], command->schedule.time_zone);
-    pg_array_add(&columns[AVAILABILITY], buf_slice(&batch->availability));
-    pg_array_add(&columns[OVERRIDES], buf_slice(&batch->overrides));
-    pg_array_add_bool(&columns[IS_DEFAULT], command->schedule.is_default);
-    pg_array_add(&columns[RECORD], buf_slice(&batch->record));
+    add_schedule(batch, &command->schedule);
+    add_int8_or_null(&columns[VERSION], command->expected_version);
+    add_if(&columns[KEY], write->has_key, (struct slice){(const char *)write->key.bytes, 16});
+    pg_array_add_null(&columns[ENTRY]);
+    add_if(&columns[TRACEPARENT], write->traceparent.len > 0, write->traceparent);
+    add_if(&columns[RECORD], command->kind == COMMAND_CREATE, buf_slice(&batch->record));
+}
+
+/* Makes the texts of the row's two lists; empty ones for a list that the command does not set. */
+static void write_lists(struct batch *batch, const struct schedule *schedule)
+{
+    buf_clear(&batch->availability);
+    buf_clear(&batch->overrides);
+    if (schedule->fields & SCHEDULE_AVAILABILITY) availability_write_json(&batch->availability, schedule);
+    if (schedule->fields & SCHEDULE_OVERRIDES) overrides_write_json(&batch->overrides, schedule);
+}
+
+/* Only a create's event is made here: what an update or a delete leads to is known when it is done. */
+static void write_event(struct batch *batch, const struct write *write, int64_t schedule_id, struct arena *scratch)
+{
+    const struct command *command = &write->command;
+    char id[UUID_TEXT_LEN];
+    uuid_format(&command->command_id, id);
+    const struct schedule_event event = {
+        .type = SCHEDULE_CREATED,
+        .stored = {.id = schedule_id,
+                   .owner_id = command->user_id,
+                   .org_id = command->org_id,
+                   .version = 1,
+                   .schedule = command->schedule},
+        .command_id = {id, sizeof(id)},
+        .occurred_us = batch->written_us,
+        .traceparent = write->traceparent,
+    };
+    buf_clear(&batch->record);
+    if (command->kind == COMMAND_CREATE) event_schedule(&batch->record, batch->events, &event, scratch);
 }
 
 enum status batch_add(struct batch *batch, const struct write *write, int64_t schedule_id)
 {
-    if (write->record.len > 0) {
-        add_record(batch, write->record);
+    const struct command *command = &write->command;
+    uint8_t digest[16];
+    if (write->kind != WRITE_COMMAND) {
+        if (write->kind == WRITE_RECORD) add_record(batch, write->record);
+        else add_entry(batch, write->entry);
         return STATUS_OK;
     }
     struct arena *scratch = arena_new(SCRATCH_MAX_BYTES);
     if (scratch == NULL) return STATUS_NO_MEMORY;
-    uint8_t digest[16];
-    buf_clear(&batch->availability);
-    buf_clear(&batch->overrides);
-    buf_clear(&batch->record);
-    availability_write_json(&batch->availability, &write->command.schedule);
-    overrides_write_json(&batch->overrides, &write->command.schedule);
-    event_created(&batch->record, batch->events, &write->command, schedule_id, batch->created_us, write->traceparent,
-                  scratch);
-    enum status status =
-        command_digest(&write->command, buf_slice(&batch->availability), buf_slice(&batch->overrides), digest);
+    write_lists(batch, &command->schedule);
+    write_event(batch, write, schedule_id, scratch);
+    enum status status = command_digest(command, buf_slice(&batch->availability), buf_slice(&batch->overrides), digest);
     if (batch->availability.failed || batch->overrides.failed || batch->record.failed) status = STATUS_NO_MEMORY;
-    if (status == STATUS_OK) add_schedule(batch, &write->command, schedule_id, digest);
+    if (status == STATUS_OK) add_command(batch, write, schedule_id, digest);
     arena_free(scratch);
     return status;
 }
@@ -144,10 +232,10 @@ bool batch_params(struct batch *batch, struct pg_param params[BATCH_PARAMS])
 {
     bool ok = true;
     for (int i = 0; i < COLUMNS; i++) {
-        int at = i < CREATED_AT_PARAM ? i : i + 1;
-        params[at] = pg_array_param(&batch->columns[i]);
-        ok = ok && params[at].data != NULL;
+        params[i] = pg_array_param(&batch->columns[i]);
+        ok = ok && params[i].data != NULL;
     }
-    params[CREATED_AT_PARAM] = (struct pg_param){batch->created_at, sizeof(batch->created_at), true};
+    params[AT_PARAM] = (struct pg_param){batch->written_at, sizeof(batch->written_at), true};
+    params[KEEP_PARAM] = (struct pg_param){batch->keep, (int)strlen(batch->keep), false};
     return ok;
 }

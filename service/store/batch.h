@@ -1,5 +1,5 @@
-/* A batch of writes as the parameters of write_schedules() (migrations/0002): columns as binary arrays, events built with the
- * ids the rows will have. */
+/* A batch of writes as the parameters of write_batch() (migrations/0005): columns as binary arrays, the events of creates built with
+ * the ids the rows will have. */
 #ifndef STORE_BATCH_H
 #define STORE_BATCH_H
 
@@ -9,23 +9,25 @@
 enum {
     BATCH_ROWS_MAX = 512,
     BATCH_BYTES_MAX = 32 << 20, /* of one column */
-    BATCH_PARAMS = 16
+    BATCH_PARAMS = 22
 };
 
 extern const char batch_statement_sql[];
 
 struct batch;
 
-struct batch *batch_new(const struct event_context *events);
+/* key_seconds: see writer_config. */
+struct batch *batch_new(const struct event_context *events, int64_t key_seconds);
 void batch_free(struct batch *batch);
 
-/* Empties it; every row of it will have this creation time (wall clock). */
-void batch_start(struct batch *batch, int64_t created_us);
+/* Empties it; everything in it happens at this time (wall clock). */
+void batch_start(struct batch *batch, int64_t written_us);
 
 /* Adds the offset of one partition: it must be partition->next_offset and becomes next. */
 void batch_add_offset(struct batch *batch, const struct partition *partition, int64_t next);
 
-/* Adds a write as the next row: a record, or a schedule that gets schedule_id. STATUS_NO_MEMORY makes the whole batch void. */
+/* Adds a write as the next row; schedule_id is the new schedule's or the changed one's. STATUS_NO_MEMORY makes the whole batch
+ * void. */
 enum status batch_add(struct batch *batch, const struct write *write, int64_t schedule_id);
 
 /* Bytes that the rows so far take. */

@@ -10,6 +10,7 @@
 enum {
     IDS_IN_BLOCK = 1000,        /* the sequence's increment */
     BATCH_FULL_BYTES = 1 << 20, /* a batch takes no further row beyond this */
+    HTTP_CHANGES_MAX = 32,      /* of a batch: their states come back */
     RETRY_FIRST_MS = 20,
     RETRY_MAX_MS = 2000
 };
@@ -52,6 +53,7 @@ static void kick(struct lane *lane)
 
 void lane_put_back(struct lane *lane)
 {
+    lane_forget_states(lane);
     queue_clear_sent_offsets(&lane->sent);
     if (lane->sent_from != NULL) queue_put_back(lane->sent_from, &lane->sent);
 }
@@ -80,10 +82,12 @@ static void add_offsets(struct lane *lane)
 /* Moves writes from queue into the batch while there is room. */
 static enum status fill_batch(struct lane *lane, struct queue *queue)
 {
-    batch_start(lane->batch, lane->created_us);
+    size_t changes = 0;
+    batch_start(lane->batch, clock_wall_us());
     while (queue->first != NULL && lane->sent.len < lane->rows_max && batch_bytes(lane->batch) < BATCH_FULL_BYTES) {
         struct write *write = queue->first;
-        bool needs_id = write->record.len == 0;
+        bool is_change = write->kind == WRITE_COMMAND && write->command.kind != COMMAND_CREATE;
+        bool needs_id = write->kind == WRITE_COMMAND && !is_change;
         if (is_settled(write)) {
             write->schedule_id = 0;
             queue_take(queue);
@@ -91,10 +95,12 @@ static enum status fill_batch(struct lane *lane, struct queue *queue)
             continue;
         }
         if (needs_id && lane->id_next == lane->id_end) break;
+        if (is_change && write->partition == NULL && ++changes > HTTP_CHANGES_MAX) break;
         queue_add(&lane->sent, queue_take(queue));
         if (write->partition != NULL) write->partition->sent_next = write->offset + 1;
-        write->schedule_id = needs_id ? lane->id_next++ : 0;
-        write->created_us = lane->created_us;
+        write->schedule_id = needs_id ? lane->id_next++ : write->command.schedule_id;
+        write->is_repeat = false;
+        write->state = (struct slice){NULL, 0};
         if (batch_add(lane->batch, write, write->schedule_id) != STATUS_OK) return STATUS_NO_MEMORY;
     }
     add_offsets(lane);
@@ -152,7 +158,6 @@ void lane_serve(struct lane *lane)
         take_ids(lane);
         return;
     }
-    lane->created_us = clock_wall_us();
     lane->sent_from = queue;
     if (fill_batch(lane, queue) != STATUS_OK) {
         lane_put_back(lane);
@@ -236,7 +241,7 @@ bool lane_init(struct lane *lane, struct lane_shared *shared)
     static const struct pg_handler handler = {on_ready, on_result, on_sync, on_lost};
     lane->shared = shared;
     lane->rows_max = BATCH_ROWS_MAX;
-    lane->batch = batch_new(&shared->events);
+    lane->batch = batch_new(&shared->events, shared->key_seconds);
     lane->retry = evtimer_new(shared->base, on_retry, lane);
     lane->pg = pg_new(shared->base, &shared->pg, &handler, lane);
     return lane->batch != NULL && lane->retry != NULL && lane->pg != NULL;
@@ -248,4 +253,5 @@ void lane_done(struct lane *lane)
     batch_free(lane->batch);
     if (lane->retry != NULL) event_free(lane->retry);
     free(lane->detail);
+    arena_free(lane->states);
 }

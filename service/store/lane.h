@@ -13,6 +13,7 @@ enum lane_state { LANE_AWAY, LANE_IDLE, LANE_TAKING_IDS, LANE_WRITING, LANE_PAUS
 struct lane_shared {
     struct event_base *base;
     struct event_context events;
+    int64_t key_seconds;
     struct pg_config pg;
     struct queue http;  /* HTTP writes: any lane takes them */
     struct event *kick; /* activate it: every idle lane looks for work */
@@ -31,12 +32,12 @@ struct lane {
     int64_t retry_ms; /* of the next pause; 0: the first */
     int64_t id_next;  /* ids in hand: id_next up to id_end */
     int64_t id_end;
-    size_t rows_max;     /* of the next batch; halved to find a poison row */
-    bool http_next;      /* whose turn it is */
-    int64_t created_us;  /* of the batch: wall clock */
-    int64_t sent_us;     /* steady clock */
-    enum status outcome; /* of the unit under way, so far */
-    char *detail;        /* of SS001 and SS002; owned */
+    size_t rows_max;      /* of the next batch; halved to find a poison row */
+    bool http_next;       /* whose turn it is */
+    int64_t sent_us;      /* steady clock */
+    enum status outcome;  /* of the unit under way, so far */
+    char *detail;         /* of SS001 and SS002; owned */
+    struct arena *states; /* of the batch under way, as answered; NULL: none yet */
 };
 
 /* The metrics of all lanes; call once. */
@@ -53,6 +54,9 @@ void lane_serve(struct lane *lane);
 void lane_drop_partition(struct lane *lane, const struct partition *partition);
 
 /* ---- between lane.c and lane_settle.c ---- */
+
+/* Frees what the writes of the batch were told. */
+void lane_forget_states(struct lane *lane);
 
 /* Puts the batch back to where it was taken from. */
 void lane_put_back(struct lane *lane);

@@ -6,6 +6,8 @@
 #include "driver/log.h"
 #include "store/lane.h"
 
+enum { STATES_BYTES_MAX = 64 << 20 };
+
 static struct write *nth(const struct queue *queue, int64_t ordinal)
 {
     struct write *write = queue->first;
@@ -13,14 +15,32 @@ static struct write *nth(const struct queue *queue, int64_t ordinal)
     return write;
 }
 
-/* Rows are the writes that were stored before, with the original's id. */
-static void read_originals(struct lane *lane, const PGresult *result)
+void lane_forget_states(struct lane *lane)
 {
+    arena_free(lane->states);
+    lane->states = NULL;
+}
+
+/* A copy that lives until the batch is settled. Without memory it stays empty. */
+static struct slice keep_state(struct lane *lane, struct slice state)
+{
+    if (lane->states == NULL) lane->states = arena_new(STATES_BYTES_MAX);
+    if (lane->states == NULL) return (struct slice){NULL, 0};
+    return arena_copy(lane->states, state);
+}
+
+/* Rows are the writes of which there is something to tell: repeats, with the original's id, and changes. */
+static void read_outcomes(struct lane *lane, const PGresult *result)
+{
+    enum { ORDINAL, VERDICT, SCHEDULE_ID, STATE };
     for (int row = 0; row < PQntuples(result); row++) {
-        struct write *write = nth(&lane->sent, pg_get_int8(PQgetvalue(result, row, 0)));
+        struct write *write = nth(&lane->sent, pg_get_int8(PQgetvalue(result, row, ORDINAL)));
+        struct slice verdict = {PQgetvalue(result, row, VERDICT), (size_t)PQgetlength(result, row, VERDICT)};
+        struct slice state = {PQgetvalue(result, row, STATE), (size_t)PQgetlength(result, row, STATE)};
         if (write == NULL) continue;
-        write->schedule_id = pg_get_int8(PQgetvalue(result, row, 1));
-        write->created_us = 0;
+        write->schedule_id = pg_get_int8(PQgetvalue(result, row, SCHEDULE_ID));
+        write->is_repeat = slice_equal(verdict, SLICE("repeat"));
+        if (state.len > 0) write->state = keep_state(lane, state);
     }
 }
 
@@ -41,7 +61,7 @@ static void read_failure(struct lane *lane, const PGresult *result)
 void lane_read_result(struct lane *lane, const PGresult *result)
 {
     if (PQresultStatus(result) == PGRES_PIPELINE_ABORTED) return;
-    if (PQresultStatus(result) == PGRES_TUPLES_OK) read_originals(lane, result);
+    if (PQresultStatus(result) == PGRES_TUPLES_OK) read_outcomes(lane, result);
     else read_failure(lane, result);
 }
 
@@ -58,8 +78,9 @@ static void settle_stored(struct lane *lane)
     queue_clear_sent_offsets(&lane->sent);
     for (struct write *write; (write = queue_take(&lane->sent)) != NULL;) {
         if (write->partition != NULL) write->partition->next_offset = write->offset + 1;
-        settle(write, write->created_us == 0 ? STATUS_DUPLICATE : STATUS_OK);
+        settle(write, write->is_repeat ? STATUS_DUPLICATE : STATUS_OK);
     }
+    lane_forget_states(lane);
 }
 
 /* The ordinal-th different partition of the batch, counted as add_offsets counted them. */
@@ -105,6 +126,22 @@ static void settle_moved(struct lane *lane)
     for (size_t i = 0; i < backward_len; i++) lane_drop_partition(lane, backward[i]);
 }
 
+/* The verdicts of migrations/0005; what follows the word is not looked at. */
+static enum status refusal_of(const char *word)
+{
+    static const struct {
+        const char *word;
+        enum status status;
+    } refusals[] = {
+        {"member", STATUS_NOT_A_MEMBER}, {"conflict", STATUS_CONFLICT},     {"missing", STATUS_NOT_FOUND},
+        {"owner", STATUS_NOT_THE_OWNER}, {"version", STATUS_OTHER_VERSION}, {"running", STATUS_UNDER_WAY},
+    };
+    for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+        if (strncmp(word, refusals[i].word, strlen(refusals[i].word)) == 0) return refusals[i].status;
+    }
+    return STATUS_UNSTORABLE;
+}
+
 /* Asks the doors of refused writes; those that are not replaced leave the batch. */
 static void settle_refused(struct lane *lane)
 {
@@ -119,7 +156,7 @@ static void settle_refused(struct lane *lane)
             queue_add(&lane->sent, write);
             continue;
         }
-        enum status status = strncmp(word, ":member", 7) == 0 ? STATUS_NOT_A_MEMBER : STATUS_CONFLICT;
+        enum status status = refusal_of(word + 1);
         const char *comma = strchr(word, ',');
         p = comma == NULL ? "" : comma + 1;
         if (write->ops->refuse(write, status)) queue_add(&lane->sent, write);
@@ -133,7 +170,7 @@ static void settle_unstorable(struct lane *lane)
     struct write *write = lane->sent.first;
     lane->rows_max = lane->sent.len > 1 ? lane->sent.len / 2 : BATCH_ROWS_MAX;
     bool alone = lane->sent.len == 1;
-    if (alone && write->record.len > 0) {
+    if (alone && write->kind == WRITE_RECORD) {
         lane_put_back(lane);
         lane_pause(lane, "the database refuses a rejection or dead letter");
         return;

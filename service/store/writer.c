@@ -79,6 +79,7 @@ struct writer *writer_new(struct event_base *base, const struct writer_config *c
     if (writer == NULL) return NULL;
     writer->shared.base = base;
     writer->shared.events = config->events;
+    writer->shared.key_seconds = config->key_seconds;
     writer->shared.pg = (struct pg_config){
         .url = config->database_url,
         .application_name = "schedule-service writer",

@@ -23,33 +23,45 @@ struct partition {
 };
 
 struct write_ops {
-    /* The write is settled; comes exactly once, never from within writer_submit. STATUS_OK: stored (schedule_id, created_us) or,
-     * for a record, emitted. STATUS_DUPLICATE: the same command was stored before (schedule_id is the original's), or, for a command
-     * whose offset another consumer settled, schedule_id is 0. STATUS_OFFSET_MOVED: a command whose partition was revoked or has
+    /* The write is settled; comes exactly once, never from within writer_submit. STATUS_OK: done. STATUS_DUPLICATE: the same
+     * command was settled before (schedule_id is the original's), or, for a command whose offset another consumer settled,
+     * schedule_id is 0. STATUS_OFFSET_MOVED: a command whose partition was revoked or has
      * moved back; it will be read again. RETRY classes: not known to be stored; only for writes with a deadline. REJECT classes: refused, only after refuse said false. The writer no longer touches the write. */
     void (*done)(struct write *write, enum status status);
-    /* The database refuses it (STATUS_NOT_A_MEMBER, STATUS_CONFLICT, STATUS_UNSTORABLE). A command's door replaces it by a
-     * record (sets write->record) and returns true: the record takes its place. False: done follows with that status. */
+    /* The database refuses it (a REJECT class). A command's door replaces it by a record (sets write->kind and write->record) and
+     * returns true: the record takes its place. False: done follows with that status. */
     bool (*refuse)(struct write *write, enum status status);
+};
+
+enum write_kind {
+    WRITE_COMMAND, /* carry it out */
+    WRITE_RECORD,  /* emit a packed record: a rejection or a dead letter */
+    WRITE_ENTRY    /* bring a directory entry up to date */
 };
 
 /* One write on its way. The door owns it and lends it to the writer from submit until done. */
 struct write {
     const struct write_ops *ops;
-    struct create_command command; /* borrowed text stays valid until done */
-    struct slice traceparent;      /* for the event; may be empty */
-    struct slice record;           /* not empty: emit this packed record and store no schedule */
-    struct partition *partition;   /* NULL: an HTTP write */
-    int64_t offset;                /* in the partition */
-    int64_t deadline_us;           /* steady clock; 0: none. HTTP writes that are not sent by then are given up */
-    int64_t schedule_id;           /* set before done */
-    int64_t created_us;            /* wall clock, set before done; 0 for a duplicate */
-    struct write *next;            /* the writer's */
+    enum write_kind kind;
+    struct command command;      /* borrowed text stays valid until done */
+    bool has_key;                /* of a create: it may be repeated with the same key */
+    struct uuid key;             /* made of the sender and the Idempotency-Key */
+    struct slice traceparent;    /* for the event: valid, or empty */
+    struct slice record;         /* of a record */
+    struct slice entry;          /* of an entry: JSON, see apply_directory in migrations/ */
+    struct partition *partition; /* NULL: an HTTP write */
+    int64_t offset;              /* in the partition */
+    int64_t deadline_us;         /* steady clock; 0: none. HTTP writes that are not sent by then are given up */
+    int64_t schedule_id;         /* set before done */
+    struct slice state; /* of an HTTP change or a repeated key, lent during done: codec/schedule_state.h; else empty */
+    bool is_repeat;     /* the writer's */
+    struct write *next; /* the writer's */
 };
 
 struct writer_config {
     const char *database_url;
     struct event_context events;
+    int64_t key_seconds; /* how long an Idempotency-Key is known */
 };
 
 /* Registers the writer's metrics and starts its connections. NULL when memory is out. */

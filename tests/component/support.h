@@ -18,6 +18,7 @@
 #include "codec/record.h"
 #include "driver/clock.h"
 #include "driver/log.h"
+#include "relay/wal_record.h"
 
 #define ARRAY_LEN(array_) (sizeof(array_) / sizeof((array_)[0]))
 
@@ -138,31 +139,34 @@ static inline void drop_slot(PGconn *conn, const char *slot)
     execute(conn, "SELECT pg_drop_replication_slot('%s')", slot);
 }
 
-/* Every packed record that was committed since the slot was made, in the order of the commits; at most max are shown to see. */
+/* Counts the records that were committed since the slot was made, and shows them to see in the order of the commits. */
 static inline size_t emitted_records(PGconn *conn, const char *slot, void (*see)(void *ctx, const struct record *record),
                                      void *ctx)
 {
-    enum { BEFORE_PREFIX = 10, BEHIND_PREFIX = 4 };
+    static const struct event_context events = {SLICE("/test"), false};
     char sql[512];
     size_t count = 0;
-    snprintf(
-        sql, sizeof(sql),
-        "SELECT data FROM pg_logical_slot_peek_binary_changes('%s', NULL, NULL, 'proto_version', '1', 'publication_names', "
-        "'schedule_service', 'messages', 'true') WHERE get_byte(data, 0) = ascii('M')",
-        slot);
+    struct buf scratch;
+    buf_init(&scratch, 32 << 20);
+    snprintf(sql, sizeof(sql),
+             "SELECT 'w\\000'::bytea || decode(repeat('00', 23), 'hex') || data FROM "
+             "pg_logical_slot_peek_binary_changes('%s', NULL, NULL, 'proto_version', '1', 'publication_names', "
+             "'schedule_service', 'messages', 'true') WHERE get_byte(data, 0) = ascii('M')",
+             slot);
     PGresult *result = PQexecParams(conn, sql, 0, NULL, NULL, NULL, NULL, 1);
     if (PQresultStatus(result) != PGRES_TUPLES_OK) fail_msg("%s", PQerrorMessage(conn));
     for (int row = 0; row < PQntuples(result); row++) {
-        const char *data = PQgetvalue(result, row, 0);
-        size_t skip = BEFORE_PREFIX + sizeof(RECORD_WAL_PREFIX) + BEHIND_PREFIX;
+        struct pgoutput message; /* as it comes: with a header of positions and time */
         struct record record;
-        assert_true((size_t)PQgetlength(result, row, 0) > skip);
-        assert_string_equal(data + BEFORE_PREFIX, RECORD_WAL_PREFIX);
-        assert_true(record_unpack((struct slice){data + skip, (size_t)PQgetlength(result, row, 0) - skip}, &record));
+        const struct slice bytes = {PQgetvalue(result, row, 0), (size_t)PQgetlength(result, row, 0)};
+        assert_true(pgoutput_decode(bytes, &message));
+        assert_true(wal_record_is_in(&message));
+        assert_int_equal(wal_record_read(&message, &events, &scratch, &record), STATUS_OK);
         count++;
         if (see != NULL) see(ctx, &record);
     }
     PQclear(result);
+    buf_done(&scratch);
     return count;
 }
 

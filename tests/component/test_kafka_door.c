@@ -289,6 +289,8 @@ static void produce_commands(struct world *world, int partition, uint64_t number
 
 /* ---- tests ---- */
 
+#define TRACE "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
 struct seen {
     size_t created;
     size_t rejected;
@@ -340,7 +342,7 @@ static void settles_every_message_by_exactly_one_outcome(void **state)
     produce(world, 0, SLICE("{\"name\":5}"), "x", "y");                           /* 7: no protobuf */
     produce(world, 0, SLICE("{\"na"), "content-type", "application/json");        /* 8: no JSON */
     produce(world, 0, (struct slice){NULL, 0}, NULL, NULL);                       /* 9: a tombstone */
-    produce(world, 0, SLICE("\x18\x05"), "traceparent", "00-trace-01");           /* 10: breaks rules, and is traced */
+    produce(world, 0, SLICE("\x18\x05"), "traceparent", TRACE);                   /* 10: breaks rules, and is traced */
     produce_command(world, 0, 11, USER, "last");
     close_producer(world);
     start_door(world);
@@ -355,7 +357,7 @@ static void settles_every_message_by_exactly_one_outcome(void **state)
     assert_int_equal(seen.rejected, 4);
     assert_int_equal(seen.dead, 3);
     snprintf(text, sizeof(text),
-             "%1$s/0/4 478 \n%1$s/0/5 480 \n%1$s/0/6 0 \n7 {\"name\":5} y\n8 {\"na \n9  \n%1$s/0/10 5 00-trace-01\n",
+             "%1$s/0/4 478 \n%1$s/0/5 480 \n%1$s/0/6 0 \n7 {\"name\":5} y\n8 {\"na \n9  \n%1$s/0/10 5 " TRACE "\n",
              world->topic);
     buf_append_char(&seen.text, '\0');
     assert_string_equal(seen.text.data, text);

@@ -1,4 +1,4 @@
-/* A command from bytes to the record that is emitted for it. The first byte says whether it comes as JSON. */
+/* A command from bytes to the record that is emitted for it. The first byte says whether it comes as JSON, and its kind. */
 #include "codec/command_codec.h"
 #include "codec/event.h"
 #include "codec/schedule_json.h"
@@ -13,14 +13,20 @@ static void must_unpack(struct buf *bytes, enum record_topic topic)
     buf_done(bytes);
 }
 
-static void emit(const struct create_command *command, const struct command_input *input,
-                 const struct violations *violations, struct arena *arena)
+static void emit(const struct command *command, const struct command_input *input, const struct violations *violations,
+                 struct arena *arena)
 {
     for (int json = 0; json < 2; json++) {
         const struct event_context context = {{"/fuzz", 5}, json != 0};
         struct buf bytes;
         buf_init(&bytes, 32 << 20);
-        if (violations->len == 0) event_created(&bytes, &context, command, 1, 1700000000000000, SLICE(""), arena);
+        const struct schedule_event event = {.type = SCHEDULE_CREATED,
+                                             .stored = {.id = 1,
+                                                        .owner_id = command->user_id,
+                                                        .schedule = command->schedule},
+                                             .command_id = SLICE("id"),
+                                             .occurred_us = 1700000000000000};
+        if (violations->len == 0) event_schedule(&bytes, &context, &event, arena);
         else
             event_rejected(&bytes, &context, input->command_id.text, command->org_id, command->user_id, violations, &origin,
                            1, SLICE("t"), arena);
@@ -28,7 +34,7 @@ static void emit(const struct create_command *command, const struct command_inpu
     }
 }
 
-static void digest(const struct create_command *command)
+static void digest(const struct command *command)
 {
     struct buf availability;
     struct buf overrides;
@@ -60,10 +66,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct slice bytes = slice_of_input(data + 1, size - 1);
     struct arena *arena = arena_new(64 << 20);
     struct command_input input;
-    struct create_command command;
+    struct command command;
     struct violations violations = {0};
     const char *reason = NULL;
-    enum status status = command_decode(bytes, (data[0] & 1) != 0, arena, &input, &reason);
+    enum status status =
+        command_decode(bytes, (enum command_kind)(data[0] / 2 % 3), (data[0] & 1) != 0, arena, &input, &reason);
     MUST(status == STATUS_OK || status == STATUS_UNDECODABLE || status == STATUS_NO_MEMORY);
     if (status == STATUS_UNDECODABLE) dead_letter(bytes, reason, arena);
     if (status == STATUS_OK) {

@@ -49,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct schedule schedule;
     struct violations violations = {0};
     MUST(schedule_input_from_json(body, arena, &input));
-    enum status status = schedule_check(&input, zones, arena, &schedule, &violations);
+    enum status status = schedule_check(&input, SCHEDULE_NEW, zones, arena, &schedule, &violations);
     MUST(status == STATUS_OK ? violations.len == 0 : status == STATUS_INVALID && violations.len > 0);
     if (status == STATUS_OK) {
         answer(&schedule);

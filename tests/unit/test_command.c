@@ -12,10 +12,10 @@ static struct command_input good_input(void)
 {
     return (struct command_input){
         .command_id = {INPUT_GIVEN, SLICE(ID)},
-        .org_id = 7,
-        .user_id = 478,
-        .org_id_ok = true,
-        .user_id_ok = true,
+        .org_id = {7, true},
+        .user_id = {478, true},
+        .schedule_id = {0, true},
+        .expected_version = {0, true},
         .schedule = {.name = {INPUT_GIVEN, SLICE("n")},
                      .time_zone = {INPUT_GIVEN, SLICE("UTC")},
                      .is_default = {INPUT_GIVEN, false}},
@@ -25,7 +25,7 @@ static struct command_input good_input(void)
 static void expect_at(const struct command_input *input, int64_t org_id, int64_t user_id, const char *want, int line)
 {
     struct arena *arena = make_arena();
-    struct create_command command;
+    struct command command;
     struct violations violations = {0};
     struct buf text;
     buf_init(&text, 1 << 20);
@@ -46,10 +46,10 @@ static void takes_a_good_command(void **state)
     (void)state;
     struct command_input input = good_input();
     EXPECT(&input, 7, 478, "");
-    input.org_id = 0;
+    input.org_id.value = 0;
     EXPECT(&input, 0, 478, "");
-    input.org_id = INT64_MAX;
-    input.user_id = INT64_MAX;
+    input.org_id.value = INT64_MAX;
+    input.user_id.value = INT64_MAX;
     EXPECT(&input, INT64_MAX, INT64_MAX, "");
 }
 
@@ -57,14 +57,14 @@ static void rejects_ids_out_of_range(void **state)
 {
     (void)state;
     struct command_input input = good_input();
-    input.org_id = -1;
+    input.org_id.value = -1;
     EXPECT(&input, 0, 478, ORG_FAULT);
-    input.org_id = INT64_MIN;
+    input.org_id.value = INT64_MIN;
     EXPECT(&input, 0, 478, ORG_FAULT);
-    input.user_id = 0;
+    input.user_id.value = 0;
     EXPECT(&input, 0, 0, ORG_FAULT USER_FAULT);
-    input.org_id = 7;
-    input.user_id = -5;
+    input.org_id.value = 7;
+    input.user_id.value = -5;
     EXPECT(&input, 7, 0, USER_FAULT);
 }
 
@@ -72,9 +72,9 @@ static void rejects_ids_that_could_not_be_read(void **state)
 {
     (void)state;
     struct command_input input = good_input();
-    input.org_id_ok = false;
+    input.org_id.is_usable = false;
     EXPECT(&input, 0, 478, ORG_FAULT);
-    input.user_id_ok = false;
+    input.user_id.is_usable = false;
     EXPECT(&input, 0, 0, ORG_FAULT USER_FAULT);
 }
 
@@ -107,10 +107,10 @@ static void keeps_the_command_id_of_a_rejected_command(void **state)
     (void)state;
     struct arena *arena = make_arena();
     struct command_input input = good_input();
-    struct create_command command;
+    struct command command;
     struct violations violations = {0};
     struct uuid wanted;
-    input.user_id = 0;
+    input.user_id.value = 0;
     assert_int_equal(command_check(&input, zones, arena, &command, &violations), STATUS_INVALID);
     assert_true(uuid_parse(SLICE(ID), &wanted));
     assert_memory_equal(command.command_id.bytes, wanted.bytes, 16);
@@ -122,9 +122,46 @@ static void says_no_memory_when_the_arena_is_full(void **state)
     (void)state;
     struct arena *arena = arena_new(16);
     struct command_input input = {0};
-    struct create_command command;
+    struct command command;
     struct violations violations = {0};
     assert_int_equal(command_check(&input, zones, arena, &command, &violations), STATUS_NO_MEMORY);
+    arena_free(arena);
+}
+
+static void a_change_names_a_schedule_and_may_name_a_version(void **state)
+{
+    (void)state;
+    struct command_input input = good_input();
+    input.kind = COMMAND_UPDATE;
+    EXPECT(&input, 7, 478, "scheduleId isPositive: scheduleId must be a positive integer\n");
+    input.schedule_id.value = 254;
+    EXPECT(&input, 7, 478, "");
+    input.expected_version.value = -1;
+    EXPECT(&input, 7, 478, "expectedVersion min: expectedVersion must be a positive integer, or 0 for any\n");
+    input.expected_version = (struct input_id){3, true};
+    input.kind = COMMAND_DELETE;
+    EXPECT(&input, 7, 478, "");
+}
+
+static void an_update_checks_only_what_it_sets(void **state)
+{
+    (void)state;
+    struct arena *arena = make_arena();
+    struct command_input input = {.kind = COMMAND_UPDATE,
+                                  .command_id = {INPUT_GIVEN, SLICE(ID)},
+                                  .org_id = {0, true},
+                                  .user_id = {1, true},
+                                  .schedule_id = {2, true},
+                                  .expected_version = {9, true},
+                                  .schedule = {.time_zone = {INPUT_GIVEN, SLICE("europe/rome")}}};
+    struct command command;
+    struct violations violations = {0};
+    assert_int_equal(command_check(&input, zones, arena, &command, &violations), STATUS_OK);
+    assert_int_equal(command.kind, COMMAND_UPDATE);
+    assert_int_equal(command.schedule_id, 2);
+    assert_int_equal(command.expected_version, 9);
+    assert_int_equal(command.schedule.fields, SCHEDULE_TIME_ZONE);
+    assert_text(command.schedule.time_zone, "Europe/Rome");
     arena_free(arena);
 }
 
@@ -138,11 +175,14 @@ static void names_the_refusals_of_the_database(void **state)
         {STATUS_CONFLICT, 7, "commandId isUnique: commandId was used before with other content\n"},
         {STATUS_NOT_A_MEMBER, 7, "userId isUserInOrg: user with id=478 is not part of the organization with id=7.\n"},
         {STATUS_NOT_A_MEMBER, 0, "userId isUser: user with id=478 does not exist.\n"},
+        {STATUS_NOT_FOUND, 0, "scheduleId exists: Schedule with ID=254 does not exist.\n"},
+        {STATUS_NOT_THE_OWNER, 0, "scheduleId isOwner: User with ID=478 does not own schedule with ID=254\n"},
+        {STATUS_OTHER_VERSION, 0, "expectedVersion isCurrent: the schedule's version is not 3\n"},
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct arena *arena = make_arena();
-        struct create_command command = {.org_id = cases[i].org_id, .user_id = 478};
+        struct command command = {.org_id = cases[i].org_id, .user_id = 478, .schedule_id = 254, .expected_version = 3};
         struct violations violations = {0};
         struct buf text;
         buf_init(&text, 4096);
@@ -164,6 +204,8 @@ int main(void)
         cmocka_unit_test(tells_the_ids_faults_before_the_schedules),
         cmocka_unit_test(keeps_the_command_id_of_a_rejected_command),
         cmocka_unit_test(says_no_memory_when_the_arena_is_full),
+        cmocka_unit_test(a_change_names_a_schedule_and_may_name_a_version),
+        cmocka_unit_test(an_update_checks_only_what_it_sets),
         cmocka_unit_test(names_the_refusals_of_the_database),
     };
     return cmocka_run_group_tests(tests, zones_set_up, zones_tear_down);

@@ -18,7 +18,7 @@ static void decode(struct decoded *decoded, struct slice bytes, bool is_json)
 {
     struct slice copy = exact_copy(bytes);
     *decoded = (struct decoded){.arena = make_arena()};
-    decoded->status = command_decode(copy, is_json, decoded->arena, &decoded->input, &decoded->reason);
+    decoded->status = command_decode(copy, COMMAND_CREATE, is_json, decoded->arena, &decoded->input, &decoded->reason);
     free_copy(copy);
     assert_int_equal(decoded->status == STATUS_OK, decoded->reason == NULL);
 }
@@ -107,9 +107,9 @@ static void make_bytes(struct buf *out)
 static void expect_example(const struct command_input *input)
 {
     assert_text(input->command_id.text, ID);
-    assert_int_equal(input->org_id, 7);
-    assert_int_equal(input->user_id, 478);
-    assert_true(input->org_id_ok && input->user_id_ok);
+    assert_int_equal(input->org_id.value, 7);
+    assert_int_equal(input->user_id.value, 478);
+    assert_true(input->org_id.is_usable && input->user_id.is_usable);
     assert_text(input->schedule.name.text, "Catch up hours");
     assert_text(input->schedule.time_zone.text, "Europe/Rome");
     assert_int_equal(input->schedule.is_default.kind, INPUT_GIVEN);
@@ -160,9 +160,9 @@ static void absent_protobuf_fields_have_protos_defaults(void **state)
     decode(&decoded, SLICE("\x18\x05"), false); /* user_id = 5 */
     const struct command_input *input = &decoded.input;
     assert_int_equal(decoded.status, STATUS_OK);
-    assert_int_equal(input->user_id, 5);
-    assert_int_equal(input->org_id, 0);
-    assert_true(input->org_id_ok);
+    assert_int_equal(input->user_id.value, 5);
+    assert_int_equal(input->org_id.value, 0);
+    assert_true(input->org_id.is_usable);
     assert_int_equal(input->command_id.kind, INPUT_GIVEN);
     assert_text(input->command_id.text, "");
     assert_text(input->schedule.name.text, "");
@@ -294,7 +294,7 @@ static void the_last_of_repeated_single_fields_wins(void **state)
                  "bc"),
            false);
     assert_int_equal(decoded.status, STATUS_OK);
-    assert_int_equal(decoded.input.user_id, 6);
+    assert_int_equal(decoded.input.user_id.value, 6);
     assert_text(decoded.input.schedule.name.text, "bc");
     decoded_done(&decoded);
 }
@@ -312,7 +312,7 @@ static void numbers_reach_both_ends_of_their_range(void **state)
         pack_example(&bytes);
         decode(&decoded, buf_slice(&bytes), false);
         assert_int_equal(decoded.status, STATUS_OK);
-        assert_true(decoded.input.org_id == numbers[i] && decoded.input.user_id == numbers[i]);
+        assert_true(decoded.input.org_id.value == numbers[i] && decoded.input.user_id.value == numbers[i]);
         decoded_done(&decoded);
         buf_done(&bytes);
     }
@@ -407,11 +407,13 @@ static void a_message_that_needs_more_than_the_arena_is_not_ok(void **state)
     struct arena *arena = arena_new(1 << 20);
     struct command_input input;
     const char *reason = NULL;
-    enum status status = command_decode((struct slice){bytes, 4 + 2 * WINDOWS}, false, arena, &input, &reason);
+    enum status status =
+        command_decode((struct slice){bytes, 4 + 2 * WINDOWS}, COMMAND_CREATE, false, arena, &input, &reason);
     assert_true(status == STATUS_UNDECODABLE || status == STATUS_NO_MEMORY);
     arena_free(arena);
     arena = arena_new((size_t)256 << 20);
-    assert_int_equal(command_decode((struct slice){bytes, 4 + 2 * WINDOWS}, false, arena, &input, &reason), STATUS_OK);
+    assert_int_equal(command_decode((struct slice){bytes, 4 + 2 * WINDOWS}, COMMAND_CREATE, false, arena, &input, &reason),
+                     STATUS_OK);
     assert_int_equal(input.schedule.availability.len, WINDOWS);
     arena_free(arena);
     free(bytes);
@@ -440,7 +442,7 @@ static void a_frame_around_nothing_is_the_empty_message(void **state)
     struct decoded decoded;
     decode(&decoded, SLICE("\0\0\0\0\x07\0"), false);
     assert_int_equal(decoded.status, STATUS_OK);
-    assert_int_equal(decoded.input.user_id, 0);
+    assert_int_equal(decoded.input.user_id.value, 0);
     decoded_done(&decoded);
 }
 
@@ -504,9 +506,9 @@ static void json_ids_are_whole_numbers_of_64_bits(void **state)
         snprintf(text, sizeof(text), "{\"orgId\":%s,\"userId\":%s}", cases[i].org_id, cases[i].org_id);
         decode(&decoded, slice_of(text), true);
         assert_int_equal(decoded.status, STATUS_OK);
-        if (decoded.input.org_id_ok != cases[i].ok) fail_msg("orgId %s", cases[i].org_id);
-        assert_int_equal(decoded.input.user_id_ok, cases[i].ok && strcmp(cases[i].org_id, "null") != 0);
-        if (cases[i].ok) assert_true(decoded.input.org_id == cases[i].value);
+        if (decoded.input.org_id.is_usable != cases[i].ok) fail_msg("orgId %s", cases[i].org_id);
+        assert_int_equal(decoded.input.user_id.is_usable, cases[i].ok);
+        if (cases[i].ok) assert_true(decoded.input.org_id.value == cases[i].value);
         decoded_done(&decoded);
     }
 }
@@ -519,14 +521,15 @@ static void json_numbers_beyond_64_bits_are_undecodable(void **state)
     expect_undecodable(SLICE("{\"userId\":1e999}"), true, not_json);
 }
 
-static void missing_json_ids_are_told_apart(void **state)
+static void missing_json_ids_are_0(void **state)
 {
     (void)state;
     struct decoded decoded;
     decode(&decoded, SLICE("{}"), true);
     assert_int_equal(decoded.status, STATUS_OK);
-    assert_true(decoded.input.org_id_ok);
-    assert_false(decoded.input.user_id_ok);
+    assert_true(decoded.input.org_id.is_usable && decoded.input.user_id.is_usable);
+    assert_int_equal(decoded.input.org_id.value, 0);
+    assert_int_equal(decoded.input.user_id.value, 0);
     assert_int_equal(decoded.input.command_id.kind, INPUT_ABSENT);
     assert_int_equal(decoded.input.schedule.name.kind, INPUT_ABSENT);
     decoded_done(&decoded);
@@ -597,7 +600,7 @@ static void says_no_memory_at_every_arena_that_is_too_small_for_json(void **stat
         struct arena *arena = arena_new(size);
         struct command_input input;
         const char *reason = NULL;
-        enum status status = command_decode(slice_of(text), true, arena, &input, &reason);
+        enum status status = command_decode(slice_of(text), COMMAND_CREATE, true, arena, &input, &reason);
         assert_true(status == STATUS_OK || status == STATUS_NO_MEMORY);
         if (status == STATUS_OK) ok++;
         else no_memory++;
@@ -629,7 +632,7 @@ int main(void)
         cmocka_unit_test(reads_a_json_command),
         cmocka_unit_test(json_ids_are_whole_numbers_of_64_bits),
         cmocka_unit_test(json_numbers_beyond_64_bits_are_undecodable),
-        cmocka_unit_test(missing_json_ids_are_told_apart),
+        cmocka_unit_test(missing_json_ids_are_0),
         cmocka_unit_test(json_that_is_no_object_is_undecodable),
         cmocka_unit_test(json_texts_outlive_the_document),
         cmocka_unit_test(json_lists_longer_than_their_maximum_keep_their_length),

@@ -21,19 +21,32 @@ static const uint8_t days_of_second[] = {FRIDAY};
 static const struct availability_window windows[] = {{days_of_first, 3, 0, 1439}, {days_of_second, 1, 540, 1020}};
 static const struct date_override overrides[] = {{{2024, 5, 20}, 1080, 1260}, {{1, 1, 1}, 0, 0}};
 
-static struct create_command make_command(void)
+static struct command make_command(void)
 {
-    struct create_command command = {.org_id = 7,
-                                     .user_id = 478,
-                                     .schedule = {.name = SLICE("Caf\xc3\xa9 \"x\"\n"),
-                                                  .time_zone = SLICE("Europe/Rome"),
-                                                  .is_default = true,
-                                                  .windows = windows,
-                                                  .windows_len = 2,
-                                                  .overrides = overrides,
-                                                  .overrides_len = 2}};
+    struct command command = {.org_id = 7,
+                              .user_id = 478,
+                              .schedule = {.name = SLICE("Caf\xc3\xa9 \"x\"\n"),
+                                           .time_zone = SLICE("Europe/Rome"),
+                                           .is_default = true,
+                                           .windows = windows,
+                                           .windows_len = 2,
+                                           .overrides = overrides,
+                                           .overrides_len = 2}};
     assert_true(uuid_parse(SLICE(ID), &command.command_id));
     return command;
+}
+
+static struct schedule_event make_event(const struct command *command, struct slice traceparent)
+{
+    return (struct schedule_event){.type = SCHEDULE_CREATED,
+                                   .stored = {.id = 254,
+                                              .owner_id = command->user_id,
+                                              .org_id = command->org_id,
+                                              .version = 1,
+                                              .schedule = command->schedule},
+                                   .command_id = SLICE(ID),
+                                   .occurred_us = at_us,
+                                   .traceparent = traceparent};
 }
 
 /* ---- packed records ---- */
@@ -197,11 +210,12 @@ static void emitted_done(struct emitted *emitted)
     arena_free(emitted->arena);
 }
 
-static void make_created(struct emitted *emitted, const struct event_context *context, const struct create_command *command,
+static void make_created(struct emitted *emitted, const struct event_context *context, const struct command *command,
                          struct slice traceparent)
 {
     emitted_start(emitted);
-    event_created(&emitted->bytes, context, command, 254, at_us, traceparent, emitted->arena);
+    struct schedule_event event = make_event(command, traceparent);
+    event_schedule(&emitted->bytes, context, &event, emitted->arena);
     emitted_read(emitted);
 }
 
@@ -218,7 +232,7 @@ static void created_is_a_cloud_event_in_binary_mode(void **state)
 {
     (void)state;
     struct emitted emitted;
-    struct create_command command = make_command();
+    struct command command = make_command();
     make_created(&emitted, &as_protobuf, &command, SLICE(""));
     assert_int_equal(emitted.record.topic, RECORD_EVENT);
     assert_text(emitted.record.key, "478");
@@ -234,7 +248,7 @@ static void created_in_protobuf_holds_the_whole_schedule(void **state)
 {
     (void)state;
     struct emitted emitted;
-    struct create_command command = make_command();
+    struct command command = make_command();
     make_created(&emitted, &as_protobuf, &command, SLICE(""));
     Schedules__V1__ScheduleCreated *event =
         schedules__v1__schedule_created__unpack(NULL, emitted.record.value.len, (const uint8_t *)emitted.record.value.data);
@@ -275,7 +289,7 @@ static void created_in_json_holds_the_whole_schedule(void **state)
 {
     (void)state;
     struct emitted emitted;
-    struct create_command command = make_command();
+    struct command command = make_command();
     make_created(&emitted, &as_json, &command, SLICE(""));
     assert_text(
         emitted.record.value,
@@ -293,7 +307,7 @@ static void created_of_an_own_empty_schedule_has_empty_lists(void **state)
 {
     (void)state;
     struct emitted emitted;
-    struct create_command command = make_command();
+    struct command command = make_command();
     command.org_id = 0;
     command.schedule = (struct schedule){.name = SLICE(""), .time_zone = SLICE("UTC")};
     make_created(&emitted, &as_protobuf, &command, SLICE(""));
@@ -321,7 +335,7 @@ static void the_same_change_gives_the_same_bytes(void **state)
     (void)state;
     struct emitted first;
     struct emitted second;
-    struct create_command command = make_command();
+    struct command command = make_command();
     make_created(&first, &as_protobuf, &command, SLICE("t"));
     make_created(&second, &as_protobuf, &command, SLICE("t"));
     assert_bytes(buf_slice(&first.bytes), buf_slice(&second.bytes));
@@ -434,12 +448,13 @@ static void dead_letter_has_its_own_headers_whatever_the_message_had(void **stat
 static void events_say_when_memory_is_out(void **state)
 {
     (void)state;
-    struct create_command command = make_command();
+    struct command command = make_command();
+    struct schedule_event event = make_event(&command, SLICE(""));
     for (size_t size = 0; size < 64; size += 16) {
         struct arena *small = arena_new(size);
         struct buf out;
         buf_init(&out, 1 << 20);
-        event_created(&out, &as_protobuf, &command, 254, at_us, SLICE(""), small);
+        event_schedule(&out, &as_protobuf, &event, small);
         assert_true(out.failed);
         buf_done(&out);
         arena_free(small);
@@ -447,7 +462,7 @@ static void events_say_when_memory_is_out(void **state)
     struct arena *arena = make_arena();
     struct buf tiny;
     buf_init(&tiny, 100);
-    event_created(&tiny, &as_json, &command, 254, at_us, SLICE(""), arena);
+    event_schedule(&tiny, &as_json, &event, arena);
     assert_true(tiny.failed);
     buf_done(&tiny);
     arena_free(arena);
@@ -455,7 +470,7 @@ static void events_say_when_memory_is_out(void **state)
 
 /* ---- the digest ---- */
 
-static void digest_of(const struct create_command *command, uint8_t digest[16])
+static void digest_of(const struct command *command, uint8_t digest[16])
 {
     struct buf availability;
     struct buf overridden;
@@ -478,7 +493,7 @@ static void digest_differs_for_every_single_change(void **state)
     static const struct date_override other_date[] = {{{2024, 5, 21}, 1080, 1260}, {{1, 1, 1}, 0, 0}};
     static const struct date_override other_times[] = {{{2024, 5, 20}, 1080, 1261}, {{1, 1, 1}, 0, 0}};
     enum { CASES = 16 };
-    struct create_command commands[CASES];
+    struct command commands[CASES];
     uint8_t digests[CASES][16];
     (void)state;
     for (size_t i = 0; i < CASES; i++) commands[i] = make_command();
@@ -510,7 +525,7 @@ static void digest_differs_for_every_single_change(void **state)
 static void digest_is_of_the_content_and_not_of_the_command_id(void **state)
 {
     (void)state;
-    struct create_command command = make_command();
+    struct command command = make_command();
     uint8_t first[16];
     uint8_t second[16];
     digest_of(&command, first);

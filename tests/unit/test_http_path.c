@@ -225,17 +225,48 @@ static void takes_only_sane_request_ids(void **state)
     assert_false(is_request_id("\xc3\xa4"));
 }
 
-static void takes_only_well_formed_traceparents(void **state)
+static void reads_the_version_that_if_match_asks_for(void **state)
 {
+    static const struct {
+        const char *text;
+        int64_t version;
+    } good[] = {
+        {NULL, 0},
+        {"*", 0},
+        {"\"1\"", 1},
+        {"\"999999999999999999\"", 999999999999999999},
+        {"\"\"", INT64_MAX},
+        {"\"01\"", INT64_MAX},
+        {"\"9999999999999999999\"", INT64_MAX},
+        {"\"abc\"", INT64_MAX},
+        {"W/\"1\"", INT64_MAX},
+    };
+    static const char *const bad[] = {"", "1", "\"1", "1\"", "\"1\", \"2\"", "w/\"1\"", "**", "W/"};
     (void)state;
-    assert_true(is_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
-    assert_false(is_traceparent(NULL));
-    assert_false(is_traceparent(""));
-    assert_false(is_traceparent("00-4BF92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
-    assert_false(is_traceparent("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
-    assert_false(is_traceparent("00-00000000000000000000000000000000-00f067aa0ba902b7-01"));
-    assert_false(is_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01"));
-    assert_false(is_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x"));
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        int64_t version = -1;
+        assert_true(if_match_version(good[i].text, &version));
+        assert_true(version == good[i].version);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        int64_t version = -1;
+        if (if_match_version(bad[i], &version)) fail_msg("took %s", bad[i]);
+    }
+}
+
+static void takes_visible_idempotency_keys(void **state)
+{
+    char longest[257];
+    (void)state;
+    memset(longest, '~', sizeof(longest) - 1);
+    longest[256] = '\0';
+    assert_true(is_idempotency_key("!"));
+    assert_true(is_idempotency_key(longest + 1));
+    assert_false(is_idempotency_key(longest));
+    assert_false(is_idempotency_key(""));
+    assert_false(is_idempotency_key("a b"));
+    assert_false(is_idempotency_key("a\tb"));
+    assert_false(is_idempotency_key("\xc3\xa4"));
 }
 
 static void shows_only_printable_bytes(void **state)
@@ -262,7 +293,8 @@ int main(void)
         cmocka_unit_test(hashes_the_key_without_its_prefix),
         cmocka_unit_test(tells_json_from_other_types),
         cmocka_unit_test(takes_only_sane_request_ids),
-        cmocka_unit_test(takes_only_well_formed_traceparents),
+        cmocka_unit_test(reads_the_version_that_if_match_asks_for),
+        cmocka_unit_test(takes_visible_idempotency_keys),
         cmocka_unit_test(shows_only_printable_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

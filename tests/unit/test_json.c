@@ -214,7 +214,7 @@ static void expect_errors_at(const char *body_text, const char *errors_text, int
     json_t *body = json_text_parse(slice_of(json), reason, sizeof(reason));
     assert_non_null(body);
     assert_true(schedule_input_from_json(body, arena, &input));
-    assert_int_equal(schedule_check(&input, zones, arena, &schedule, &violations), STATUS_INVALID);
+    assert_int_equal(schedule_check(&input, SCHEDULE_NEW, zones, arena, &schedule, &violations), STATUS_INVALID);
     buf_init(&out, 4 << 20);
     buf_init(&want, 4 << 20);
     validation_error_write_json(&out, body, &violations, SLICE("/v2/p"), at_us);

@@ -20,7 +20,7 @@ static void judge_value(struct verdict *verdict, json_t *body)
     *verdict = (struct verdict){.arena = make_arena(), .body = body};
     buf_init(&verdict->text, 4 << 20);
     assert_true(schedule_input_from_json(body, verdict->arena, &input));
-    verdict->status = schedule_check(&input, zones, verdict->arena, &verdict->schedule, &verdict->violations);
+    verdict->status = schedule_check(&input, SCHEDULE_NEW, zones, verdict->arena, &verdict->schedule, &verdict->violations);
     render_violations(&verdict->text, &verdict->violations);
     assert_int_equal(verdict->status == STATUS_OK, verdict->violations.len == 0);
     assert_true(verdict->status == STATUS_OK || verdict->status == STATUS_INVALID);
@@ -552,7 +552,7 @@ static void says_no_memory_at_every_size_of_arena_that_is_too_small(void **state
             struct schedule schedule;
             struct violations violations = {0};
             if (schedule_input_from_json(bodies[i], arena, &input)) {
-                enum status status = schedule_check(&input, zones, arena, &schedule, &violations);
+                enum status status = schedule_check(&input, SCHEDULE_NEW, zones, arena, &schedule, &violations);
                 seen_no_memory = seen_no_memory || status == STATUS_NO_MEMORY;
                 seen_ok = seen_ok || status == STATUS_OK;
                 seen_invalid = seen_invalid || status == STATUS_INVALID;
@@ -580,7 +580,7 @@ static void earlier_violations_of_the_caller_do_not_make_it_invalid(void **state
                                          .time_zone = {INPUT_GIVEN, SLICE("UTC")},
                                          .is_default = {INPUT_GIVEN, true}};
     violations_add(&violations, arena, SLICE("commandId"), SLICE("isUuid"), SLICE("no"));
-    assert_int_equal(schedule_check(&input, zones, arena, &schedule, &violations), STATUS_OK);
+    assert_int_equal(schedule_check(&input, SCHEDULE_NEW, zones, arena, &schedule, &violations), STATUS_OK);
     assert_int_equal(violations.len, 1);
     assert_true(schedule.is_default);
     arena_free(arena);

@@ -1,0 +1,51 @@
+#include "relay/wal_record.h"
+
+#include "codec/schedule_state.h"
+#include "driver/log.h"
+
+enum { ARENA_BYTES_MAX = 16 << 20 };
+
+bool wal_record_is_in(const struct pgoutput *message)
+{
+    return message->transactional &&
+           (slice_equal(message->prefix, SLICE(RECORD_WAL_PREFIX)) || slice_equal(message->prefix, SLICE(STATE_WAL_PREFIX)));
+}
+
+static enum status read_state(struct slice content, const struct event_context *events, struct buf *scratch,
+                              struct record *ret_record)
+{
+    struct schedule_event event;
+    struct arena *arena = arena_new(ARENA_BYTES_MAX);
+    if (arena == NULL) return STATUS_NO_MEMORY;
+    buf_clear(scratch);
+    enum status status = schedule_state_read(content, arena, &event);
+    if (status == STATUS_OK) event_schedule(scratch, events, &event, arena);
+    arena_free(arena);
+    if (scratch->failed) return STATUS_NO_MEMORY;
+    if (status == STATUS_OK && !record_unpack(buf_slice(scratch), ret_record)) return STATUS_UNDECODABLE;
+    return status;
+}
+
+static void wrap_unreadable(struct slice content, struct record *record)
+{
+    LOG_ERROR("relay: a WAL message is no record; it goes to the dead letters", LOG_INT("bytes", content.len));
+    record->topic = RECORD_DEAD_LETTER;
+    record->key = (struct slice){NULL, 0};
+    record->value = content;
+    record->headers_len = 0;
+    record_add_header(record, SLICE("reason"), SLICE("a WAL message that is no record"));
+}
+
+enum status wal_record_read(const struct pgoutput *message, const struct event_context *events, struct buf *scratch,
+                            struct record *ret_record)
+{
+    enum status status = STATUS_OK;
+    if (slice_equal(message->prefix, SLICE(STATE_WAL_PREFIX))) {
+        status = read_state(message->content, events, scratch, ret_record);
+    } else if (!record_unpack(message->content, ret_record)) {
+        status = STATUS_UNDECODABLE;
+    }
+    if (status == STATUS_NO_MEMORY) return status;
+    if (status != STATUS_OK) wrap_unreadable(message->content, ret_record);
+    return STATUS_OK;
+}

@@ -1,0 +1,220 @@
+/* The handlers that change something: create, update and delete. Caller, organization, user and path have passed the guards.
+ *
+ * Happy path: the body becomes a checked schedule, goes to the writer as a command, and is answered when that is durable. */
+#include <inttypes.h>
+#include <openssl/rand.h>
+#include <openssl/sha.h>
+
+#include "codec/schedule_state.h"
+#include "core/traceparent.h"
+#include "driver/clock.h"
+#include "source/http_exchange.h"
+#include "source/http_header.h"
+
+enum { WRITE_DEADLINE_US = 5000000 };
+
+/* ---- answers ---- */
+
+static void reply_stored(struct exchange *exchange, int status_code, const struct stored_schedule *stored)
+{
+    struct buf availability;
+    struct buf overrides;
+    buf_init(&availability, REPLY_BYTES_MAX);
+    buf_init(&overrides, REPLY_BYTES_MAX);
+    availability_write_json(&availability, &stored->schedule);
+    overrides_write_json(&overrides, &stored->schedule);
+    const struct schedule_row row = {
+        .id = stored->id,
+        .owner_id = stored->owner_id,
+        .org_id = stored->org_id,
+        .name = stored->schedule.name,
+        .time_zone = stored->schedule.time_zone,
+        .availability_json = buf_slice(&availability),
+        .overrides_json = buf_slice(&overrides),
+        .is_default = stored->schedule.is_default,
+        .version = stored->version,
+    };
+    if (availability.failed || overrides.failed) reply_failure(exchange, STATUS_NO_MEMORY);
+    else reply_schedule(exchange, status_code, &row);
+    buf_done(&availability);
+    buf_done(&overrides);
+}
+
+/* What the database tells of the schedule. */
+static void reply_state(struct exchange *exchange, int status_code)
+{
+    struct schedule_event event;
+    enum status status = schedule_state_read(exchange->write.state, exchange->arena, &event);
+    if (status == STATUS_OK) reply_stored(exchange, status_code, &event.stored);
+    else reply_failure(exchange, status);
+}
+
+/* A repeated key gets its first answer. A create whose answer was lost on the way is told from the request, as it was stored. */
+static void reply_created(struct exchange *exchange)
+{
+    const struct command *command = &exchange->write.command;
+    const struct stored_schedule stored = {
+        .id = exchange->write.schedule_id,
+        .owner_id = command->user_id,
+        .org_id = command->org_id,
+        .version = 1,
+        .schedule = command->schedule,
+    };
+    if (exchange->write.state.len > 0) reply_state(exchange, 201);
+    else reply_stored(exchange, 201, &stored);
+}
+
+static void reply_deleted(struct exchange *exchange)
+{
+    struct buf body;
+    buf_init(&body, REPLY_BYTES_MAX);
+    buf_printf(&body, "{\"status\":\"success\"}");
+    reply_json(exchange, 200, &body);
+    buf_done(&body);
+}
+
+/* An update whose answer was lost on the way may find its schedule deleted since. */
+static void reply_updated(struct exchange *exchange)
+{
+    if (exchange->write.state.len > 0) reply_state(exchange, 200);
+    else reply_missing_schedule(exchange);
+}
+
+static void reply_done(struct exchange *exchange)
+{
+    switch (exchange->write.command.kind) {
+    case COMMAND_CREATE: reply_created(exchange); break;
+    case COMMAND_UPDATE: reply_updated(exchange); break;
+    case COMMAND_DELETE: reply_deleted(exchange); break;
+    }
+}
+
+/* Left the organization, or is gone, after the guard had looked. */
+static void reply_not_a_member(struct exchange *exchange)
+{
+    if (exchange->org_id == 0) {
+        reply_error(exchange, 401, SLICE("ApiAuthStrategy - bearer token - No user associated with the provided token"));
+        return;
+    }
+    reply_errorf(exchange, 403,
+                 "IsUserInOrg - user with id=%" PRId64 " is not part of the organization with id=%" PRId64 ".",
+                 exchange->user_id, exchange->org_id);
+}
+
+static struct exchange *exchange_of(struct write *write)
+{
+    return (struct exchange *)((char *)write - offsetof(struct exchange, write));
+}
+
+static void on_done(struct write *write, enum status status)
+{
+    struct exchange *exchange = exchange_of(write);
+    switch (status) {
+    case STATUS_OK:
+    case STATUS_DUPLICATE: reply_done(exchange); break;
+    case STATUS_NOT_A_MEMBER: reply_not_a_member(exchange); break;
+    case STATUS_NOT_FOUND: reply_missing_schedule(exchange); break;
+    case STATUS_NOT_THE_OWNER: reply_foreign_schedule(exchange); break;
+    case STATUS_OTHER_VERSION:
+        reply_error(exchange, 412, SLICE("The schedule has another ETag than If-Match asks for."));
+        break;
+    case STATUS_CONFLICT: reply_error(exchange, 422, SLICE("The Idempotency-Key was used before with another body.")); break;
+    case STATUS_UNDER_WAY: reply_error(exchange, 409, SLICE("A request with the same Idempotency-Key is under way.")); break;
+    case STATUS_UNSTORABLE: reply_error(exchange, 400, SLICE("The schedule cannot be stored.")); break;
+    default: reply_failure(exchange, status);
+    }
+}
+
+static bool never_replaced(struct write *write, enum status status)
+{
+    (void)write;
+    (void)status;
+    return false;
+}
+
+/* ---- the command ---- */
+
+static const struct write_ops write_ops = {on_done, never_replaced};
+
+/* Keys are the caller's own: those of others are never met. */
+static struct uuid key_of(const struct exchange *exchange, struct slice key)
+{
+    uint8_t sha256[SHA256_DIGEST_LENGTH];
+    struct uuid id;
+    struct slice text = arena_printf(exchange->arena, "%" PRId64 "/%.*s", exchange->caller_id, (int)key.len, key.data);
+    SHA256((const unsigned char *)text.data, text.len, sha256);
+    memcpy(id.bytes, sha256, sizeof(id.bytes));
+    return id;
+}
+
+/* False when it was answered. */
+static bool read_key(struct exchange *exchange)
+{
+    const char *key = http_request_header(exchange->request, "Idempotency-Key");
+    if (key == NULL) return true;
+    if (!is_idempotency_key(key)) {
+        reply_error(exchange, 400, SLICE("Idempotency-Key must be 1 to 255 visible ASCII characters"));
+        return false;
+    }
+    exchange->write.has_key = true;
+    exchange->write.key = key_of(exchange, slice_of(key));
+    return true;
+}
+
+/* False when it was answered. */
+static bool read_precondition(struct exchange *exchange)
+{
+    const char *if_match = http_request_header(exchange->request, "If-Match");
+    if (if_match_version(if_match, &exchange->write.command.expected_version)) return true;
+    reply_error(exchange, 400, SLICE("If-Match must be * or one entity tag"));
+    return false;
+}
+
+/* False when it was answered. */
+static bool read_schedule(struct exchange *exchange, enum schedule_use use)
+{
+    struct schedule_input input;
+    struct violations violations = {0};
+    enum status status = STATUS_NO_MEMORY;
+    if (!exchange_read_body(exchange)) return false;
+    if (schedule_input_from_json(exchange->body, exchange->arena, &input)) {
+        status = schedule_check(&input, use, exchange->door->config.zones, exchange->arena,
+                                &exchange->write.command.schedule, &violations);
+    }
+    if (status == STATUS_INVALID) reply_violations(exchange, &violations);
+    else if (status != STATUS_OK) reply_failure(exchange, status);
+    return status == STATUS_OK;
+}
+
+static void submit(struct exchange *exchange, enum command_kind kind)
+{
+    struct write *write = &exchange->write;
+    const char *traceparent = http_request_header(exchange->request, "traceparent");
+    uint8_t random[10];
+    enum status status = RAND_bytes(random, sizeof(random)) == 1 ? STATUS_OK : STATUS_FAILED;
+    write->ops = &write_ops;
+    write->command.kind = kind;
+    write->command.command_id = uuid_v7((uint64_t)clock_wall_us() / 1000, random);
+    write->command.org_id = exchange->org_id;
+    write->command.user_id = exchange->user_id;
+    write->command.schedule_id = exchange->schedule_id;
+    write->traceparent = arena_copy(exchange->arena, traceparent_of(slice_of(traceparent)));
+    write->deadline_us = clock_steady_us() + WRITE_DEADLINE_US;
+    if (status == STATUS_OK) status = writer_submit(exchange->door->config.writer, write);
+    if (status != STATUS_OK) reply_failure(exchange, status);
+}
+
+void handle_create_schedule(struct exchange *exchange)
+{
+    if (read_key(exchange) && read_schedule(exchange, SCHEDULE_NEW)) submit(exchange, COMMAND_CREATE);
+}
+
+void handle_update_schedule(struct exchange *exchange)
+{
+    if (read_precondition(exchange) && read_schedule(exchange, SCHEDULE_CHANGE)) submit(exchange, COMMAND_UPDATE);
+}
+
+void handle_delete_schedule(struct exchange *exchange)
+{
+    if (read_precondition(exchange)) submit(exchange, COMMAND_DELETE);
+}
