@@ -32,12 +32,16 @@ $$;
 -- How long a repeated update or delete, or the create of a deleted schedule, is known as such.
 CREATE FUNCTION command_memory() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '7 days' $$;
 
--- Whether a schedule of the organization, or of nobody's, may have this owner.
-CREATE FUNCTION is_owner_known(p_org bigint, p_owner bigint) RETURNS boolean
+-- Which of these owners may have no schedule of the organization beside them, or without one none of their own: their ordinals. A
+-- null owner is passed over.
+CREATE FUNCTION unknown_owners(p_org_ids bigint[], p_owner_ids bigint[]) RETURNS SETOF bigint
 LANGUAGE sql STABLE
 AS $$
-    SELECT CASE WHEN p_org IS NULL THEN EXISTS (SELECT FROM users u WHERE u.id = p_owner)
-                ELSE EXISTS (SELECT FROM memberships m WHERE m.org_id = p_org AND m.user_id = p_owner) END
+    SELECT o.ordinal
+      FROM unnest(p_org_ids, p_owner_ids) WITH ORDINALITY AS o (org_id, owner_id, ordinal)
+     WHERE o.owner_id IS NOT NULL
+       AND CASE WHEN o.org_id IS NULL THEN NOT EXISTS (SELECT FROM users u WHERE u.id = o.owner_id)
+                ELSE NOT EXISTS (SELECT FROM memberships m WHERE m.org_id = o.org_id AND m.user_id = o.owner_id) END
 $$;
 
 -- ---- events -------------------------------------------------------------------------------------------------------------
@@ -131,9 +135,7 @@ DECLARE
     v_write     record;
 BEGIN
     RETURN QUERY
-    SELECT p_before + u.ordinal, 'member', NULL::bigint, NULL
-      FROM unnest(p_ids, p_org_ids, p_owner_ids) WITH ORDINALITY AS u (id, org_id, owner_id, ordinal)
-     WHERE u.id IS NOT NULL AND NOT is_owner_known(u.org_id, u.owner_id);
+    SELECT p_before + ordinal, 'member', NULL::bigint, NULL FROM unknown_owners(p_org_ids, p_owner_ids) AS ordinal;
     IF FOUND THEN
         RETURN;
     END IF;
@@ -250,7 +252,7 @@ BEGIN
     v_outcome.verdict := CASE
         WHEN v_settled = p_digest THEN 'repeat'
         WHEN v_settled IS NOT NULL THEN 'conflict'
-        WHEN NOT is_owner_known(p_org_id, p_owner_id) THEN 'member'
+        WHEN EXISTS (SELECT FROM unknown_owners(ARRAY[p_org_id], ARRAY[p_owner_id])) THEN 'member'
         ELSE CASE schedule_standing(p_org_id, p_owner_id, v_schedule.org_id, v_schedule.owner_id)
              WHEN 'own' THEN CASE WHEN p_version <> v_schedule.version THEN 'version' ELSE 'changed' END
              WHEN 'other' THEN 'owner'

@@ -462,15 +462,16 @@ class MockBroker(Server):
 
 
 class Service(Server):
-    """`schedule-service serve` with `env` added to our own environment."""
+    """`schedule-service serve` with `env` added to our own environment; without rate limits unless `env` sets them."""
 
     name = "service"
     work_dir = ROOT
+    NO_LIMITS = {f"RATE_LIMIT_{whose}": "0" for whose in ("API_KEY", "OAUTH_CLIENT", "ADDRESS")}
 
     def __init__(self, binary: Path, env: Mapping[str, str], log_path: Path, outlives: bool = False) -> None:
         super().__init__(log_path, outlives)
         self.binary = Path(binary)
-        self.env = {"HTTP_LISTEN": f"127.0.0.1:{free_port()}"} | dict(env)
+        self.env = {"HTTP_LISTEN": f"127.0.0.1:{free_port()}"} | self.NO_LIMITS | dict(env)
         self.url = "http://" + self.env["HTTP_LISTEN"]
 
     def command(self) -> list[str]:

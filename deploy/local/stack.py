@@ -78,7 +78,7 @@ class Stack(Startable):
         self.postgres.start()
         database_url = self.postgres.create_database("schedules")
         self.broker.wait_ready()
-        env = {"DATABASE_URL": database_url, "KAFKA_BROKERS": self.broker.bootstrap, "RATE_LIMIT": "off"}
+        env = {"DATABASE_URL": database_url, "KAFKA_BROKERS": self.broker.bootstrap}
         people = prepare(self.binary, env, topics=isinstance(self.broker, Kafka))
         env["HTTP_LISTEN"] = f"127.0.0.1:{free_port(8080)}"
         self.service = Service(self.binary, env, self.directory / "service.log", self.outlives)
@@ -183,7 +183,7 @@ def stay_until_interrupted(stack: Stack) -> None:
 
 def show_example(stack: Stack) -> None:
     """Sends the example through both doors and prints what became of it. Raises ServerError where that is not one row
-    and one event each, all equal."""
+    and one event each, all equal, and one more event: the first is the owner's default no more."""
     values = stack.values
     org, user = values["ORG_ID"], values["MEMBER_USER_ID"]
     reader = "Kafka's console consumer, read_committed" if isinstance(stack.broker, Kafka) else "kcat"
@@ -206,10 +206,10 @@ def show_example(stack: Stack) -> None:
         "SELECT id, owner_id, org_id, name, time_zone, availability, overrides, version FROM schedules ORDER BY id",
         "schedules", "-x", "-P", "format=wrapped", "-P", "columns=110")))
 
-    events = sorted(stack.broker.consume(EVENTS_TOPIC, 2), key=lambda event: int(event.headers.get("ce_subject", 0)))
-    created = decode_created(events, stack.directory)
+    events = stack.broker.consume(EVENTS_TOPIC, 3)
+    decoded_events = decode_events(events, stack.directory)
     print(f"4. The events in {EVENTS_TOPIC}, as read by {reader}")
-    for event, decoded in zip(events, created):
+    for event, decoded in zip(events, decoded_events):
         lines = [f"key: {event.key}", *(f"{name}: {value}" for name, value in event.headers.items())]
         print("\n" + indent("\n".join(lines)) + indent_json(decoded), end="")
 
@@ -218,12 +218,17 @@ def show_example(stack: Stack) -> None:
     expect([row["schedule"] for row in rows] == [body | owner] * 2, "the rows are not the example, twice")
     expect(rows[1]["id"] == str(answer["data"]["id"]), "the second row is not the schedule of the HTTP answer")
     expect(rows[0]["commandId"] == command["commandId"], "the first row is not that of the command")
-    expect([event.key for event in events] == [user] * 2, "the events' keys are not the owner's id")
+    expect([event.key for event in events] == [user] * 3, "the events' keys are not the owner's id")
+    first, replaced, second = decoded_events
+    created = [first, second]
     expect([as_schedule(event["schedule"]) for event in created] == [EXAMPLE | owner] * 2,
            "the events are not the example, twice")
     expect([(event["schedule"]["id"], event["commandId"]) for event in created]
            == [(row["id"], row["commandId"]) for row in rows], "the events are not those of the rows")
-    print("\nTwo rows, two events, equal but for ids and times. To try next:\n\n"
+    no_default = {name: value for name, value in first["schedule"].items() if name != "isDefault"} | {"version": "2"}
+    expect(replaced["schedule"] == no_default and replaced["commandId"] == second["commandId"],
+           "the second schedule did not replace the first as default")
+    print("\nTwo rows, two equal events, and one of the former default between them. To try next:\n\n"
           f"   curl -s -H 'Authorization: Bearer {values['ADMIN_API_KEY']}' {url}", flush=True)
 
 
@@ -246,17 +251,19 @@ def post(url: str, api_key: str, body: Mapping[str, Any]) -> tuple[int, Any]:
         return error.code, json.load(error)
 
 
-def decode_created(events: list[Record], directory: Path) -> list[dict[str, Any]]:
-    """The ScheduleCreated of each event in protobuf's JSON, by Google's own decoder on our .proto files."""
+def decode_events(events: list[Record], directory: Path) -> list[dict[str, Any]]:
+    """Each event in protobuf's JSON, by Google's own decoder on our .proto files."""
     from google.protobuf import json_format  # Debian's python3-protobuf; only this function needs it
 
-    expect([event.headers.get("ce_type") for event in events] == ["schedules.v1.ScheduleCreated"] * 2,
-           f"{EVENTS_TOPIC} does not hold two ScheduleCreated: {events}")
+    types = [event.headers.get("ce_type", "").removeprefix("schedules.v1.") for event in events]
+    expect(types == ["ScheduleCreated", "ScheduleUpdated", "ScheduleCreated"],
+           f"{EVENTS_TOPIC} does not hold the two schedules and the former default: {events}")
     files = (str(path) for path in sorted(ROOT.glob("proto/schedules/v1/*.proto")))
     run("protoc", "-I", str(ROOT / "proto"), f"--python_out={directory}", *files)
     sys.path.insert(0, str(directory))
-    message = importlib.import_module("schedules.v1.schedule_created_pb2").ScheduleCreated
-    return [json_format.MessageToDict(message.FromString(event.value)) for event in events]
+    modules = {"ScheduleCreated": "schedule_created_pb2", "ScheduleUpdated": "schedule_updated_pb2"}
+    messages = [getattr(importlib.import_module(f"schedules.v1.{modules[name]}"), name) for name in types]
+    return [json_format.MessageToDict(message.FromString(event.value)) for message, event in zip(messages, events)]
 
 
 def as_schedule(event: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@
 #include "app/admin_command.h"
 #include "source/http_header.h"
 
-enum { KEY_BYTES = 32, KEY_TEXT_SIZE = 2 * KEY_BYTES + 1, HASH_TEXT_SIZE = 2 * API_KEY_HASH_LEN + 1 };
+enum { KEY_BYTES = 32, KEY_TEXT_SIZE = 2 * KEY_BYTES + 1, HASH_TEXT_SIZE = 2 * SECRET_HASH_LEN + 1 };
 
 #define DEFAULT_DAYS "30"
 
@@ -24,11 +24,11 @@ static void to_hex(const uint8_t *bytes, size_t len, char *ret_text)
 static bool make_key(char key[static KEY_TEXT_SIZE], char hash_text[static HASH_TEXT_SIZE])
 {
     uint8_t random[KEY_BYTES];
-    uint8_t hash[API_KEY_HASH_LEN];
+    uint8_t hash[SECRET_HASH_LEN];
     if (RAND_priv_bytes(random, sizeof(random)) != 1) return false;
     to_hex(random, sizeof(random), key);
     OPENSSL_cleanse(random, sizeof(random));
-    api_key_hash((struct slice){key, KEY_TEXT_SIZE - 1}, hash);
+    secret_hash((struct slice){key, KEY_TEXT_SIZE - 1}, hash);
     to_hex(hash, sizeof(hash), hash_text);
     return true;
 }

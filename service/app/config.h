@@ -36,6 +36,12 @@ struct config {
     int64_t wal_budget_bytes;
     int64_t http_max_connections;
     int64_t idempotency_key_seconds;
+    int64_t rate_limit_api_key; /* requests in a window; 0: no limit */
+    int64_t rate_limit_oauth_client;
+    int64_t rate_limit_address;
+    int64_t rate_limit_window_s;
+    int64_t rate_limit_block_s;
+    char *client_address_header;                                   /* may be empty */
     struct kafka_property properties[CONFIG_KAFKA_PROPERTIES_MAX]; /* RDKAFKA_*, both texts owned */
     struct kafka_settings kafka;                                   /* the brokers and these properties */
 };

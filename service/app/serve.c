@@ -142,6 +142,13 @@ static bool start_store(struct service *service)
     return service->writer != NULL && service->reader != NULL && service->watch != NULL;
 }
 
+static struct rate_limit limit_of(const struct config *config, int64_t requests)
+{
+    const int64_t second_us = 1000000;
+    return (struct rate_limit){"default", requests, config->rate_limit_window_s * second_us,
+                               config->rate_limit_block_s * second_us};
+}
+
 static bool start_doors(struct service *service)
 {
     const struct config *config = service->config;
@@ -151,6 +158,10 @@ static bool start_doors(struct service *service)
         .zones = service->zones,
         .listen = config->http_listen,
         .connections_max = (size_t)config->http_max_connections,
+        .limits = {.api_key = limit_of(config, config->rate_limit_api_key),
+                   .oauth_client = limit_of(config, config->rate_limit_oauth_client),
+                   .address = limit_of(config, config->rate_limit_address),
+                   .address_header = config->client_address_header},
         .is_ready = is_ready,
         .ctx = service,
     };

@@ -1,6 +1,8 @@
 /* One request of an http_server: what was asked, and the reply. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/queue.h>
+#include <event2/keyvalq_struct.h>
 
 #include "driver/http_conn.h"
 
@@ -38,6 +40,24 @@ struct slice http_request_target(const struct http_request *request)
 const char *http_request_header(const struct http_request *request, const char *name)
 {
     return evhttp_find_header(evhttp_request_get_input_headers(request->ev), name);
+}
+
+const char *http_request_last_header(const struct http_request *request, const char *name)
+{
+    const struct evkeyvalq *headers = evhttp_request_get_input_headers(request->ev);
+    const char *value = NULL;
+    for (const struct evkeyval *header = headers->tqh_first; header != NULL; header = header->next.tqe_next) {
+        if (evutil_ascii_strcasecmp(header->key, name) == 0) value = header->value;
+    }
+    return value;
+}
+
+const char *http_request_peer(const struct http_request *request)
+{
+    char *address = NULL;
+    uint16_t port;
+    evhttp_connection_get_peer(evhttp_request_get_connection(request->ev), &address, &port);
+    return address;
 }
 
 struct slice http_request_body(const struct http_request *request)

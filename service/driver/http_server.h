@@ -86,6 +86,12 @@ struct slice http_request_target(const struct http_request *request);
 /* The first header of that name in any case; NULL when there is none. */
 const char *http_request_header(const struct http_request *request, const char *name);
 
+/* The last one of that name: what the nearest proxy has added. */
+const char *http_request_last_header(const struct http_request *request, const char *name);
+
+/* The client's address in numbers, without its port. */
+const char *http_request_peer(const struct http_request *request);
+
 /* At most body_bytes_max. */
 struct slice http_request_body(const struct http_request *request);
 

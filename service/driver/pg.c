@@ -240,18 +240,40 @@ bool pg_is_ready(const struct pg *pg)
     return pg->state == PG_READY && !pg->doomed;
 }
 
-bool pg_send(struct pg *pg, const char *statement, const struct pg_param *params, int params_len, bool binary_rows)
-{
+/* Parameters as libpq wants them. */
+struct param_arrays {
     const char *values[PG_PARAMS_MAX];
     int lengths[PG_PARAMS_MAX];
     int formats[PG_PARAMS_MAX];
-    if (pg->doomed) return false;
+};
+
+static void fill(struct param_arrays *arrays, const struct pg_param *params, int params_len)
+{
     for (int i = 0; i < params_len; i++) {
-        values[i] = params[i].data;
-        lengths[i] = params[i].len;
-        formats[i] = params[i].is_binary;
+        arrays->values[i] = params[i].data;
+        arrays->lengths[i] = params[i].len;
+        arrays->formats[i] = params[i].is_binary;
     }
-    return PQsendQueryPrepared(pg->conn, statement, params_len, values, lengths, formats, binary_rows) == 1 || doom(pg);
+}
+
+bool pg_send(struct pg *pg, const char *statement, const struct pg_param *params, int params_len, bool binary_rows)
+{
+    struct param_arrays arrays;
+    if (pg->doomed) return false;
+    fill(&arrays, params, params_len);
+    int is_sent =
+        PQsendQueryPrepared(pg->conn, statement, params_len, arrays.values, arrays.lengths, arrays.formats, binary_rows);
+    return is_sent == 1 || doom(pg);
+}
+
+bool pg_send_anew(struct pg *pg, const char *sql, const struct pg_param *params, int params_len, bool binary_rows)
+{
+    struct param_arrays arrays;
+    if (pg->doomed) return false;
+    fill(&arrays, params, params_len);
+    int is_sent =
+        PQsendQueryParams(pg->conn, sql, params_len, NULL, arrays.values, arrays.lengths, arrays.formats, binary_rows);
+    return is_sent == 1 || doom(pg);
 }
 
 bool pg_sync(struct pg *pg)

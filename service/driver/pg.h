@@ -59,6 +59,9 @@ enum { PG_PARAMS_MAX = 24 };
  * ready; text parameters end with a NUL, which len does not count. False when libpq refuses (memory): the connection is then dropped and on_lost follows from the loop. */
 bool pg_send(struct pg *pg, const char *statement, const struct pg_param *params, int params_len, bool binary_rows);
 
+/* The same with a statement's text, which is planned for these parameters: where no one plan is good for all of them. */
+bool pg_send_anew(struct pg *pg, const char *sql, const struct pg_param *params, int params_len, bool binary_rows);
+
 /* Ends the unit and flushes. False as pg_send. */
 bool pg_sync(struct pg *pg);
 

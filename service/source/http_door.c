@@ -13,6 +13,7 @@ enum {
     HEADER_BYTES_MAX = 16 << 10,
     BODY_BYTES_MAX = 100 << 10,
     UNSENT_BYTES_MAX = 16 << 20,
+    TRACKERS_MAX = 8192, /* in each of the two tables of the rate limits */
     REQUEST_TIMEOUT_MS = 10000,
     REPLY_TIMEOUT_MS = 20000,
     IDLE_TIMEOUT_MS = 75000
@@ -66,9 +67,13 @@ struct http_door *http_door_new(struct event_base *base, const struct http_door_
     struct http_door *door = calloc(1, sizeof(*door));
     if (door == NULL) return NULL;
     door->config = *config;
-    door->server = http_server_new(base, &server_config, &handler, door);
+    door->callers = rate_limiter_new(TRACKERS_MAX);
+    door->addresses = rate_limiter_new(TRACKERS_MAX);
+    if (door->callers != NULL && door->addresses != NULL) {
+        door->server = http_server_new(base, &server_config, &handler, door);
+    }
     if (door->server == NULL) {
-        free(door);
+        http_door_free(door);
         return NULL;
     }
     door_metrics_attach(door);
@@ -100,5 +105,7 @@ void http_door_free(struct http_door *door)
         http_request_drop(door->exchanges->request);
         exchange_free(door->exchanges);
     }
+    rate_limiter_free(door->callers);
+    rate_limiter_free(door->addresses);
     free(door);
 }

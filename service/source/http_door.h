@@ -4,11 +4,20 @@
 
 #include <event2/event.h>
 
+#include "core/rate_limit.h"
 #include "core/time_zone.h"
 #include "store/reader.h"
 #include "store/writer.h"
 
 struct http_door;
+
+/* How often somebody may ask; requests is 0 where that is not limited. */
+struct http_limits {
+    struct rate_limit api_key; /* of a key without limits of its own */
+    struct rate_limit oauth_client;
+    struct rate_limit address;  /* of those who are not known */
+    const char *address_header; /* set by a trusted proxy; empty: the peer's address counts */
+};
 
 /* Borrowed parts outlive the door. */
 struct http_door_config {
@@ -17,6 +26,7 @@ struct http_door_config {
     const struct time_zones *zones;
     const char *listen; /* "host:port" */
     size_t connections_max;
+    struct http_limits limits;
     /* Whether the whole process should get traffic; *ret_reason, static, says why not. */
     bool (*is_ready)(void *ctx, const char **ret_reason);
     void *ctx;

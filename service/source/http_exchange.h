@@ -8,13 +8,14 @@
 
 #include "driver/http_server.h"
 #include "source/http_door.h"
+#include "source/http_header.h"
 #include "source/http_path.h"
 
 enum { REQUEST_ID_SIZE = 65 };
 
 struct exchange;
 
-/* What a caller must be before the handler runs; see http_auth.c. */
+/* What a caller must be before the handler runs; see http_guards.c. */
 enum http_access {
     ACCESS_OPEN,      /* anybody */
     ACCESS_ORG,       /* an admin of {orgId} */
@@ -36,6 +37,8 @@ struct http_route {
 struct http_door {
     struct http_door_config config;
     struct http_server *server;
+    struct rate_limiter *callers; /* apart, so that no flood of addresses drives a caller's count out */
+    struct rate_limiter *addresses;
     struct exchange *exchanges;
     size_t exchanges_len;
     bool is_draining;
@@ -50,12 +53,16 @@ struct exchange {
     struct slice target; /* rewritten, with query */
     char request_id[REQUEST_ID_SIZE];
     int64_t started_us; /* steady clock */
-    int64_t caller_id;  /* set by the guards, as the next four */
-    int64_t org_id;     /* 0 on the routes about oneself */
+    struct credential credential;
+    uint8_t secret_hash[SECRET_HASH_LEN];         /* of the credential */
+    uint8_t caller_tracker[RATE_TRACKER_ID_LEN];  /* what requests with this credential count against, if it is good */
+    uint8_t address_tracker[RATE_TRACKER_ID_LEN]; /* the same if it is not */
+    int64_t caller_id;                            /* set by the guards, as the next four */
+    int64_t org_id;                               /* 0 on the routes about oneself */
     int64_t team_id;
     int64_t user_id; /* whose schedules: {userId}, or the caller on the routes about oneself */
     int64_t schedule_id;
-    json_t *body;
+    json_t *body;       /* what was sent: a write's body, the numbers in a list's query */
     struct write write; /* lent to the writer while a schedule is stored */
     struct exchange *next;
     struct exchange *previous;
@@ -82,13 +89,47 @@ const struct http_route *route_at(size_t index);
 
 /* ---- http_auth.c ---- */
 
-/* Runs the guards of the exchange's route, then its handler; refuses otherwise. */
+/* Who asks, how often, and may they: then the route's handler runs; refuses otherwise. */
 void auth_start(struct exchange *exchange);
 
 /* ---- http_body.c ---- */
 
 /* Reads the body into exchange->body, an object. False when it was answered. */
 bool exchange_read_body(struct exchange *exchange);
+
+/* ---- http_credential.c ---- */
+
+/* Sets credential, secret_hash and caller_tracker. False when memory is out. */
+bool credential_read(struct exchange *exchange);
+
+/* Whether the database can know it; else credential_refuse answers 401. */
+bool credential_is_complete(const struct credential *credential);
+void credential_refuse(struct exchange *exchange);
+
+/* Whether there is such a key, or such a client with this secret. */
+bool credential_is_known(const struct exchange *exchange, const struct access_facts *facts);
+
+/* Sets caller_id; or answers 401 and returns false. */
+bool credential_check(struct exchange *exchange, const struct access_facts *facts);
+
+/* ---- http_guards.c ---- */
+
+/* Runs the guards of the exchange's route in the contract's order: sets the ids, or answers and returns false. */
+bool guards_pass(struct exchange *exchange, const struct access_facts *facts);
+
+/* ---- http_throttle.c: each but the first answers 429 and returns false when there were too many requests ---- */
+
+/* Sets address_tracker. */
+void throttle_identify(struct exchange *exchange);
+
+/* What needs no database: is the caller blocked, or the address of a caller of whom nothing was heard lately? Counts nothing. */
+bool throttle_peek(struct exchange *exchange);
+
+/* Counts a request of a known credential; of any other. */
+bool throttle_caller(struct exchange *exchange, const struct access_facts *facts);
+bool throttle_address(struct exchange *exchange);
+
+void throttle_metrics_register(void);
 
 /* ---- handlers ---- */
 
@@ -98,17 +139,19 @@ void handle_metrics(struct exchange *exchange);
 void handle_create_schedule(struct exchange *exchange);
 void handle_update_schedule(struct exchange *exchange);
 void handle_delete_schedule(struct exchange *exchange);
-void handle_list_schedules(struct exchange *exchange);
+void handle_list_user_schedules(struct exchange *exchange);
+void handle_list_org_schedules(struct exchange *exchange);
+void handle_list_team_schedules(struct exchange *exchange);
 void handle_get_schedule(struct exchange *exchange);
+void handle_get_default_schedule(struct exchange *exchange);
 
-/* ---- http_schedules.c ---- */
+/* ---- http_schedule.c ---- */
 
-/* One schedule. */
+/* With its version as ETag. */
 void reply_schedule(struct exchange *exchange, int status_code, const struct schedule_row *row);
 
-/* 404 and 403 about the path's schedule. */
-void reply_missing_schedule(struct exchange *exchange);
-void reply_foreign_schedule(struct exchange *exchange);
+/* The schedule of the path is not the user's: 403 when they may know of it, else 404. */
+void refuse_schedule(struct exchange *exchange, enum schedule_standing standing);
 
 /* ---- http_reply.c ---- */
 

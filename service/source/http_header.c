@@ -23,22 +23,24 @@ static struct credential credential_of_token(const char *authorization)
     struct slice token = without_prefix(slice_of(authorization), SLICE("Bearer "));
     struct slice key = without_prefix(token, SLICE("cal_"));
     if (key.len == token.len) return (struct credential){.kind = CREDENTIAL_ACCESS_TOKEN};
-    return (struct credential){CREDENTIAL_API_KEY, key};
+    return (struct credential){.kind = CREDENTIAL_API_KEY, .secret = key};
 }
 
 struct credential credential_of(const char *client_id, const char *client_secret, const char *authorization)
 {
-    if (is_given(client_id) && is_given(client_secret)) return (struct credential){.kind = CREDENTIAL_CLIENT};
+    if (is_given(client_id) && is_given(client_secret)) {
+        return (struct credential){CREDENTIAL_CLIENT, slice_of(client_secret), client_id};
+    }
     if (is_given(authorization)) return credential_of_token(authorization);
     if (is_given(client_id)) return (struct credential){.kind = CREDENTIAL_ID_ONLY};
     if (is_given(client_secret)) return (struct credential){.kind = CREDENTIAL_SECRET_ONLY};
     return (struct credential){.kind = CREDENTIAL_NONE};
 }
 
-void api_key_hash(struct slice key, uint8_t ret_hash[API_KEY_HASH_LEN])
+void secret_hash(struct slice secret, uint8_t ret_hash[SECRET_HASH_LEN])
 {
-    _Static_assert(API_KEY_HASH_LEN == SHA256_DIGEST_LENGTH, "the hash is a SHA-256");
-    SHA256((const unsigned char *)key.data, key.len, ret_hash);
+    _Static_assert(SECRET_HASH_LEN == SHA256_DIGEST_LENGTH, "the hash is a SHA-256");
+    SHA256((const unsigned char *)secret.data, secret.len, ret_hash);
 }
 
 bool is_json_type(const char *content_type)

@@ -8,7 +8,7 @@
 #include "core/arena.h"
 #include "core/slice.h"
 
-enum { API_KEY_HASH_LEN = 32 };
+enum { SECRET_HASH_LEN = 32 };
 
 /* What the credential headers of a request amount to, in the contract's order of precedence. */
 enum credential_kind {
@@ -22,14 +22,15 @@ enum credential_kind {
 
 struct credential {
     enum credential_kind kind;
-    struct slice key; /* API_KEY: what follows "cal_", borrowed from the header */
+    struct slice secret;   /* API_KEY: what follows "cal_"; CLIENT: its secret */
+    const char *client_id; /* CLIENT */
 };
 
-/* The three headers' values; NULL or empty for one that was not sent. */
+/* The three headers' values; NULL or empty for one that was not sent. The result borrows from them. */
 struct credential credential_of(const char *client_id, const char *client_secret, const char *authorization);
 
-/* SHA-256 of the key without its prefix; what the database holds. */
-void api_key_hash(struct slice key, uint8_t ret_hash[API_KEY_HASH_LEN]);
+/* SHA-256 of a key without its prefix, or of a client's secret; what the database holds. */
+void secret_hash(struct slice secret, uint8_t ret_hash[SECRET_HASH_LEN]);
 
 /* Whether a body of this Content-Type is read: application/json, with any parameters. NULL is not. */
 bool is_json_type(const char *content_type);

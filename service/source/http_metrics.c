@@ -11,7 +11,7 @@
 enum { ROUTES_MAX = 32, LABELS_SIZE = 160 };
 
 /* The last stands for all others. */
-static const int status_codes[] = {200, 201, 204, 400, 401, 403, 404, 413, 415, 500, 503, 0};
+static const int status_codes[] = {200, 201, 204, 400, 401, 403, 404, 413, 415, 429, 500, 503, 0};
 enum { STATUS_CODES_LEN = sizeof(status_codes) / sizeof(status_codes[0]) };
 
 static const int64_t duration_buckets[] = {500,    1000,   2500,   5000,    10000,   25000,   50000,
@@ -109,6 +109,7 @@ void http_door_metrics_register(void)
     assert(routes_len <= ROUTES_MAX);
     for (size_t i = 0; i <= routes_len; i++) register_requests(i, label_of(i));
     for (size_t i = 0; i <= routes_len; i++) register_duration(i, label_of(i));
+    throttle_metrics_register();
     metrics_register(&in_flight);
     metrics_register(&connections);
     metrics_register(&connections_refused);

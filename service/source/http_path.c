@@ -105,21 +105,23 @@ static int hex_digit(char c)
     return -1;
 }
 
+int percent_byte(struct slice raw, size_t at)
+{
+    if (at + 2 >= raw.len || raw.data[at] != '%') return -1;
+    int high = hex_digit(raw.data[at + 1]);
+    int low = hex_digit(raw.data[at + 2]);
+    return high < 0 || low < 0 ? -1 : high << 4 | low;
+}
+
 /* Percent-decodes into text; the length, or SIZE_MAX when it is malformed or too long. */
 static size_t decode(struct slice raw, char text[static INT_TEXT_MAX])
 {
     size_t len = 0;
     for (size_t i = 0; i < raw.len; i++) {
-        char c = raw.data[i];
-        if (len == INT_TEXT_MAX) return SIZE_MAX;
-        if (c == '%') {
-            int high = i + 2 < raw.len ? hex_digit(raw.data[i + 1]) : -1;
-            int low = i + 2 < raw.len ? hex_digit(raw.data[i + 2]) : -1;
-            if (high < 0 || low < 0) return SIZE_MAX;
-            c = (char)(high << 4 | low);
-            i += 2;
-        }
-        text[len++] = c;
+        int byte = percent_byte(raw, i);
+        if (len == INT_TEXT_MAX || (byte < 0 && raw.data[i] == '%')) return SIZE_MAX;
+        text[len++] = byte < 0 ? raw.data[i] : (char)byte;
+        if (byte >= 0) i += 2;
     }
     return len;
 }

@@ -35,6 +35,9 @@ bool path_match(const char *pattern, struct slice path, struct path_params *ret_
 /* The raw value of a parameter; data is NULL when the pattern has none of that name. */
 struct slice path_param(const struct path_params *params, const char *name);
 
+/* The byte that "%XX" at a place of the text stands for; -1 when there is none. */
+int percent_byte(struct slice raw, size_t at);
+
 /* A whole decimal number as the contract reads it: percent-decoded, white space around it and a sign allowed. False for
  * anything else and beyond 64 bits. */
 bool path_int(struct slice raw, int64_t *ret_value);

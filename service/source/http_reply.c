@@ -9,7 +9,7 @@
 
 #define JSON_TYPE "application/json; charset=utf-8"
 
-/* Status codes by the names the contract's envelope gives them. */
+/* Status codes by the names the contract's envelope gives them; without a reason the details are the message. */
 static const struct exception {
     int status_code;
     const char *code;
@@ -25,6 +25,7 @@ static const struct exception {
     {415, "UnsupportedMediaTypeException", "Unsupported Media Type"},
     {422, "UnprocessableEntityException", "Unprocessable Entity"},
     {417, "ExpectationFailedException", "Expectation Failed"},
+    {429, "ThrottlerException", ""},
     {501, "NotImplementedException", "Not Implemented"},
     {503, "ServiceUnavailableException", "Service Unavailable"},
     {500, "InternalServerErrorException", "Internal Server Error"},

@@ -11,7 +11,7 @@
 
 static const struct http_route routes[] = {
     ROUTE(POST, ORG_USER_SCHEDULES, ACCESS_ORG_USER, handle_create_schedule),
-    ROUTE(GET, ORG_USER_SCHEDULES, ACCESS_ORG_USER, handle_list_schedules),
+    ROUTE(GET, ORG_USER_SCHEDULES, ACCESS_ORG_USER, handle_list_user_schedules),
     ROUTE(GET, ORG_USER_SCHEDULE, ACCESS_ORG_USER, handle_get_schedule),
     ROUTE(PATCH, ORG_USER_SCHEDULE, ACCESS_ORG_USER, handle_update_schedule),
     ROUTE(DELETE, ORG_USER_SCHEDULE, ACCESS_ORG_USER, handle_delete_schedule),

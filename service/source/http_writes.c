@@ -77,7 +77,7 @@ static void reply_deleted(struct exchange *exchange)
 static void reply_updated(struct exchange *exchange)
 {
     if (exchange->write.state.len > 0) reply_state(exchange, 200);
-    else reply_missing_schedule(exchange);
+    else refuse_schedule(exchange, SCHEDULE_NONE);
 }
 
 static void reply_done(struct exchange *exchange)
@@ -113,8 +113,8 @@ static void on_done(struct write *write, enum status status)
     case STATUS_OK:
     case STATUS_DUPLICATE: reply_done(exchange); break;
     case STATUS_NOT_A_MEMBER: reply_not_a_member(exchange); break;
-    case STATUS_NOT_FOUND: reply_missing_schedule(exchange); break;
-    case STATUS_NOT_THE_OWNER: reply_foreign_schedule(exchange); break;
+    case STATUS_NOT_FOUND: refuse_schedule(exchange, SCHEDULE_NONE); break;
+    case STATUS_NOT_THE_OWNER: refuse_schedule(exchange, SCHEDULE_OTHERS); break;
     case STATUS_OTHER_VERSION:
         reply_error(exchange, 412, SLICE("The schedule has another ETag than If-Match asks for."));
         break;

@@ -16,44 +16,18 @@
 
 enum { UNIT_TIMEOUT_MS = 5000 };
 
-/* Every name of a schedule_row's columns stands here once; row_of reads them by number. */
-#define SCHEDULE_COLUMNS                                                                      \
-    "s.id, s.owner_id, s.org_id, s.name, s.time_zone, s.availability::text AS availability, " \
-    "s.overrides::text AS overrides, d.schedule_id IS NOT NULL AS is_default, s.version"
-#define SCHEDULE_TABLES "schedules s LEFT JOIN default_schedules d ON d.owner_id = s.owner_id AND d.schedule_id = s.id"
-
-/* About what one takes in an answer. */
-#define SCHEDULE_BYTES "(octet_length(s.availability::text) + octet_length(s.overrides::text) + octet_length(s.name) + 200)"
-
-static const char access_sql[] =
-    "SELECT k.user_id, k.revoked_at IS NOT NULL, coalesce(k.expires_at <= statement_timestamp(), false),"
-    " EXISTS (SELECT FROM organizations WHERE id = $2::bigint),"
-    " (SELECT role FROM memberships WHERE org_id = $2::bigint AND user_id = k.user_id),"
-    " EXISTS (SELECT FROM memberships WHERE org_id = $2::bigint AND user_id = $3::bigint)"
-    " FROM api_keys k WHERE k.key_hash = $1::bytea";
-
-/* The running total says where the list is to be cut; the row that crosses it still comes and tells so. */
-static const char list_sql[] =
-    "SELECT * FROM (SELECT " SCHEDULE_COLUMNS ","
-    " sum(" SCHEDULE_BYTES ") OVER (ORDER BY s.id) AS bytes, " SCHEDULE_BYTES " AS own_bytes"
-    " FROM " SCHEDULE_TABLES " WHERE s.owner_id = $2::bigint AND (s.org_id = $1::bigint OR s.org_id IS NULL)) AS list"
-    " WHERE bytes - own_bytes <= $3::bigint ORDER BY id";
-
-static const char get_sql[] =
-    "SELECT " SCHEDULE_COLUMNS ", 0 AS bytes FROM " SCHEDULE_TABLES
-    " WHERE s.id = $2::bigint AND (s.org_id = $1::bigint OR (s.org_id IS NULL"
-    " AND EXISTS (SELECT FROM memberships m WHERE m.org_id = $1::bigint AND m.user_id = s.owner_id)))";
-
 static const struct pg_statement statements[] = {
     {"access", access_sql},
-    {"list_schedules", list_sql},
-    {"get_schedule", get_sql},
+    {"list_user_schedules", list_user_schedules_sql},
+    {"get_schedule", get_schedule_sql},
+    {"get_default_schedule", get_default_schedule_sql},
 };
 
 struct read {
     void (*take_result)(struct read *read, const PGresult *result);
     access_done *access_done;
     schedules_done *schedules_done;
+    schedule_done *schedule_done;
     void *ctx;
     int64_t sent_us;
     bool is_settled;
@@ -85,58 +59,12 @@ static struct metric read_failures = {
 
 /* ---- answers ---- */
 
-static int64_t int_at(const PGresult *result, int row, int column)
-{
-    return strtoll(PQgetvalue(result, row, column), NULL, 10);
-}
-
-static bool bool_at(const PGresult *result, int row, int column)
-{
-    return PQgetvalue(result, row, column)[0] == 't';
-}
-
-static struct slice text_at(const PGresult *result, int row, int column)
-{
-    return (struct slice){PQgetvalue(result, row, column), (size_t)PQgetlength(result, row, column)};
-}
-
-static enum org_role role_of(const char *name)
-{
-    if (strcmp(name, "OWNER") == 0) return ORG_ROLE_OWNER;
-    if (strcmp(name, "ADMIN") == 0) return ORG_ROLE_ADMIN;
-    return strcmp(name, "MEMBER") == 0 ? ORG_ROLE_MEMBER : ORG_ROLE_NONE;
-}
-
 static void take_access(struct read *read, const PGresult *result)
 {
     struct access_facts facts = {0};
     enum status status = result == NULL ? STATUS_UNAVAILABLE : pg_result_status(result);
-    if (status == STATUS_OK && PQntuples(result) == 1) {
-        facts = (struct access_facts){
-            .caller_id = int_at(result, 0, 0),
-            .key_revoked = bool_at(result, 0, 1),
-            .key_expired = bool_at(result, 0, 2),
-            .org_exists = bool_at(result, 0, 3),
-            .caller_role = role_of(PQgetvalue(result, 0, 4)), /* null reads as "" */
-            .user_in_org = bool_at(result, 0, 5),
-        };
-    }
+    if (status == STATUS_OK) access_facts_read(result, &facts);
     read->access_done(read->ctx, status, &facts);
-}
-
-static struct schedule_row row_of(const PGresult *result, int row)
-{
-    return (struct schedule_row){
-        .id = int_at(result, row, 0),
-        .owner_id = int_at(result, row, 1),
-        .org_id = int_at(result, row, 2),
-        .name = text_at(result, row, 3),
-        .time_zone = text_at(result, row, 4),
-        .availability_json = text_at(result, row, 5),
-        .overrides_json = text_at(result, row, 6),
-        .is_default = bool_at(result, row, 7),
-        .version = int_at(result, row, 8),
-    };
 }
 
 static void take_schedules(struct read *read, const PGresult *result)
@@ -145,10 +73,19 @@ static void take_schedules(struct read *read, const PGresult *result)
     int len = status == STATUS_OK ? PQntuples(result) : 0;
     struct schedule_row *rows = calloc((size_t)len + 1, sizeof(*rows));
     if (rows == NULL) status = STATUS_NO_MEMORY;
-    for (int i = 0; i < len && rows != NULL; i++) rows[i] = row_of(result, i);
-    bool is_cut = len > 0 && int_at(result, len - 1, 9) > READER_LIST_BYTES_MAX;
+    for (int i = 0; i < len && rows != NULL; i++) rows[i] = schedule_row_read(result, i);
+    bool is_cut = len > 0 && schedules_are_cut(result, READER_LIST_BYTES_MAX);
     read->schedules_done(read->ctx, status, rows, rows == NULL ? 0 : (size_t)len, is_cut);
     free(rows);
+}
+
+static void take_schedule(struct read *read, const PGresult *result)
+{
+    enum status status = result == NULL ? STATUS_UNAVAILABLE : pg_result_status(result);
+    enum schedule_standing standing = status == STATUS_OK ? schedule_standing_read(result) : SCHEDULE_NONE;
+    struct schedule_row row = {0};
+    if (standing != SCHEDULE_NONE) row = schedule_row_read(result, 0);
+    read->schedule_done(read->ctx, status, standing, &row);
 }
 
 static void settle(struct read *read, const PGresult *result)
@@ -204,53 +141,121 @@ static struct pg_param int_param(char text[static 24], int64_t value)
     return (struct pg_param){.data = text, .len = len};
 }
 
-static enum status submit(struct reader *reader, const char *statement, const struct pg_param *params, int params_len,
-                          const struct read *read)
+static enum status admit(const struct reader *reader)
 {
     if (!pg_is_ready(reader->pg)) return STATUS_UNAVAILABLE;
-    if (reader->len == READER_PENDING_MAX) return STATUS_OVERLOADED;
-    /* In the ring only once it is sent whole: what is half sent is lost with its connection. */
-    if (!pg_send(reader->pg, statement, params, params_len, false) || !pg_sync(reader->pg)) return STATUS_UNAVAILABLE;
+    return reader->len == READER_PENDING_MAX ? STATUS_OVERLOADED : STATUS_OK;
+}
+
+/* In the ring only once it is sent whole: what is half sent is lost with its connection. */
+static enum status await(struct reader *reader, bool is_sent, const struct read *read)
+{
+    if (!is_sent || !pg_sync(reader->pg)) return STATUS_UNAVAILABLE;
     struct read *slot = &reader->ring[(reader->first + reader->len++) % READER_PENDING_MAX];
     *slot = *read;
     slot->sent_us = clock_steady_us();
     return STATUS_OK;
 }
 
+static enum status submit(struct reader *reader, const char *statement, const struct pg_param *params, int params_len,
+                          const struct read *read)
+{
+    enum status status = admit(reader);
+    if (status != STATUS_OK) return status;
+    return await(reader, pg_send(reader->pg, statement, params, params_len, false), read);
+}
+
+static enum status submit_anew(struct reader *reader, const char *sql, const struct pg_param *params, int params_len,
+                               const struct read *read)
+{
+    enum status status = admit(reader);
+    if (status != STATUS_OK) return status;
+    return await(reader, pg_send_anew(reader->pg, sql, params, params_len, false), read);
+}
+
 enum status reader_access(struct reader *reader, const struct access_query *query, access_done *done, void *ctx)
 {
     char org_id[24];
+    char team_id[24];
     char user_id[24];
     const struct pg_param params[] = {
-        {.data = (const char *)query->key_hash, .len = sizeof(query->key_hash), .is_binary = true},
+        {.data = (const char *)query->key_hash, .len = ACCESS_HASH_LEN, .is_binary = true},
+        {.data = query->client_id, .len = (int)slice_of(query->client_id).len},
         int_param(org_id, query->org_id),
+        int_param(team_id, query->team_id),
         int_param(user_id, query->user_id),
     };
     const struct read read = {.take_result = take_access, .access_done = done, .ctx = ctx};
-    return submit(reader, "access", params, 3, &read);
+    return submit(reader, "access", params, sizeof(params) / sizeof(params[0]), &read);
 }
 
-enum status reader_list_schedules(struct reader *reader, int64_t org_id, int64_t user_id, schedules_done *done, void *ctx)
+enum status reader_list_user_schedules(struct reader *reader, int64_t org_id, int64_t user_id, schedules_done *done,
+                                       void *ctx)
+{
+    char most[24];
+    char org[24];
+    char user[24];
+    const struct pg_param params[] = {
+        int_param(most, READER_LIST_BYTES_MAX),
+        int_param(org, org_id),
+        int_param(user, user_id),
+    };
+    const struct read read = {.take_result = take_schedules, .schedules_done = done, .ctx = ctx};
+    return submit(reader, "list_user_schedules", params, 3, &read);
+}
+
+/* team_id NULL: of all members. */
+static enum status list_page(struct reader *reader, int64_t org_id, const int64_t *team_id, const struct page *page,
+                             schedules_done *done, void *ctx)
+{
+    char most[24];
+    char org[24];
+    char take[24];
+    char skip[24];
+    char team[24];
+    const struct pg_param params[] = {
+        int_param(most, READER_LIST_BYTES_MAX),
+        int_param(org, org_id),
+        int_param(take, page->take),
+        int_param(skip, page->skip),
+        int_param(team, team_id == NULL ? 0 : *team_id),
+    };
+    const struct read read = {.take_result = take_schedules, .schedules_done = done, .ctx = ctx};
+    /* A large organization's first page is found fastest along the ids, a small one's along its members. */
+    if (team_id == NULL) return submit_anew(reader, list_org_schedules_sql, params, 4, &read);
+    return submit_anew(reader, list_team_schedules_sql, params, 5, &read);
+}
+
+enum status reader_list_org_schedules(struct reader *reader, int64_t org_id, const struct page *page, schedules_done *done,
+                                      void *ctx)
+{
+    return list_page(reader, org_id, NULL, page, done, ctx);
+}
+
+enum status reader_list_team_schedules(struct reader *reader, int64_t org_id, int64_t team_id, const struct page *page,
+                                       schedules_done *done, void *ctx)
+{
+    return list_page(reader, org_id, &team_id, page, done, ctx);
+}
+
+enum status reader_get_schedule(struct reader *reader, int64_t org_id, int64_t user_id, int64_t schedule_id,
+                                schedule_done *done, void *ctx)
 {
     char org[24];
     char user[24];
-    char most[24];
-    const struct pg_param params[] = {
-        int_param(org, org_id),
-        int_param(user, user_id),
-        int_param(most, READER_LIST_BYTES_MAX),
-    };
-    const struct read read = {.take_result = take_schedules, .schedules_done = done, .ctx = ctx};
-    return submit(reader, "list_schedules", params, 3, &read);
+    char id[24];
+    const struct pg_param params[] = {int_param(org, org_id), int_param(user, user_id), int_param(id, schedule_id)};
+    const struct read read = {.take_result = take_schedule, .schedule_done = done, .ctx = ctx};
+    return submit(reader, "get_schedule", params, 3, &read);
 }
 
-enum status reader_get_schedule(struct reader *reader, int64_t org_id, int64_t schedule_id, schedules_done *done, void *ctx)
+enum status reader_get_default_schedule(struct reader *reader, int64_t user_id, schedule_done *done, void *ctx)
 {
     char org[24];
-    char id[24];
-    const struct pg_param params[] = {int_param(org, org_id), int_param(id, schedule_id)};
-    const struct read read = {.take_result = take_schedules, .schedules_done = done, .ctx = ctx};
-    return submit(reader, "get_schedule", params, 2, &read);
+    char user[24];
+    const struct pg_param params[] = {int_param(org, 0), int_param(user, user_id)};
+    const struct read read = {.take_result = take_schedule, .schedule_done = done, .ctx = ctx};
+    return submit(reader, "get_default_schedule", params, 2, &read);
 }
 
 /* ---- life cycle ---- */

@@ -9,8 +9,10 @@
 
 #include <event2/event.h>
 
-#include "codec/schedule_json.h"
+#include "core/page.h"
 #include "core/status.h"
+#include "store/access.h"
+#include "store/schedule_query.h"
 
 enum {
     READER_PENDING_MAX = 1024,
@@ -29,28 +31,7 @@ bool reader_is_ready(const struct reader *reader);
 
 /* ---- who may do what ---- */
 
-/* Higher is more. */
-enum org_role { ORG_ROLE_NONE, ORG_ROLE_MEMBER, ORG_ROLE_ADMIN, ORG_ROLE_OWNER };
-
-struct access_query {
-    uint8_t key_hash[32];
-    int64_t org_id;  /* 0: none */
-    int64_t user_id; /* 0: none */
-};
-
-/* The facts behind one request; nothing is decided here. */
-struct access_facts {
-    int64_t caller_id; /* whose key it is; 0: there is no such key */
-    bool key_revoked;
-    bool key_expired; /* by the database's clock, to the microsecond */
-    bool org_exists;
-    enum org_role caller_role; /* in the organization */
-    bool user_in_org;
-};
-
-typedef void access_done(void *ctx, enum status status, const struct access_facts *facts);
-
-/* One statement, one round trip. The query is copied. */
+/* See access.h; one round trip. The query is copied. */
 enum status reader_access(struct reader *reader, const struct access_query *query, access_done *done, void *ctx);
 
 /* ---- schedules ---- */
@@ -58,11 +39,28 @@ enum status reader_access(struct reader *reader, const struct access_query *quer
 /* is_cut: there are more rows, beyond READER_LIST_BYTES_MAX. */
 typedef void schedules_done(void *ctx, enum status status, const struct schedule_row *rows, size_t len, bool is_cut);
 
-/* The user's schedules that the organization may see, its own and those of no organization; ascending id. */
-enum status reader_list_schedules(struct reader *reader, int64_t org_id, int64_t user_id, schedules_done *done, void *ctx);
+/* Lists are in ascending order of ids. An organization may see its own schedules and those of no organization, of its members. */
 
-/* One schedule, or no row when there is none that the organization may see: one of its own, or one of no organization whose
- * owner is its member. The owner may be any. */
-enum status reader_get_schedule(struct reader *reader, int64_t org_id, int64_t schedule_id, schedules_done *done, void *ctx);
+/* The user's schedules that the organization may see; all of them for organization 0. The user is its member. */
+enum status reader_list_user_schedules(struct reader *reader, int64_t org_id, int64_t user_id, schedules_done *done,
+                                       void *ctx);
+
+/* A page of what the organization may see. */
+enum status reader_list_org_schedules(struct reader *reader, int64_t org_id, const struct page *page, schedules_done *done,
+                                      void *ctx);
+
+/* The same, of members who are in the team. */
+enum status reader_list_team_schedules(struct reader *reader, int64_t org_id, int64_t team_id, const struct page *page,
+                                       schedules_done *done, void *ctx);
+
+/* The row is set unless the standing is SCHEDULE_NONE. */
+typedef void schedule_done(void *ctx, enum status status, enum schedule_standing standing, const struct schedule_row *row);
+
+/* The schedule and what it is to the user: in the organization, or to the user themselves for organization 0. */
+enum status reader_get_schedule(struct reader *reader, int64_t org_id, int64_t user_id, int64_t schedule_id,
+                                schedule_done *done, void *ctx);
+
+/* The user's default schedule, whatever its organization: SCHEDULE_OWN, or SCHEDULE_NONE when there is none. */
+enum status reader_get_default_schedule(struct reader *reader, int64_t user_id, schedule_done *done, void *ctx);
 
 #endif

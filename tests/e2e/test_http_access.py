@@ -12,6 +12,7 @@ from replies import assert_error
 
 ENDPOINTS = ["POST", "GET list", "GET one"]
 AUTH = "ApiAuthStrategy - "
+UNKNOWN_KEY = "CustomThrottlerGuard - Invalid API Key"
 NO_METHOD = (AUTH + "No authentication method provided. Either pass an API key as 'Bearer' header or OAuth client "
              "credentials as 'x-cal-secret-key' and 'x-cal-client-id' headers")
 
@@ -37,8 +38,8 @@ def bearer(pick: Callable[[Any], str]) -> Callable[[Any], dict[str, str]]:
 CALLERS: dict[str, tuple[Callable[[Any], dict[str, str]], int, Callable[[Any], str]]] = {
     "nobody": (lambda _: {}, 401, lambda _: NO_METHOD),
     "empty_authorization": (lambda _: {"Authorization": ""}, 401, lambda _: NO_METHOD),
-    "unknown_key": (bearer(lambda _: "cal_unknown"), 401, lambda _: AUTH + "api key - Your api key is not valid"),
-    "bare_prefix": (bearer(lambda _: "cal_"), 401, lambda _: AUTH + "api key - Your api key is not valid"),
+    "unknown_key": (bearer(lambda _: "cal_unknown"), 401, lambda _: UNKNOWN_KEY),
+    "bare_prefix": (bearer(lambda _: "cal_"), 401, lambda _: UNKNOWN_KEY),
     "revoked_key": (bearer(lambda p: p.revoked_key), 401, lambda _: AUTH + "api key - Your api key is not valid"),
     "expired_key": (bearer(lambda p: p.expired_key), 401, lambda _: AUTH + "api key - Your api key is expired"),
     "other_token": (bearer(lambda _: "eyJhbGciOi"), 401, lambda _: AUTH + "access token - Invalid Access Token."),

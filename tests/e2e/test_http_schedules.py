@@ -359,7 +359,7 @@ def test_a_preflight_needs_no_key(line: Line) -> None:
         assert headers == {
             "Allow-Origin": "*", "Allow-Methods": "GET,PATCH,DELETE,HEAD,POST,PUT,OPTIONS", "Max-Age": "86400",
             "Allow-Headers": "x-cal-client-id,x-cal-secret-key,x-cal-platform-embed,cal-api-version,Accept,Authorization,"
-                             "Content-Type,Origin"}
+                             "Content-Type,Origin,If-Match,Idempotency-Key"}
 
 
 def test_every_answer_may_be_read_by_any_origin(line: Line) -> None:

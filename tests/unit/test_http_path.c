@@ -182,16 +182,16 @@ static void weighs_credentials_in_order(void **state)
     assert_credential(NULL, NULL, "Bearer eyJ", CREDENTIAL_ACCESS_TOKEN);
     assert_credential(NULL, NULL, "bearer cal_x", CREDENTIAL_ACCESS_TOKEN);
     assert_credential(NULL, NULL, "Bearer  cal_x", CREDENTIAL_ACCESS_TOKEN);
-    assert_slice(credential_of(NULL, NULL, "cal_x").key, "x");
-    assert_slice(credential_of(NULL, NULL, "Bearer cal_cal_x").key, "cal_x");
+    assert_slice(credential_of(NULL, NULL, "cal_x").secret, "x");
+    assert_slice(credential_of(NULL, NULL, "Bearer cal_cal_x").secret, "cal_x");
 }
 
 static void hashes_the_key_without_its_prefix(void **state)
 {
     static const uint8_t head[] = {0x6c, 0xa1, 0x3d, 0x52, 0xca, 0x70, 0xc8, 0x83};
-    uint8_t hash[API_KEY_HASH_LEN];
+    uint8_t hash[SECRET_HASH_LEN];
     (void)state;
-    api_key_hash(credential_of(NULL, NULL, "Bearer cal_abc123").key, hash);
+    secret_hash(credential_of(NULL, NULL, "Bearer cal_abc123").secret, hash);
     assert_memory_equal(hash, head, sizeof(head));
     assert_int_equal(hash[31], 0x90);
 }

@@ -1,0 +1,104 @@
+#include "store/access.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Acts for a client: the organization's owner, else an admin. */
+#define CLIENT_CALLER                                                                                             \
+    "(SELECT m.user_id FROM memberships m WHERE m.org_id = o.org_id AND m.role >= 'ADMIN' ORDER BY m.role DESC, " \
+    "m.user_id LIMIT 1)"
+
+/* "NAME REQUESTS WINDOW_US BLOCK_US " for each, no more of them than RATE_LIMITS_MAX. */
+#define KEY_LIMITS                                                                                                    \
+    "(SELECT string_agg(format('%s %s %s %s ', name, requests, window_ms * 1000, block_ms * 1000), '' ORDER BY name)" \
+    " FROM (SELECT * FROM api_key_limits WHERE api_key_id = c.key_id ORDER BY name LIMIT 4) AS own)"
+
+enum column {
+    CALLER_ID,
+    KEY_REVOKED,
+    KEY_EXPIRED,
+    SECRET_HASH,
+    PERMISSIONS,
+    LIMITS,
+    SYSTEM_ADMIN,
+    ORG_EXISTS,
+    ORG_ROLE,
+    TEAM_IN_ORG,
+    TEAM_ROLE,
+    USER_IN_ORG,
+    USER_IN_TEAM
+};
+
+const char access_sql[] =
+    "WITH caller AS ("
+    "SELECT k.user_id, k.id AS key_id, k.revoked_at IS NOT NULL AS is_revoked,"
+    " coalesce(k.expires_at <= statement_timestamp(), false) AS is_expired, NULL::bytea AS secret_hash, 0 AS permissions"
+    " FROM api_keys k WHERE k.key_hash = $1::bytea"
+    " UNION ALL "
+    "SELECT " CLIENT_CALLER ", NULL, false, false, o.secret_hash, o.permissions FROM oauth_clients o WHERE o.id = $2::text)"
+    "SELECT c.user_id, c.is_revoked, c.is_expired, c.secret_hash, c.permissions, " KEY_LIMITS ","
+    " EXISTS (SELECT FROM users WHERE id = c.user_id AND is_system_admin),"
+    " EXISTS (SELECT FROM organizations WHERE id = $3::bigint),"
+    " (SELECT role FROM memberships WHERE org_id = $3::bigint AND user_id = c.user_id),"
+    " EXISTS (SELECT FROM teams WHERE id = $4::bigint AND org_id = $3::bigint),"
+    " (SELECT role FROM team_memberships WHERE team_id = $4::bigint AND user_id = c.user_id),"
+    " EXISTS (SELECT FROM memberships WHERE org_id = $3::bigint AND user_id = $5::bigint),"
+    " EXISTS (SELECT FROM team_memberships WHERE team_id = $4::bigint AND user_id = $5::bigint)"
+    " FROM caller c";
+
+static bool is_true(const PGresult *result, enum column column)
+{
+    return PQgetvalue(result, 0, column)[0] == 't';
+}
+
+/* Null reads as "", which is no role. */
+static enum member_role role_at(const PGresult *result, enum column column)
+{
+    const char *name = PQgetvalue(result, 0, column);
+    if (strcmp(name, "OWNER") == 0) return ROLE_OWNER;
+    if (strcmp(name, "ADMIN") == 0) return ROLE_ADMIN;
+    return strcmp(name, "MEMBER") == 0 ? ROLE_MEMBER : ROLE_NONE;
+}
+
+static void read_hash(const PGresult *result, uint8_t ret_hash[ACCESS_HASH_LEN])
+{
+    size_t len = 0;
+    unsigned char *bytes = PQunescapeBytea((const unsigned char *)PQgetvalue(result, 0, SECRET_HASH), &len);
+    if (bytes != NULL && len == ACCESS_HASH_LEN) memcpy(ret_hash, bytes, len);
+    PQfreemem(bytes);
+}
+
+static void read_limits(const char *text, struct rate_limits *ret_limits)
+{
+    struct rate_limit limit;
+    int used;
+    while (ret_limits->len < RATE_LIMITS_MAX && sscanf(text, "%32s %" SCNd64 " %" SCNd64 " %" SCNd64 " %n", limit.name,
+                                                       &limit.requests, &limit.window_us, &limit.block_us, &used) == 4) {
+        ret_limits->items[ret_limits->len++] = limit;
+        text += used;
+    }
+}
+
+void access_facts_read(const PGresult *result, struct access_facts *ret_facts)
+{
+    *ret_facts = (struct access_facts){0};
+    if (PQntuples(result) == 0) return;
+    *ret_facts = (struct access_facts){
+        .is_found = true,
+        .key_revoked = is_true(result, KEY_REVOKED),
+        .key_expired = is_true(result, KEY_EXPIRED),
+        .client_permissions = (int)strtol(PQgetvalue(result, 0, PERMISSIONS), NULL, 10),
+        .caller_id = strtoll(PQgetvalue(result, 0, CALLER_ID), NULL, 10),
+        .is_system_admin = is_true(result, SYSTEM_ADMIN),
+        .org_exists = is_true(result, ORG_EXISTS),
+        .org_role = role_at(result, ORG_ROLE),
+        .team_in_org = is_true(result, TEAM_IN_ORG),
+        .team_role = role_at(result, TEAM_ROLE),
+        .user_in_org = is_true(result, USER_IN_ORG),
+        .user_in_team = is_true(result, USER_IN_TEAM),
+    };
+    read_hash(result, ret_facts->client_secret_hash);
+    read_limits(PQgetvalue(result, 0, LIMITS), &ret_facts->key_limits);
+}

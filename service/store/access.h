@@ -1,0 +1,49 @@
+/* The facts behind one request: who the caller is and what they are to the organization, team and user that it names. One
+ * statement, asked anew for every request, so that a change counts from the next one on. Nothing is decided here. */
+#ifndef STORE_ACCESS_H
+#define STORE_ACCESS_H
+
+#include <libpq-fe.h>
+
+#include "core/rate_limit.h"
+#include "core/status.h"
+
+enum { ACCESS_HASH_LEN = 32 };
+
+/* Higher is more; of an organization or a team. */
+enum member_role { ROLE_NONE, ROLE_MEMBER, ROLE_ADMIN, ROLE_OWNER };
+
+/* Numbers are 0 where the request names none. */
+struct access_query {
+    const uint8_t *key_hash; /* of an API key, or NULL */
+    const char *client_id;   /* of an OAuth client, valid UTF-8, or NULL */
+    int64_t org_id;
+    int64_t team_id;
+    int64_t user_id;
+};
+
+struct access_facts {
+    bool is_found; /* there is such a key or client; all else is false or 0 otherwise */
+    bool key_revoked;
+    bool key_expired;              /* by the database's clock, to the microsecond */
+    struct rate_limits key_limits; /* the key's own */
+    uint8_t client_secret_hash[ACCESS_HASH_LEN];
+    int client_permissions;
+    int64_t caller_id; /* the key's user; the client's organization's owner, else admin; 0: it has neither */
+    bool is_system_admin;
+    bool org_exists;
+    enum member_role org_role;
+    bool team_in_org;
+    enum member_role team_role;
+    bool user_in_org;
+    bool user_in_team;
+};
+
+typedef void access_done(void *ctx, enum status status, const struct access_facts *facts);
+
+/* Parameters: key hash, client id, organization, team, user. At most one row. */
+extern const char access_sql[];
+
+void access_facts_read(const PGresult *result, struct access_facts *ret_facts);
+
+#endif
