@@ -8,6 +8,10 @@ SHELL   := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 export PYTHONDONTWRITEBYTECODE := 1
 
+# Where setup.sh puts Swagger UI.
+VIEWER ?= $(shell $(PYTHON) deploy/local/servers.py viewer)
+VIEWER := $(VIEWER)
+
 PACKAGES := rdkafka libevent libevent_pthreads libprotobuf-c libpq jansson libcrypto
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wvla -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes \
             -Wformat=2 -Wundef -Werror
@@ -90,6 +94,15 @@ $(BUILD)/pure.a: $(PURE_O) $(GEN_O)
 $(BUILD)/%.o: %.c $(BUILD)/gen/.stamp
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# The page of /docs. An empty file stands for one of Swagger UI's that could not be fetched.
+VIEWER_GZ := $(addprefix $(BUILD)/gen/viewer/,swagger-ui-bundle.js.gz swagger-ui.css.gz LICENSE.gz)
+$(VIEWER_GZ): $(BUILD)/gen/viewer/%.gz: $(wildcard $(VIEWER)/*)
+	@mkdir -p $(@D)
+	@if [ -f '$(VIEWER)/$*' ]; then gzip -9n < '$(VIEWER)/$*' > $@; else : > $@; fi
+
+$(BUILD)/service/source/http_docs.o: CFLAGS += -Wa,-Idocs,-I$(BUILD)/gen/viewer
+$(BUILD)/service/source/http_docs.o: docs/openapi.json $(wildcard docs/page/*) $(VIEWER_GZ)
 
 $(BUILD)/service/app/version.o: CPPFLAGS += -DVERSION='"$(VERSION)"' -DREVISION='"$(REVISION)"'
 
@@ -193,6 +206,7 @@ lint: setup ## format, clang-tidy, layers, documents, messages, shell and Python
 	$(PYTHON) tests/lint/check_includes.py
 	$(PYTHON) tests/lint/check_readme.py $(BINARY)
 	$(PYTHON) tests/lint/proto_lock.py
+	$(VENV_PYTHON) tests/lint/check_interfaces.py $$($(PYTHON) deploy/local/servers.py asyncapi)
 	shellcheck $$(git ls-files '*.sh') .ci/run
 	$(PYTHON) -m compileall -q $$(git ls-files '*.py') -f >/dev/null
 	@printf '%s\n' $(SOURCES) | xargs -P2 -n6 clang-tidy --quiet -p . 2>/dev/null

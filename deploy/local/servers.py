@@ -4,8 +4,9 @@ Every server is one child process in a session of its own, listens on loopback o
 file and is ended by its process id. Unless `outlives` is set the kernel ends it when the thread that started it
 ends, so that a crashed test run leaves nothing behind: start servers from a thread that stays.
 
-    python3 servers.py kafka|python    prints where the Kafka of setup.sh, or the Python with its packages, belongs
-    python3 servers.py warm            keeps the broker's loaded classes, so that later brokers start faster
+    python3 servers.py kafka|python|viewer|asyncapi    prints where the Kafka of setup.sh, the Python with its packages,
+                                                       Swagger UI or AsyncAPI's schema belongs
+    python3 servers.py warm                            keeps the broker's loaded classes, so that later brokers start faster
 """
 
 from __future__ import annotations
@@ -53,6 +54,20 @@ def python() -> Path:
     version = Path("/usr/bin/python3").resolve().name
     pins = (ROOT / "deploy/local/requirements.txt").read_bytes()
     return CACHE / f"venv-{hashlib.sha256(version.encode() + pins).hexdigest()[:12]}" / "bin/python"
+
+
+def viewer() -> Path:
+    """Where setup.sh puts the Swagger UI of viewer.txt, for the build to put into the binary."""
+    version = re.search(r"^flask-swagger-ui==(\S+)", (ROOT / "deploy/viewer.txt").read_text(), re.MULTILINE)
+    assert version
+    return CACHE / f"swagger-ui-{version[1]}"
+
+
+def asyncapi() -> Path:
+    """Where setup.sh puts AsyncAPI's JSON schema, which `make lint` holds docs/asyncapi.json against."""
+    name = re.search(r"asyncapi-specs-[\d.]+\d", (ROOT / "deploy/local/asyncapi.sha256").read_text())
+    assert name
+    return CACHE / name[0]
 
 
 def free_port(preferred: int = 0) -> int:
@@ -540,10 +555,12 @@ def prepare(binary: Path, env: Mapping[str, str], topics: bool = True) -> dict[s
     }
 
 
+PLACES = {"kafka": kafka_home, "python": python, "viewer": viewer, "asyncapi": asyncapi}
+
 if __name__ == "__main__":
     if sys.argv[1:] == ["warm"]:
         warm()
-    elif sys.argv[1:] in (["kafka"], ["python"]):
-        print(kafka_home() if sys.argv[1] == "kafka" else python())
+    elif len(sys.argv) == 2 and sys.argv[1] in PLACES:
+        print(PLACES[sys.argv[1]]())
     else:
         sys.exit(__doc__)

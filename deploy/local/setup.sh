@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Installs what is missing to build, test and run: Debian's packages, then Kafka from Maven Central and the Python
-# packages of the end-to-end tests into ${XDG_CACHE_HOME:-~/.cache}/schedule-service. Run it as root or as somebody who
+# Installs what is missing to build, test and run: Debian's packages, then Kafka from Maven Central, the Python packages of
+# the end-to-end tests, Swagger UI and AsyncAPI's schema into ${XDG_CACHE_HOME:-~/.cache}/schedule-service. Run it as root or as somebody who
 # may use sudo. What is there already is left as it is, and a database server or cluster is neither made nor touched.
 #
-# Where Maven Central or PyPI cannot be reached it says so and still succeeds: everything builds, `make demo` falls back
-# to a mock broker, `make test` needs both.
+# Where a registry cannot be reached it says so and still succeeds: everything builds, `make demo` falls back to a mock
+# broker, `make test` and `make lint` need what is missing.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -97,6 +97,21 @@ fetch_client() {
     fi
 }
 
+# The npm package that asyncapi.sha256 names; of its files only the schema is kept.
+fetch_asyncapi() {
+    local directory=$1 version=${1##*-} new
+    new=$(mktemp -d "$directory.XXXXXX")
+    command -v npm >/dev/null || install_missing npm
+    if (cd "$new" && npm pack --silent "@asyncapi/specs@$version" >/dev/null &&
+        sha256sum --quiet -c "$here/asyncapi.sha256" && tar -xzf ./*.tgz --strip-components=2 package/schemas/3.0.0.json &&
+        rm ./*.tgz); then
+        mv -T "$new" "$directory"
+    else
+        rm -rf "$new"
+        say "WARNING: AsyncAPI's schema could not be downloaded from npm: \`make lint\` will fail."
+    fi
+}
+
 have_java || packages+=(default-jre-headless)
 install_missing "${packages[@]}"
 have_postgres || install_postgres
@@ -104,9 +119,14 @@ install_missing "$(clang_runtime)"
 
 kafka=$($python "$here/servers.py" kafka)
 client=$($python "$here/servers.py" python)
+viewer=$($python "$here/servers.py" viewer)
+asyncapi=$($python "$here/servers.py" asyncapi)
 mkdir -p "${kafka%/*}"
 exec 9>"${kafka%/*}/lock"
 flock 9
 [ -x "$client" ] || fetch_client "${client%/bin/python}"
+[ -d "$viewer" ] || "$here/../viewer.sh" "$client" "$viewer" ||
+    say "WARNING: Swagger UI could not be downloaded from PyPI: /docs will say so, and \`make test\` will fail."
+[ -d "$asyncapi" ] || fetch_asyncapi "$asyncapi"
 [ -d "$kafka/lib" ] || fetch_kafka "$kafka" || exit 0
 $python "$here/servers.py" warm

@@ -1,5 +1,6 @@
 #include "app/admin.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -9,14 +10,25 @@
 #define BIT(option) (1U << (option))
 
 static const char *const option_names[OPTIONS_LEN] = {
-    [OPT_NAME] = "--name", [OPT_ID] = "--id",
-    [OPT_ORG] = "--org",   [OPT_USER] = "--user",
-    [OPT_ROLE] = "--role", [OPT_NOTE] = "--note",
-    [OPT_DAYS] = "--days", [OPT_NEVER_EXPIRES] = "--never-expires",
-    [OPT_TEAM] = "--team", [OPT_TIME_ZONE] = "--time-zone",
+    [OPT_NAME] = "--name",
+    [OPT_ID] = "--id",
+    [OPT_ORG] = "--org",
+    [OPT_USER] = "--user",
+    [OPT_ROLE] = "--role",
+    [OPT_NOTE] = "--note",
+    [OPT_DAYS] = "--days",
+    [OPT_NEVER_EXPIRES] = "--never-expires",
+    [OPT_CLIENT_ID] = "--id",
+    [OPT_PERMISSIONS] = "--permissions",
+    [OPT_REQUESTS] = "--requests",
+    [OPT_WINDOW] = "--window",
+    [OPT_BLOCK] = "--block",
+    [OPT_TEAM] = "--team",
+    [OPT_TIME_ZONE] = "--time-zone",
 };
 
-static const unsigned number_options = BIT(OPT_ID) | BIT(OPT_ORG) | BIT(OPT_USER) | BIT(OPT_DAYS) | BIT(OPT_TEAM);
+static const unsigned number_options = BIT(OPT_ID) | BIT(OPT_ORG) | BIT(OPT_USER) | BIT(OPT_DAYS) | BIT(OPT_REQUESTS) |
+                                       BIT(OPT_WINDOW) | BIT(OPT_BLOCK) | BIT(OPT_TEAM);
 
 struct admin_command {
     const char *noun;
@@ -49,6 +61,17 @@ static const struct admin_command commands[] = {
      "--user N [--note TEXT] [--days N | --never-expires]", apikey_create},
     {"apikey", "list", 0, BIT(OPT_USER), "[--user N]", apikey_list},
     {"apikey", "revoke", BIT(OPT_ID), 0, "--id N", apikey_revoke},
+    {"apikey", "limit", BIT(OPT_ID) | BIT(OPT_NAME) | BIT(OPT_REQUESTS) | BIT(OPT_WINDOW) | BIT(OPT_BLOCK), 0,
+     "--id N --name NAME --requests N --window SECONDS --block SECONDS", apikey_limit},
+    {"apikey", "limits", 0, BIT(OPT_ID), "[--id N]", apikey_limits},
+    {"apikey", "unlimit", BIT(OPT_ID) | BIT(OPT_NAME), 0, "--id N --name NAME", apikey_unlimit},
+    {"oauth-client", "create", BIT(OPT_ORG), BIT(OPT_NAME) | BIT(OPT_PERMISSIONS),
+     "--org N [--permissions read,write] [--name TEXT]", oauth_client_create},
+    {"oauth-client", "list", 0, BIT(OPT_ORG), "[--org N]", oauth_client_list},
+    {"oauth-client", "delete", BIT(OPT_CLIENT_ID), 0, "--id ID", oauth_client_delete},
+    {"system-admin", "add", BIT(OPT_USER), 0, "--user N", system_admin_add},
+    {"system-admin", "list", 0, 0, "", system_admin_list},
+    {"system-admin", "remove", BIT(OPT_USER), 0, "--user N", system_admin_remove},
 };
 enum { COMMANDS_LEN = sizeof(commands) / sizeof(commands[0]) };
 
@@ -77,12 +100,14 @@ static const struct admin_command *find_command(int argc, char **argv)
 
 /* ---- options ---- */
 
-/* The option a word names; *ret_value what follows its "=", or NULL. */
-static enum admin_option find_option(const char *word, const char **ret_value)
+/* The command's option that a word names; *ret_value what follows its "=", or NULL. */
+static enum admin_option find_option(const struct admin_command *command, const char *word, const char **ret_value)
 {
+    unsigned known = command->required | command->optional;
     size_t len = strcspn(word, "=");
     *ret_value = word[len] == '=' ? word + len + 1 : NULL;
     for (int i = 0; i < OPTIONS_LEN; i++) {
+        if (!(known & BIT(i))) continue;
         if (strlen(option_names[i]) == len && strncmp(option_names[i], word, len) == 0) return (enum admin_option)i;
     }
     return OPTIONS_LEN;
@@ -102,14 +127,37 @@ static bool is_plain(const char *text)
     return true;
 }
 
+static bool is_permissions(const char *value)
+{
+    return strcmp(value, "read") == 0 || strcmp(value, "write") == 0 || strcmp(value, "read,write") == 0;
+}
+
+/* The largest value of a number. */
+static int64_t most_of(enum admin_option option)
+{
+    switch ((int)option) {
+    case OPT_DAYS: return 36500;
+    case OPT_REQUESTS: return 1000000000;
+    case OPT_WINDOW:
+    case OPT_BLOCK: return 31536000;
+    default: return INT64_MAX;
+    }
+}
+
+static const char *fault_of_number(enum admin_option option, const char *value)
+{
+    if (!is_number(value)) return "must be a whole number above zero";
+    return strtoll(value, NULL, 10) > most_of(option) ? "is too large" : NULL;
+}
+
 /* What is wrong with the value, or NULL. */
 static const char *fault_of(enum admin_option option, const char *value)
 {
     if (value == NULL) return "needs a value";
-    if ((number_options & BIT(option)) && !is_number(value)) return "must be a whole number above zero";
-    if (option == OPT_DAYS && strtoll(value, NULL, 10) > 36500) return "must be at most 36500";
+    if (number_options & BIT(option)) return fault_of_number(option, value);
     if (option == OPT_NAME && value[0] == '\0') return "must not be empty";
     if (!is_plain(value)) return "must not hold control characters";
+    if (option == OPT_PERMISSIONS && !is_permissions(value)) return "must be read, write or read,write";
     bool is_role = strcasecmp(value, "owner") == 0 || strcasecmp(value, "admin") == 0 || strcasecmp(value, "member") == 0;
     return option == OPT_ROLE && !is_role ? "must be owner, admin or member" : NULL;
 }
@@ -118,8 +166,8 @@ static bool parse_options(const struct admin_command *command, int argc, char **
 {
     for (int i = 2; i < argc; i++) {
         const char *value;
-        enum admin_option option = find_option(argv[i], &value);
-        if (option == OPTIONS_LEN || !((command->required | command->optional) & BIT(option))) {
+        enum admin_option option = find_option(command, argv[i], &value);
+        if (option == OPTIONS_LEN) {
             database_fail("%s %s knows no option %s", command->noun, command->verb, argv[i]);
             return false;
         }

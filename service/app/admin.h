@@ -1,4 +1,4 @@
-/* The subcommands that keep the directory and its API keys by hand. Each runs one statement or
+/* The subcommands that keep the directory, API keys and OAuth clients by hand. Each runs one statement or
  * transaction and prints one line of key=value words for each object. */
 #ifndef APP_ADMIN_H
 #define APP_ADMIN_H

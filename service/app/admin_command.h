@@ -15,10 +15,16 @@ enum admin_option {
     OPT_NEVER_EXPIRES,
     OPT_TEAM,
     OPT_TIME_ZONE,
+    OPT_CLIENT_ID,
+    OPT_PERMISSIONS,
+    OPT_REQUESTS,
+    OPT_WINDOW,
+    OPT_BLOCK,
     OPTIONS_LEN
 };
 
-/* An option that was not given is NULL; ids and days are decimal numbers above zero. */
+/* An option that was not given is NULL; but for a client's id, ids, days, requests and times (in seconds) are decimal numbers
+ * above zero. */
 struct admin_options {
     const char *values[OPTIONS_LEN];
     const char *tzdata; /* where the time zone names are */
@@ -29,6 +35,10 @@ void admin_print_row(const PGresult *result, int row);
 
 /* Runs a query and prints its rows as they come: any number of them. Returns the exit status. */
 int admin_print_query(PGconn *db, const char *sql, int params_len, const char *const *params);
+
+/* Prints the row of what a statement found by its id, or says that there is no such thing; NULL was an error that was said.
+ * Takes the result. Returns the exit status. */
+int admin_print_found(PGresult *result, const char *noun, const char *id);
 
 /* ---- the commands; each returns the exit status ---- */
 
@@ -50,5 +60,14 @@ int team_member_remove(PGconn *db, const struct admin_options *options);
 int apikey_create(PGconn *db, const struct admin_options *options);
 int apikey_list(PGconn *db, const struct admin_options *options);
 int apikey_revoke(PGconn *db, const struct admin_options *options);
+int apikey_limit(PGconn *db, const struct admin_options *options);
+int apikey_limits(PGconn *db, const struct admin_options *options);
+int apikey_unlimit(PGconn *db, const struct admin_options *options);
+int oauth_client_create(PGconn *db, const struct admin_options *options);
+int oauth_client_list(PGconn *db, const struct admin_options *options);
+int oauth_client_delete(PGconn *db, const struct admin_options *options);
+int system_admin_add(PGconn *db, const struct admin_options *options);
+int system_admin_list(PGconn *db, const struct admin_options *options);
+int system_admin_remove(PGconn *db, const struct admin_options *options);
 
 #endif

@@ -6,7 +6,7 @@
 
 static bool needs_quotes(const char *value)
 {
-    static const char bare[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.:+/@";
+    static const char bare[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.,:+/@";
     return value[0] == '\0' || value[strspn(value, bare)] != '\0';
 }
 
@@ -46,4 +46,13 @@ int admin_print_query(PGconn *db, const char *sql, int params_len, const char *c
         else if (PQresultStatus(result) != PGRES_TUPLES_OK) code = database_fail("%s", PQresultErrorMessage(result));
     }
     return code;
+}
+
+int admin_print_found(PGresult *result, const char *noun, const char *id)
+{
+    if (result == NULL) return 1;
+    bool is_found = PQntuples(result) == 1;
+    if (is_found) admin_print_row(result, 0);
+    PQclear(result);
+    return is_found ? 0 : database_fail("there is no %s with id %s", noun, id);
 }

@@ -80,7 +80,10 @@ void http_refusal_watch(struct http_conn *conn)
     static const char version[] = "HTTP/1.1 ";
     char head[sizeof(version) + 3] = {0};
     if (conn->phase != CONN_READING || conn->refusal != 0) return;
-    evbuffer_copyout(bufferevent_get_output(conn->bev), head, sizeof(head) - 1);
+    struct evbuffer *output = bufferevent_get_output(conn->bev);
+    evbuffer_unfreeze(output, 1); /* once it has written, a bufferevent lets nobody else read */
+    evbuffer_copyout(output, head, sizeof(head) - 1);
+    evbuffer_freeze(output, 1);
     int status_code = (int)strtol(head + sizeof(version) - 1, NULL, 10);
     if (status_code < 200) return;
     conn->refusal = status_code;

@@ -28,7 +28,7 @@ static void answer(struct exchange *exchange)
     if (method == HTTP_METHOD_OPTIONS) {
         reply_preflight(exchange);
     } else if (exchange->route == NULL) {
-        reply_errorf(exchange, 404, "Cannot %s %s", http_method_name(method), exchange->target.data);
+        reply_no_route(exchange);
     } else if (exchange->route->access == ACCESS_OPEN) {
         exchange->route->handle(exchange);
     } else if (door->exchanges_len > EXCHANGES_MAX) {

@@ -136,6 +136,9 @@ void throttle_metrics_register(void);
 void handle_healthz(struct exchange *exchange);
 void handle_readyz(struct exchange *exchange);
 void handle_metrics(struct exchange *exchange);
+void handle_openapi(struct exchange *exchange);
+void handle_docs(struct exchange *exchange);
+void handle_docs_file(struct exchange *exchange);
 void handle_create_schedule(struct exchange *exchange);
 void handle_update_schedule(struct exchange *exchange);
 void handle_delete_schedule(struct exchange *exchange);
@@ -162,9 +165,15 @@ void reply_json(struct exchange *exchange, int status_code, const struct buf *bo
 
 void reply_text(struct exchange *exchange, int status_code, const char *content_type, const struct buf *body);
 
+/* The bytes are copied. A content_type of NULL adds no header. */
+void reply_bytes(struct exchange *exchange, int status_code, const char *content_type, struct slice body);
+
 /* The envelope of the status code's exception. */
 void reply_error(struct exchange *exchange, int status_code, struct slice message);
 void reply_errorf(struct exchange *exchange, int status_code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* 404, as there is nothing at this path, or not with this method. */
+void reply_no_route(struct exchange *exchange);
 
 /* 400 with every violation. */
 void reply_violations(struct exchange *exchange, const struct violations *violations);

@@ -57,15 +57,16 @@ static void finish(struct exchange *exchange, int status_code, const char *conte
     exchange_free(exchange);
 }
 
+void reply_bytes(struct exchange *exchange, int status_code, const char *content_type, struct slice body)
+{
+    if (http_server_has_room(exchange->door->server, body.len)) finish(exchange, status_code, content_type, body);
+    else reply_failure(exchange, STATUS_OVERLOADED);
+}
+
 void reply_text(struct exchange *exchange, int status_code, const char *content_type, const struct buf *body)
 {
-    if (body->failed) {
-        reply_failure(exchange, STATUS_NO_MEMORY);
-    } else if (!http_server_has_room(exchange->door->server, body->len)) {
-        reply_failure(exchange, STATUS_OVERLOADED);
-    } else {
-        finish(exchange, status_code, content_type, buf_slice(body));
-    }
+    if (body->failed) reply_failure(exchange, STATUS_NO_MEMORY);
+    else reply_bytes(exchange, status_code, content_type, buf_slice(body));
 }
 
 void reply_json(struct exchange *exchange, int status_code, const struct buf *body)
@@ -101,6 +102,12 @@ void reply_errorf(struct exchange *exchange, int status_code, const char *format
     va_end(args);
     reply_error(exchange, status_code, slice_of(long_text == NULL ? text : long_text));
     buf_done(&message);
+}
+
+void reply_no_route(struct exchange *exchange)
+{
+    reply_errorf(exchange, 404, "Cannot %s %s", http_method_name(http_request_method(exchange->request)),
+                 exchange->target.data);
 }
 
 void reply_violations(struct exchange *exchange, const struct violations *violations)

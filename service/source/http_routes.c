@@ -1,8 +1,12 @@
 /* Every route of the HTTP door. The first that fits is taken, so fixed segments stand before parameters. */
 #include "source/http_exchange.h"
 
-#define ORG_USER_SCHEDULES "/v2/organizations/{orgId}/users/{userId}/schedules"
+#define ORG "/v2/organizations/{orgId}"
+#define ORG_USER_SCHEDULES ORG "/users/{userId}/schedules"
 #define ORG_USER_SCHEDULE ORG_USER_SCHEDULES "/{scheduleId}"
+#define TEAM ORG "/teams/{teamId}"
+#define OWN_SCHEDULES "/v2/schedules"
+#define OWN_SCHEDULE OWN_SCHEDULES "/{scheduleId}"
 
 #define ROUTE(method_, pattern_, access_, handle_)                               \
     {                                                                            \
@@ -10,17 +14,26 @@
     }
 
 static const struct http_route routes[] = {
+    ROUTE(GET, ORG "/schedules", ACCESS_ORG, handle_list_org_schedules),
+    ROUTE(GET, TEAM "/schedules", ACCESS_TEAM, handle_list_team_schedules),
+    ROUTE(GET, TEAM "/users/{userId}/schedules", ACCESS_TEAM_USER, handle_list_user_schedules),
     ROUTE(POST, ORG_USER_SCHEDULES, ACCESS_ORG_USER, handle_create_schedule),
     ROUTE(GET, ORG_USER_SCHEDULES, ACCESS_ORG_USER, handle_list_user_schedules),
     ROUTE(GET, ORG_USER_SCHEDULE, ACCESS_ORG_USER, handle_get_schedule),
     ROUTE(PATCH, ORG_USER_SCHEDULE, ACCESS_ORG_USER, handle_update_schedule),
     ROUTE(DELETE, ORG_USER_SCHEDULE, ACCESS_ORG_USER, handle_delete_schedule),
-    ROUTE(POST, "/v2/schedules", ACCESS_OWN_WRITE, handle_create_schedule),
-    ROUTE(PATCH, "/v2/schedules/{scheduleId}", ACCESS_OWN_WRITE, handle_update_schedule),
-    ROUTE(DELETE, "/v2/schedules/{scheduleId}", ACCESS_OWN_WRITE, handle_delete_schedule),
+    ROUTE(POST, OWN_SCHEDULES, ACCESS_OWN_WRITE, handle_create_schedule),
+    ROUTE(GET, OWN_SCHEDULES, ACCESS_OWN_READ, handle_list_user_schedules),
+    ROUTE(GET, OWN_SCHEDULES "/default", ACCESS_OWN_READ, handle_get_default_schedule),
+    ROUTE(GET, OWN_SCHEDULE, ACCESS_OWN_READ, handle_get_schedule),
+    ROUTE(PATCH, OWN_SCHEDULE, ACCESS_OWN_WRITE, handle_update_schedule),
+    ROUTE(DELETE, OWN_SCHEDULE, ACCESS_OWN_WRITE, handle_delete_schedule),
     ROUTE(GET, "/healthz", ACCESS_OPEN, handle_healthz),
     ROUTE(GET, "/readyz", ACCESS_OPEN, handle_readyz),
     ROUTE(GET, "/metrics", ACCESS_OPEN, handle_metrics),
+    ROUTE(GET, "/openapi.json", ACCESS_OPEN, handle_openapi),
+    ROUTE(GET, "/docs", ACCESS_OPEN, handle_docs),
+    ROUTE(GET, "/docs/{file}", ACCESS_OPEN, handle_docs_file),
 };
 
 const struct http_route *route_at(size_t index)

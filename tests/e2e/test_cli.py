@@ -1,5 +1,6 @@
 """The subcommands, the configuration and the log."""
 
+import hashlib
 import json
 import re
 import shlex
@@ -138,14 +139,67 @@ def test_keys_are_shown_once_and_never_stored(make_line: MakeLine) -> None:
     ["user", "add", "--name", "a\nb"], ["member", "add", "--org", "1", "--user", "1", "--role", "king"],
     ["apikey", "create"], ["apikey", "create", "--user", "x"], ["apikey", "create", "--user", "999999"],
     ["member", "add", "--org", "999999", "--user", "1", "--role", "owner"], ["apikey", "steal"],
-    ["user", "add", "--age", "5"]])
+    ["user", "add", "--age", "5"], ["oauth-client", "create"], ["oauth-client", "create", "--org", "999999"],
+    ["oauth-client", "create", "--org", "1", "--permissions", "all"], ["system-admin", "add", "--user", "999999"],
+    ["apikey", "limit", "--id", "1", "--name", "9", "--requests", "1", "--window", "1", "--block", "1"],
+    ["apikey", "limit", "--id", "1", "--name", "a", "--requests", "0", "--window", "1", "--block", "1"],
+    ["apikey", "limit", "--id", "1", "--name", "a", "--requests", "1", "--window", "31536001", "--block", "1"],
+    ["apikey", "limit", "--id", "999999", "--name", "a", "--requests", "1", "--window", "1", "--block", "1"]])
 def test_senseless_admin_commands_are_refused(make_line: MakeLine, arguments: list[str]) -> None:
     line = make_line()
-    count = "SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM api_keys), (SELECT count(*) FROM memberships)"
+    tables = ("users", "api_keys", "memberships", "oauth_clients", "api_key_limits")
+    count = f"SELECT {', '.join(f'(SELECT count(*) FROM {table})' for table in tables)}"
     before = line.sql(count)
     with pytest.raises(ServerError):
         line.cli(*arguments)
     assert line.sql(count) == before
+
+
+def test_client_secrets_are_shown_once_and_never_stored(make_line: MakeLine) -> None:
+    line = make_line()
+    org = str(line.people.org)
+    made = line.admin("oauth-client", "create", "--org", org, "--permissions", "read,write", "--name", "the web")
+    assert re.fullmatch(r"[0-9a-f]{64}", made["secret"])
+    line.admin("oauth-client", "create", "--org", str(line.people.other_org))
+    listed = line.cli("oauth-client", "list", "--org", org)
+    assert listed == f"id={made['id']} org={org} name='the web' permissions=read,write\n"
+    assert line.cli("oauth-client", "list").count("\n") == 2
+    hashes = line.sql("SELECT secret_hash FROM oauth_clients WHERE id = %s", made["id"])
+    assert bytes(hashes[0][0]) == hashlib.sha256(made["secret"].encode()).digest()
+    assert line.admin("oauth-client", "delete", "--id", made["id"])["id"] == made["id"]
+    with pytest.raises(ServerError, match="no OAuth client"):
+        line.cli("oauth-client", "delete", "--id", made["id"])
+
+
+def test_limits_of_a_key_are_set_changed_and_removed(make_line: MakeLine) -> None:
+    line = make_line()
+    key = line.admin("apikey", "create", "--user", str(line.people.admin))["id"]
+
+    def limit(name: str, requests: int) -> str:
+        return line.cli("apikey", "limit", "--id", key, "--name", name, "--requests", str(requests), "--window", "60",
+                        "--block", "30")
+
+    assert limit("short", 5) == f"id={key} name=short requests=5 window=60 block=30\n"
+    for name in ("day", "hour", "minute", "short"):
+        limit(name, 7)
+    assert line.cli("apikey", "limits", "--id", key).count("requests=7") == 4
+    with pytest.raises(ServerError, match="at most 4"):
+        limit("fifth", 1)
+    line.cli("apikey", "unlimit", "--id", key, "--name", "day")
+    with pytest.raises(ServerError, match="no limit"):
+        line.cli("apikey", "unlimit", "--id", key, "--name", "day")
+    assert line.cli("apikey", "limits").count("\n") == 3
+
+
+def test_system_administrators_are_listed(make_line: MakeLine) -> None:
+    line = make_line()
+    user = str(line.people.stranger)
+    line.cli("system-admin", "add", "--user", user)
+    assert line.cli("system-admin", "list") == f"user={user} name=Stranger\n"
+    line.cli("system-admin", "remove", "--user", user)
+    assert line.cli("system-admin", "list") == ""
+    with pytest.raises(ServerError, match="no system administrator"):
+        line.cli("system-admin", "remove", "--user", user)
 
 
 def test_ids_may_be_given_and_later_ones_come_behind(make_line: MakeLine) -> None:

@@ -1,121 +1,237 @@
-"""Who may do what over HTTP: the guards of the contract in their order, for each caller and endpoint, and the walls between
-organizations."""
+"""Who may do what over HTTP: every endpoint with every kind of caller and target, and the walls between organizations."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 import requests
 
-from line import EXAMPLE, MINIMAL, Line
+from conftest import MakeLine
+from line import EXAMPLE, MINIMAL, Line, Servers
 from replies import assert_error
+from rules import AUTH, CLIENT_AUTH, ENDPOINTS, NO_METHOD, ONLY, OPEN, UNKNOWN_KEY, Caller, Target, refusal
 
-ENDPOINTS = ["POST", "GET list", "GET one"]
-AUTH = "ApiAuthStrategy - "
-UNKNOWN_KEY = "CustomThrottlerGuard - Invalid API Key"
-NO_METHOD = (AUTH + "No authentication method provided. Either pass an API key as 'Bearer' header or OAuth client "
-             "credentials as 'x-cal-secret-key' and 'x-cal-client-id' headers")
+CALLERS = [
+    "nobody", "empty_authorization", "garbage", "lower_case_bearer", "unknown_key", "bare_prefix", "revoked_key",
+    "expired_key", "client_id_alone", "client_secret_alone", "wrong_client_secret", "unknown_client", "odd_client_id",
+    "client_nobody_owns", "stranger", "other_admin", "member", "team_member", "team_admin", "team_admin_outside", "admin",
+    "admin_without_bearer", "owner", "system_admin", "client", "client_beside_a_key", "client_without_permissions",
+    "client_reading", "other_client"]
+TARGETS = [
+    "no_such_org", "org_nought", "negative_org", "org_no_number", "no_such_team", "other_team", "negative_team",
+    "team_no_number", "no_such_user", "other_user", "user_no_number", "user_no_integer", "user_too_large",
+    "user_outside_the_team", "user_outside_the_org", "nothing_is_a_number"]
+
+
+@dataclass(frozen=True)
+class World:
+    """A line without rate limits, its organization with one team, and everybody who asks."""
+
+    line: Line
+    target: Target
+    callers: dict[str, Caller]
+    targets: dict[str, Target]
+    endpoints: list[str]
 
 
 @pytest.fixture(scope="module")
-def schedule_id(line: Line) -> int:
-    return int(line.post(EXAMPLE).json()["data"]["id"])
+def world(servers: Servers) -> Iterator[World]:
+    line = Line(servers)
+    try:
+        line.start()
+        yield make_world(line)
+    except BaseException:
+        line.abandon()
+        raise
+    line.close()
 
 
-def call(line: Line, endpoint: str, schedule: int | str, headers: dict[str, str], org: Any = None, user: Any = None,
-         body: Any = EXAMPLE) -> requests.Response:
-    path = line.schedules_path(user, org)
-    if endpoint == "POST":
-        answer = line.post(body, path=path, key=None, headers=headers)
-        return answer
-    return line.request("GET", path + (f"/{schedule}" if endpoint == "GET one" else ""), headers=headers)
-
-
-def bearer(pick: Callable[[Any], str]) -> Callable[[Any], dict[str, str]]:
-    return lambda people: {"Authorization": f"Bearer {pick(people)}"}
-
-
-CALLERS: dict[str, tuple[Callable[[Any], dict[str, str]], int, Callable[[Any], str]]] = {
-    "nobody": (lambda _: {}, 401, lambda _: NO_METHOD),
-    "empty_authorization": (lambda _: {"Authorization": ""}, 401, lambda _: NO_METHOD),
-    "unknown_key": (bearer(lambda _: "cal_unknown"), 401, lambda _: UNKNOWN_KEY),
-    "bare_prefix": (bearer(lambda _: "cal_"), 401, lambda _: UNKNOWN_KEY),
-    "revoked_key": (bearer(lambda p: p.revoked_key), 401, lambda _: AUTH + "api key - Your api key is not valid"),
-    "expired_key": (bearer(lambda p: p.expired_key), 401, lambda _: AUTH + "api key - Your api key is expired"),
-    "other_token": (bearer(lambda _: "eyJhbGciOi"), 401, lambda _: AUTH + "access token - Invalid Access Token."),
-    "lower_case_bearer": (lambda p: {"Authorization": f"bearer {p.admin_key}"}, 401,
-                          lambda _: AUTH + "access token - Invalid Access Token."),
-    "client_id_alone": (lambda _: {"x-cal-client-id": "c1"}, 401,
-                        lambda _: AUTH + "Only 'x-cal-client-id' header provided. Please also provide 'x-cal-secret-key' "
-                                         "header or Auth bearer token as 'Authentication' header"),
-    "client_secret_alone": (lambda _: {"x-cal-secret-key": "s"}, 401,
-                            lambda _: AUTH + "Only 'x-cal-secret-key' header provided. Please also provide "
-                                             "'x-cal-client-id' header or Auth bearer token as 'Authentication' header"),
-    "unknown_client": (lambda p: {"x-cal-client-id": "c1", "x-cal-secret-key": "s", "Authorization": p.admin_key}, 401,
-                       lambda _: AUTH + "oAuth client - Client with ID c1 not found"),
-    "stranger": (bearer(lambda p: p.stranger_key), 403,
-                 lambda p: f"RolesGuard - User is not a member of the organization with id={p.org}."),
-    "other_organizations_admin": (bearer(lambda p: p.other_admin_key), 403,
-                                  lambda p: f"RolesGuard - User is not a member of the organization with id={p.org}."),
-    "member": (bearer(lambda p: p.member_key), 403,
-               lambda p: f"RolesGuard - user with id={p.member} does not have the minimum required role=ORG_ADMIN within "
-                         f"organization with id={p.org}."),
-}
-
-
-@pytest.mark.parametrize("endpoint", ENDPOINTS)
-@pytest.mark.parametrize("caller", CALLERS)
-def test_who_may_not_is_told_so_before_anything_else_is_looked_at(line: Line, schedule_id: int, caller: str,
-                                                                  endpoint: str) -> None:
-    headers, status, message = CALLERS[caller]
-    for schedule, body in ((schedule_id, EXAMPLE), ("abc", {})):
-        answer = call(line, endpoint, schedule, headers(line.people), body=body)
-        assert_error(answer, status, message(line.people))
-
-
-@pytest.mark.parametrize("endpoint", ENDPOINTS)
-@pytest.mark.parametrize("caller", ["admin_key", "owner_key"])
-def test_admins_and_owners_may(line: Line, schedule_id: int, caller: str, endpoint: str) -> None:
-    key = getattr(line.people, caller)
-    for authorization in (f"Bearer {key}", key):
-        answer = call(line, endpoint, schedule_id, {"Authorization": authorization})
-        assert answer.status_code == (201 if endpoint == "POST" else 200)
-
-
-# organization, user, status, message; `None` for the demo organization and its member.
-TARGETS: dict[str, tuple[Any, Any, int, Callable[[Any], str]]] = {
-    "no_such_organization": (999_999, None, 403, lambda _: "IsOrgGuard - provided organization id=999999 does not represent "
-                                                           "any existing organization."),
-    "organization_nought": (0, None, 403, lambda _: "IsOrgGuard - provided organization id=0 does not represent any "
-                                                    "existing organization."),
-    "negative_organization": (-5, None, 403, lambda _: "IsOrgGuard - provided organization id=-5 does not represent any "
-                                                       "existing organization."),
-    "no_such_user": (None, 999_999, 403, lambda p: f"IsUserInOrg - user with id=999999 is not part of the organization with "
-                                                   f"id={p.org}."),
-    "organization_no_number": ("abc", None, 400, lambda _: "Validation failed (numeric string is expected)"),
-    "user_no_number": (None, "5a", 400, lambda _: "Validation failed (numeric string is expected)"),
-    "user_no_integer": (None, "1.5", 400, lambda _: "Validation failed (numeric string is expected)"),
-    "user_too_large": (None, "9223372036854775808", 400, lambda _: "Validation failed (numeric string is expected)"),
-    "both_no_numbers": ("x", "y", 400, lambda _: "Validation failed (numeric string is expected)"),
-}
-
-
-@pytest.mark.parametrize("endpoint", ENDPOINTS)
-@pytest.mark.parametrize("target", TARGETS)
-def test_a_target_that_is_none_is_refused_before_the_body_is_looked_at(line: Line, schedule_id: int, target: str,
-                                                                       endpoint: str) -> None:
-    org, user, status, message = TARGETS[target]
-    headers = {"Authorization": f"Bearer {line.people.admin_key}"}
-    answer = call(line, endpoint, schedule_id, headers, org, user, body={})
-    assert_error(answer, status, message(line.people))
-
-
-@pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_a_user_of_another_organization_is_as_one_that_is_not_there(line: Line, schedule_id: int, endpoint: str) -> None:
+def make_world(line: Line) -> World:
     people = line.people
-    for user in (people.other_member, people.stranger):
-        answer = call(line, endpoint, schedule_id, {"Authorization": people.admin_key}, user=user)
-        assert_error(answer, 403, f"IsUserInOrg - user with id={user} is not part of the organization with id={people.org}.")
+    team, other_team = (line.sql("INSERT INTO teams (org_id, name) VALUES (%s, 'T') RETURNING id", org)[0][0]
+                        for org in (people.org, people.other_org))
+    join_team(line, team, people.member, "MEMBER")
+    outside, leaver = line.make_owners(2)
+    join_team(line, team, leaver, "MEMBER")
+    line.sql("DELETE FROM memberships WHERE user_id = %s", leaver)
+    target = Target(people.org, team, people.member)
+    targets = make_targets(target, {"other_team": other_team, "other_user": people.other_member, "outside": outside,
+                                    "leaver": leaver})
+    return World(line, target, make_callers(line, team), targets, endpoints_of(line))
+
+
+def endpoints_of(line: Line) -> list[str]:
+    """The guarded routes that the service has, as its metrics name them."""
+    text = line.http.get(f"{line.service.url}/metrics", timeout=10).text
+    return sorted(set(re.findall(r'schedule_http_requests_total\{route="([A-Z]+ [^"]+)"', text)) - OPEN)
+
+
+def join_team(line: Line, team: int, user: int, role: str) -> None:
+    line.sql("INSERT INTO team_memberships (team_id, user_id, role) VALUES (%s, %s, %s::membership_role)", team, user, role)
+
+
+def make_callers(line: Line, team: int) -> dict[str, Caller]:
+    people = line.people
+
+    def user(org_role: str = "NONE", team_role: str = "NONE", system_admin: bool = False) -> Caller:
+        made = line.make_owners(1)[0]
+        if org_role == "NONE":
+            line.sql("DELETE FROM memberships WHERE user_id = %s", made)
+        if team_role != "NONE":
+            join_team(line, team, made, team_role)
+        if system_admin:
+            line.admin("system-admin", "add", "--user", str(made))
+        key = line.admin("apikey", "create", "--user", str(made))["key"]
+        return Caller(bearer(key), None, made, org_role, team_role, system_admin)
+
+    def client(org: int, *options: str) -> dict[str, str]:
+        return line.admin("oauth-client", "create", "--org", str(org), *options)
+
+    def acting(org: int, user: int, org_role: str, *permissions: str) -> Caller:
+        words = ",".join(name.removeprefix("SCHEDULE_").lower() for name in permissions)
+        made = client(org, *(["--permissions", words] if words else []))
+        return Caller(client_headers(made), None, user, org_role, "NONE", False, made["id"], set(permissions))
+
+    def nobody(headers: dict[str, str], message: str) -> Caller:
+        return Caller(headers, message)
+
+    owner = line.sql("SELECT user_id FROM memberships WHERE org_id = %s AND role = 'OWNER'", people.org)[0][0]
+    other_admin = line.sql("SELECT user_id FROM memberships WHERE org_id = %s AND role = 'ADMIN'", people.other_org)[0][0]
+    both = acting(people.org, owner, "OWNER", "SCHEDULE_READ", "SCHEDULE_WRITE")
+    empty_org = line.admin("org", "add", "--name", "Empty")["id"]
+    admin = Caller(bearer(people.admin_key), None, people.admin, "ADMIN")
+    no_token = AUTH + "access token - Invalid Access Token."
+    return {
+        "nobody": nobody({}, NO_METHOD),
+        "empty_authorization": nobody({"Authorization": ""}, NO_METHOD),
+        "garbage": nobody(bearer("eyJhbGciOi"), no_token),
+        "lower_case_bearer": nobody({"Authorization": f"bearer {people.admin_key}"}, no_token),
+        "unknown_key": nobody(bearer("cal_unknown"), UNKNOWN_KEY),
+        "bare_prefix": nobody(bearer("cal_"), UNKNOWN_KEY),
+        "revoked_key": nobody(bearer(people.revoked_key), AUTH + "api key - Your api key is not valid"),
+        "expired_key": nobody(bearer(people.expired_key), AUTH + "api key - Your api key is expired"),
+        "client_id_alone": nobody({"x-cal-client-id": "c1"}, ONLY.format("x-cal-client-id", "x-cal-secret-key")),
+        "client_secret_alone": nobody({"x-cal-secret-key": "s"}, ONLY.format("x-cal-secret-key", "x-cal-client-id")),
+        "wrong_client_secret": nobody(both.headers | {"x-cal-secret-key": "0" * 64}, CLIENT_AUTH + "Invalid client secret"),
+        "unknown_client": nobody(both.headers | {"x-cal-client-id": "c1"}, CLIENT_AUTH + "Client with ID c1 not found"),
+        "odd_client_id": nobody(both.headers | {"x-cal-client-id": "\xe9\t%s" + "x" * 200},
+                                CLIENT_AUTH + f"Client with ID ??%s{'x' * 124} not found"),
+        "client_nobody_owns": nobody(client_headers(client(int(empty_org))),
+                                     CLIENT_AUTH + "No owner ID found for this OAuth client"),
+        "stranger": user(),
+        "other_admin": Caller(bearer(people.other_admin_key), None, other_admin),
+        "member": user("MEMBER"),
+        "team_member": user("MEMBER", "MEMBER"),
+        "team_admin": user("MEMBER", "ADMIN"),
+        "team_admin_outside": user("NONE", "ADMIN"),
+        "admin": admin,
+        "admin_without_bearer": replace(admin, headers={"Authorization": people.admin_key}),
+        "owner": Caller(bearer(people.owner_key), None, owner, "OWNER"),
+        "system_admin": user(system_admin=True),
+        "client": both,
+        "client_beside_a_key": replace(both, headers=both.headers | bearer(people.member_key)),
+        "client_without_permissions": acting(people.org, owner, "OWNER"),
+        "client_reading": acting(people.org, owner, "OWNER", "SCHEDULE_READ"),
+        "other_client": acting(people.other_org, other_admin, "NONE", "SCHEDULE_READ", "SCHEDULE_WRITE"),
+    }
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+def client_headers(client: dict[str, str]) -> dict[str, str]:
+    return {"x-cal-client-id": client["id"], "x-cal-secret-key": client["secret"]}
+
+
+def make_targets(there: Target, ids: dict[str, int]) -> dict[str, Target]:
+    return {
+        "no_such_org": replace(there, org=999_999, org_exists=False),
+        "org_nought": replace(there, org=0, org_exists=False),
+        "negative_org": replace(there, org=-5, org_exists=False),
+        "org_no_number": replace(there, org="abc"),
+        "no_such_team": replace(there, team=999_999, team_in_org=False),
+        "other_team": replace(there, team=ids["other_team"], team_in_org=False),
+        "negative_team": replace(there, team=-1, team_in_org=False),
+        "team_no_number": replace(there, team="1x"),
+        "no_such_user": replace(there, user=999_999, user_in_org=False, user_in_team=False),
+        "other_user": replace(there, user=ids["other_user"], user_in_org=False, user_in_team=False),
+        "user_no_number": replace(there, user="5a"),
+        "user_no_integer": replace(there, user="1.5"),
+        "user_too_large": replace(there, user="9223372036854775808"),
+        "user_outside_the_team": replace(there, user=ids["outside"], user_in_team=False),
+        "user_outside_the_org": replace(there, user=ids["leaver"], user_in_org=False),
+        "nothing_is_a_number": replace(there, org="x", team="y", user="z"),
+    }
+
+
+# ---- asking
+
+def ask(world: World, endpoint: str, caller: Caller, target: Target, schedule: int | str, body: Any) -> requests.Response:
+    method, pattern = endpoint.split(" ")
+    path = pattern.format(orgId=target.org, teamId=target.team, userId=target.user, scheduleId=schedule)
+    return world.line.request(method, path, headers=caller.headers, json=None if method == "GET" else body)
+
+
+def make_schedule(world: World, endpoint: str, caller: Caller) -> int | str:
+    """One that the endpoint may be asked about: the target's in the organization, or the caller's own."""
+    if "{scheduleId}" not in endpoint:
+        return ""
+    line, is_own = world.line, not endpoint.split(" ")[1].startswith("/v2/organizations")
+    command = line.command(orgId=0, userId=caller.user) if is_own else line.command()
+    line.send(command)
+    line.event_of(command["commandId"])
+    return int(line.row_of(command["commandId"])["id"])
+
+
+def everything_stored(line: Line) -> Any:
+    return line.sql("SELECT (SELECT json_agg(s ORDER BY id)::text FROM schedules s),"
+                    " (SELECT json_agg(d ORDER BY owner_id)::text FROM default_schedules d)")
+
+
+def test_every_route_has_a_rule(world: World) -> None:
+    assert world.endpoints
+    assert set(world.endpoints) <= set(ENDPOINTS)
+
+
+def test_every_caller_and_target_is_asked(world: World) -> None:
+    assert (list(world.callers), list(world.targets)) == (CALLERS, TARGETS)
+
+
+@pytest.mark.parametrize("name", CALLERS)
+def test_who_may_not_is_told_so_before_anything_else_is_looked_at(world: World, name: str) -> None:
+    caller, before = world.callers[name], everything_stored(world.line)
+    for endpoint in world.endpoints:
+        answer = refusal(endpoint, caller, world.target)
+        if answer:
+            for schedule, body in ((1, EXAMPLE), ("abc", {})):
+                assert_error(ask(world, endpoint, caller, world.target, schedule, body), *answer)
+    assert everything_stored(world.line) == before
+
+
+@pytest.mark.parametrize("name", CALLERS)
+def test_who_may_is_served(world: World, name: str) -> None:
+    caller = world.callers[name]
+    for endpoint in world.endpoints:
+        if refusal(endpoint, caller, world.target) is None:
+            schedule = make_schedule(world, endpoint, caller)
+            answer = ask(world, endpoint, caller, world.target, schedule, EXAMPLE)
+            assert (endpoint, answer.status_code) == (endpoint, 201 if endpoint.startswith("POST") else 200), answer.text
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("caller_name", ["admin", "team_admin", "system_admin", "client", "stranger"])
+def test_a_target_that_is_none_is_refused_before_the_body_is_looked_at(world: World, name: str, caller_name: str) -> None:
+    caller, target, before = world.callers[caller_name], world.targets[name], everything_stored(world.line)
+    for endpoint in world.endpoints:
+        answer = refusal(endpoint, caller, target)
+        if answer and "/organizations/" in endpoint:
+            assert_error(ask(world, endpoint, caller, target, "abc", {}), *answer)
+    assert everything_stored(world.line) == before
 
 
 def test_a_caller_of_an_organization_that_is_not_there_learns_so_only_with_a_key(line: Line) -> None:
@@ -124,6 +240,11 @@ def test_a_caller_of_an_organization_that_is_not_there_learns_so_only_with_a_key
 
 
 # ---- schedules of others
+
+@pytest.fixture(scope="module")
+def schedule_id(line: Line) -> int:
+    return int(line.post(EXAMPLE).json()["data"]["id"])
+
 
 def test_a_schedule_of_another_organization_does_not_exist(line: Line, schedule_id: int) -> None:
     people = line.people
@@ -166,6 +287,51 @@ def test_a_key_works_until_it_is_revoked_or_expires(line: Line) -> None:
     assert_error(line.request("GET", path, key["key"]), 401, AUTH + "api key - Your api key is expired")
     line.admin("apikey", "revoke", "--id", key["id"])
     assert_error(line.request("GET", path, key["key"]), 401, AUTH + "api key - Your api key is not valid")
+
+
+def test_a_revoked_key_stops_at_once_on_every_replica(make_line: MakeLine) -> None:
+    line = make_line()
+    replicas = [line.start(), line.start()]
+    key = line.admin("apikey", "create", "--user", str(line.people.admin))
+    urls = [replica.url + line.schedules_path() for replica in replicas]
+
+    def statuses() -> list[int]:
+        return [requests.get(url, headers=bearer(key["key"]), timeout=20).status_code for url in urls]
+
+    assert statuses() == [200, 200]
+    line.admin("apikey", "revoke", "--id", key["id"])
+    assert statuses() == [401, 401]
+
+
+def test_a_deleted_client_stops_at_once(line: Line) -> None:
+    client = line.admin("oauth-client", "create", "--org", str(line.people.org))
+    assert line.request("GET", line.schedules_path(), headers=client_headers(client)).status_code == 200
+    line.admin("oauth-client", "delete", "--id", client["id"])
+    assert_error(line.request("GET", line.schedules_path(), headers=client_headers(client)), 401,
+                 CLIENT_AUTH + f"Client with ID {client['id']} not found")
+
+
+def test_a_client_acts_as_the_owner_and_without_one_as_an_admin(line: Line) -> None:
+    org = line.admin("org", "add", "--name", "Succession")["id"]
+    client = client_headers(line.admin("oauth-client", "create", "--org", org))
+    users = [str(user) for user in line.make_owners(2)]
+
+    def status() -> int:
+        return line.request("GET", line.schedules_path(users[0], org), headers=client).status_code
+
+    line.admin("member", "add", "--org", org, "--user", users[0], "--role", "member")
+    assert status() == 401
+    for role in ("admin", "owner"):
+        line.admin("member", "add", "--org", org, "--user", users[1], "--role", role)
+        assert status() == 200
+
+
+def test_a_system_administrator_is_one_until_that_is_taken_back(line: Line) -> None:
+    path, key = line.schedules_path(), line.people.stranger_key
+    line.admin("system-admin", "add", "--user", str(line.people.stranger))
+    assert line.request("GET", path, key).status_code == 200
+    line.admin("system-admin", "remove", "--user", str(line.people.stranger))
+    assert line.request("GET", path, key).status_code == 403
 
 
 def test_a_role_counts_from_the_moment_it_is_given(line: Line) -> None:

@@ -94,6 +94,16 @@ def test_a_body_over_the_limit_is_an_enveloped_413(line: Line, chunked: bool) ->
     assert_envelope(answer.decode(), 413, "request entity too large", path, details)
 
 
+def test_a_body_over_the_limit_is_enveloped_behind_other_requests_too(line: Line) -> None:
+    with line.connect() as connection:
+        connection.sendall(request(line, "GET", "/healthz"))
+        receive_until(connection, lambda data: b'"ok"' in data)
+        connection.sendall(request(line, "POST", line.schedules_path(), b"x" * (100 * 1024 + 1)))
+        [(status, headers, answer)] = parse_answers(receive_all(connection))
+    assert (status, headers["content-type"]) == (413, "application/json; charset=utf-8")
+    assert json.loads(answer)["error"]["code"] == "PayloadTooLargeException"
+
+
 @pytest.mark.parametrize("length", [b"102401", b"9223372036854775807", b"99999999999999999999"])
 def test_a_body_announced_over_the_limit_is_refused_without_waiting_for_it(line: Line, length: bytes) -> None:
     begin = time.monotonic()

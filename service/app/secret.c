@@ -1,0 +1,34 @@
+#include "app/secret.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+
+#include "app/database.h"
+#include "source/http_header.h"
+
+enum { SECRET_BYTES = 32 };
+
+_Static_assert((int)SECRET_TEXT_SIZE == 2 * SECRET_BYTES + 1 && (int)SECRET_HASH_LEN == SECRET_BYTES,
+               "both fit in hexadecimal");
+
+static void to_hex(const uint8_t bytes[SECRET_BYTES], char ret_text[static SECRET_TEXT_SIZE])
+{
+    for (size_t i = 0; i < SECRET_BYTES; i++) snprintf(ret_text + 2 * i, 3, "%02x", bytes[i]);
+}
+
+bool secret_new(char ret_secret[static SECRET_TEXT_SIZE], char ret_hash[static SECRET_TEXT_SIZE])
+{
+    uint8_t random[SECRET_BYTES];
+    uint8_t hash[SECRET_HASH_LEN];
+    if (RAND_priv_bytes(random, sizeof(random)) != 1) {
+        database_fail("no random numbers");
+        return false;
+    }
+    to_hex(random, ret_secret);
+    OPENSSL_cleanse(random, sizeof(random));
+    secret_hash((struct slice){ret_secret, SECRET_TEXT_SIZE - 1}, hash);
+    to_hex(hash, ret_hash);
+    return true;
+}

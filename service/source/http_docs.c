@@ -1,0 +1,98 @@
+/* The description of the service by itself: GET /openapi.json and, at /docs, a page that shows it with Swagger UI.
+ *
+ * The files are in the binary as they were when it was built. Those of Swagger UI are gzip'd, which every browser takes; one
+ * that could not be fetched for the build is empty and answered 404, and the page says so. */
+#include <openssl/sha.h>
+#include <stdio.h>
+
+#include "source/http_exchange.h"
+
+enum { ETAG_SIZE = 2 * 16 + 3 };
+
+/* The page asks nobody else for anything: Swagger UI's icons are data of its style sheet. */
+#define POLICY "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+
+/* The bytes of a file, found in the assembler's include path, from symbol to symbol_end. */
+#define EMBED(symbol, file)                                                                                      \
+    __asm__(".pushsection .rodata, \"a\"\n" #symbol ":\n.incbin \"" file "\"\n" #symbol "_end:\n.popsection\n"); \
+    extern const char symbol[] __attribute__((visibility("hidden"))), symbol##_end[] __attribute__((visibility("hidden")))
+
+EMBED(openapi_json, "openapi.json");
+EMBED(page_html, "page/index.html");
+EMBED(page_js, "page/start.js");
+EMBED(viewer_js, "swagger-ui-bundle.js.gz");
+EMBED(viewer_css, "swagger-ui.css.gz");
+EMBED(viewer_license, "LICENSE.gz");
+
+struct file {
+    const char *name; /* below /docs/ */
+    const char *content_type;
+    const char *encoding; /* NULL: as it is */
+    const char *bytes;
+    const char *end;
+    char etag[ETAG_SIZE]; /* made when it is first asked for */
+};
+
+static struct file openapi = {"openapi.json", "application/json; charset=utf-8", NULL, openapi_json, openapi_json_end, ""};
+static struct file page = {"index.html", "text/html; charset=utf-8", NULL, page_html, page_html_end, ""};
+static struct file parts[] = {
+    {"start.js", "text/javascript; charset=utf-8", NULL, page_js, page_js_end, ""},
+    {"swagger-ui-bundle.js", "text/javascript; charset=utf-8", "gzip", viewer_js, viewer_js_end, ""},
+    {"swagger-ui.css", "text/css; charset=utf-8", "gzip", viewer_css, viewer_css_end, ""},
+    {"LICENSE", "text/plain; charset=utf-8", "gzip", viewer_license, viewer_license_end, ""},
+};
+
+static struct slice bytes_of(const struct file *file)
+{
+    return (struct slice){file->bytes, (size_t)(file->end - file->bytes)};
+}
+
+static const char *etag_of(struct file *file)
+{
+    unsigned char sha256[SHA256_DIGEST_LENGTH];
+    if (file->etag[0] != '\0') return file->etag;
+    struct slice bytes = bytes_of(file);
+    SHA256((const unsigned char *)bytes.data, bytes.len, sha256);
+    for (size_t i = 0; i < 16; i++) snprintf(file->etag + 1 + 2 * i, 3, "%02x", sha256[i]);
+    file->etag[0] = file->etag[ETAG_SIZE - 2] = '"';
+    return file->etag;
+}
+
+/* 304 to who has it, as every answer is to be asked for again: another build has other files. */
+static void reply_file(struct exchange *exchange, struct file *file)
+{
+    struct http_request *request = exchange->request;
+    const char *held = http_request_header(request, "If-None-Match");
+    http_reply_header(request, "ETag", etag_of(file));
+    http_reply_header(request, "Cache-Control", "no-cache");
+    http_reply_header(request, "X-Content-Type-Options", "nosniff");
+    if (held != NULL && strstr(held, etag_of(file)) != NULL) {
+        reply_bytes(exchange, 304, NULL, SLICE(""));
+        return;
+    }
+    if (file->encoding != NULL) http_reply_header(request, "Content-Encoding", file->encoding);
+    reply_bytes(exchange, 200, file->content_type, bytes_of(file));
+}
+
+void handle_openapi(struct exchange *exchange)
+{
+    reply_file(exchange, &openapi);
+}
+
+void handle_docs(struct exchange *exchange)
+{
+    http_reply_header(exchange->request, "Content-Security-Policy", POLICY);
+    reply_file(exchange, &page);
+}
+
+void handle_docs_file(struct exchange *exchange)
+{
+    struct slice name = path_param(&exchange->params, "file");
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        if (slice_equal(name, slice_of(parts[i].name)) && bytes_of(&parts[i]).len > 0) {
+            reply_file(exchange, &parts[i]);
+            return;
+        }
+    }
+    reply_no_route(exchange);
+}
