@@ -6,6 +6,7 @@
 #define ORG_USER_SCHEDULE ORG_USER_SCHEDULES "/{scheduleId}"
 #define TEAM ORG "/teams/{teamId}"
 #define OWN_SCHEDULES "/v2/schedules"
+#define OWN_SCHEDULE OWN_SCHEDULES "/{scheduleId}"
 
 #define ROUTE(method_, pattern_, access_, handle_)                               \
     {                                                                            \
@@ -14,19 +15,19 @@
 
 static const struct http_route routes[] = {
     ROUTE(GET, ORG "/schedules", ACCESS_ORG, handle_list_org_schedules),
+    ROUTE(GET, TEAM "/schedules", ACCESS_TEAM, handle_list_team_schedules),
+    ROUTE(GET, TEAM "/users/{userId}/schedules", ACCESS_TEAM_USER, handle_list_user_schedules),
     ROUTE(POST, ORG_USER_SCHEDULES, ACCESS_ORG_USER, handle_create_schedule),
     ROUTE(GET, ORG_USER_SCHEDULES, ACCESS_ORG_USER, handle_list_user_schedules),
     ROUTE(GET, ORG_USER_SCHEDULE, ACCESS_ORG_USER, handle_get_schedule),
-    ROUTE(GET, TEAM "/schedules", ACCESS_TEAM, handle_list_team_schedules),
-    ROUTE(GET, TEAM "/users/{userId}/schedules", ACCESS_TEAM_USER, handle_list_user_schedules),
-    ROUTE(GET, OWN_SCHEDULES, ACCESS_OWN_READ, handle_list_user_schedules),
-    ROUTE(GET, OWN_SCHEDULES "/default", ACCESS_OWN_READ, handle_get_default_schedule),
-    ROUTE(GET, OWN_SCHEDULES "/{scheduleId}", ACCESS_OWN_READ, handle_get_schedule),
     ROUTE(PATCH, ORG_USER_SCHEDULE, ACCESS_ORG_USER, handle_update_schedule),
     ROUTE(DELETE, ORG_USER_SCHEDULE, ACCESS_ORG_USER, handle_delete_schedule),
     ROUTE(POST, OWN_SCHEDULES, ACCESS_OWN_WRITE, handle_create_schedule),
-    ROUTE(PATCH, OWN_SCHEDULES "/{scheduleId}", ACCESS_OWN_WRITE, handle_update_schedule),
-    ROUTE(DELETE, OWN_SCHEDULES "/{scheduleId}", ACCESS_OWN_WRITE, handle_delete_schedule),
+    ROUTE(GET, OWN_SCHEDULES, ACCESS_OWN_READ, handle_list_user_schedules),
+    ROUTE(GET, OWN_SCHEDULES "/default", ACCESS_OWN_READ, handle_get_default_schedule),
+    ROUTE(GET, OWN_SCHEDULE, ACCESS_OWN_READ, handle_get_schedule),
+    ROUTE(PATCH, OWN_SCHEDULE, ACCESS_OWN_WRITE, handle_update_schedule),
+    ROUTE(DELETE, OWN_SCHEDULE, ACCESS_OWN_WRITE, handle_delete_schedule),
     ROUTE(GET, "/healthz", ACCESS_OPEN, handle_healthz),
     ROUTE(GET, "/readyz", ACCESS_OPEN, handle_readyz),
     ROUTE(GET, "/metrics", ACCESS_OPEN, handle_metrics),
