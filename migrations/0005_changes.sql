@@ -145,25 +145,29 @@ AS $$
 #variable_conflict use_column
 DECLARE
     v_schedules bigint := cardinality(p_ids) - cardinality(array_positions(p_ids, NULL));
+    v_unknown   bigint[]; -- the ordinals of those whose owner may have none
     v_inserted  bigint[];
     v_repeated  bigint;
     v_defaults  bigint[]; -- in parallel to the writes; null: becomes no default
     v_at        integer[]; -- in parallel: the writes before whose events these states go
     v_states    text[];
 BEGIN
-    RETURN QUERY
-    SELECT p_before + ordinal, 'member', NULL::bigint, NULL FROM unknown_owners(p_org_ids, p_owner_ids) AS ordinal;
-    IF FOUND THEN
-        RETURN;
-    END IF;
+    -- The others go on: what comes after them in the batch is judged by them.
+    v_unknown := ARRAY(SELECT unknown_owners(p_org_ids, p_owner_ids));
+    v_schedules := v_schedules - cardinality(v_unknown);
+    RETURN QUERY SELECT p_before + ordinal, 'member', NULL::bigint, NULL FROM unnest(v_unknown) AS ordinal;
 
     WITH inserted AS (
         INSERT INTO schedules (id, command_id, command_digest, org_id, owner_id, name, time_zone, availability, overrides,
                                created_at, updated_at)
         SELECT u.id, u.command_id, u.digest, u.org_id, u.owner_id, u.name, u.time_zone, u.availability, u.overrides, p_at, p_at
           FROM unnest(p_ids, p_command_ids, p_digests, p_org_ids, p_owner_ids, p_names, p_time_zones, p_availability,
-                      p_overrides) AS u (id, command_id, digest, org_id, owner_id, name, time_zone, availability, overrides)
-         WHERE u.id IS NOT NULL AND NOT EXISTS (SELECT FROM settled_commands s WHERE s.id = u.command_id)
+                      p_overrides)
+               WITH ORDINALITY
+               AS u (id, command_id, digest, org_id, owner_id, name, time_zone, availability, overrides, ordinal)
+         WHERE u.id IS NOT NULL AND u.ordinal <> ALL (v_unknown)
+           AND NOT EXISTS (SELECT FROM settled_commands s WHERE s.id = u.command_id)
+         ORDER BY u.ordinal -- the first with an id is the original
             ON CONFLICT (command_id) DO NOTHING
         RETURNING id)
     SELECT coalesce(array_agg(id), '{}') INTO v_inserted FROM inserted;
@@ -195,7 +199,7 @@ BEGIN
            LATERAL (SELECT s.id, s.command_digest FROM schedules s WHERE s.command_id = u.command_id
                     UNION ALL
                     SELECT s.schedule_id, s.digest FROM settled_commands s WHERE s.id = u.command_id) AS o (id, digest)
-     WHERE o.id <> u.id;
+     WHERE o.id <> u.id AND u.ordinal <> ALL (v_unknown);
     GET DIAGNOSTICS v_repeated = ROW_COUNT;
     IF cardinality(v_inserted) + v_repeated <> v_schedules THEN
         RAISE EXCEPTION 'an original vanished meanwhile' USING ERRCODE = 'serialization_failure';

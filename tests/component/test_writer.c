@@ -129,6 +129,14 @@ static void make_command(struct test_write *test, uint64_t number, struct partit
     test->write.deadline_us = 0;
 }
 
+/* Makes it a change of the schedule, of no field. */
+static void make_change(struct test_write *test, enum command_kind kind, int64_t schedule_id)
+{
+    test->write.command.kind = kind;
+    test->write.command.schedule_id = schedule_id;
+    test->write.command.schedule = (struct schedule){0};
+}
+
 static void submit(struct world *world, struct test_write *tests, size_t len)
 {
     for (size_t i = 0; i < len; i++) assert_int_equal(writer_submit(world->writer, &tests[i].write), STATUS_OK);
@@ -349,6 +357,40 @@ static void other_content_within_one_batch_is_refused_too(void **state)
     assert_int_equal(tests[0].status, STATUS_OK);
     assert_int_equal(tests[1].status, STATUS_CONFLICT);
     expect_rows_and_events(world, 1);
+}
+
+static void what_comes_after_a_refused_create_is_judged_by_its_neighbours(void **state)
+{
+    struct world *world = *state;
+    struct test_write first;
+    struct test_write tests[6];
+    const uint64_t numbers[] = {11, 10, 12, 10, 13, 10}; /* creates with changes between them, which end a statement */
+    const enum status expected[] = {STATUS_NOT_A_MEMBER, STATUS_OK, STATUS_OK, STATUS_CONFLICT, STATUS_OK, STATUS_DUPLICATE};
+    make_write(&first, 1);
+    store(world, &first, 1);
+    for (size_t i = 0; i < 6; i++) make_command(&tests[i], numbers[i], &world->partition, (int64_t)i);
+    tests[0].write.command.user_id = STRANGER;
+    tests[3].write.command.schedule.name = SLICE("other");
+    make_change(&tests[2], COMMAND_UPDATE, first.write.schedule_id);
+    make_change(&tests[4], COMMAND_UPDATE, first.write.schedule_id);
+    store(world, tests, 6);
+    for (size_t i = 0; i < 6; i++) assert_int_equal(tests[i].status, expected[i]);
+    EXPECT_QUERY(world->db, "work", "SELECT name FROM schedules WHERE id = %lld", (long long)tests[1].write.schedule_id);
+}
+
+static void the_first_with_an_id_is_the_original_in_a_large_batch_too(void **state)
+{
+    enum { COUNT = 400 };
+    struct world *world = *state;
+    static struct test_write tests[COUNT];
+    for (size_t i = 0; i < COUNT; i++) {
+        make_command(&tests[i], 1000 - i / 4, &world->partition, (int64_t)i);
+        if (i % 4 != 0) tests[i].write.command.schedule.name = SLICE("other");
+    }
+    store(world, tests, COUNT);
+    for (size_t i = 0; i < COUNT; i++) assert_int_equal(tests[i].status, i % 4 == 0 ? STATUS_OK : STATUS_CONFLICT);
+    EXPECT_QUERY(world->db, "work", "SELECT string_agg(DISTINCT name, ',') FROM schedules");
+    expect_rows_and_events(world, COUNT / 4);
 }
 
 static void many_conflicts_in_one_batch_are_all_refused(void **state)
@@ -804,6 +846,8 @@ int main(int argc, char **argv)
         TEST(a_command_twice_in_one_batch_makes_one_row),
         TEST(other_content_under_a_used_id_is_refused_and_its_neighbours_stored),
         TEST(other_content_within_one_batch_is_refused_too),
+        TEST(what_comes_after_a_refused_create_is_judged_by_its_neighbours),
+        TEST(the_first_with_an_id_is_the_original_in_a_large_batch_too),
         TEST(many_conflicts_in_one_batch_are_all_refused),
         TEST(strangers_are_refused_and_their_neighbours_stored),
         TEST(a_refused_command_is_replaced_by_its_record),
