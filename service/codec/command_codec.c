@@ -2,6 +2,7 @@
 
 #include <jansson.h>
 
+#include "codec/json_text.h"
 #include "codec/schedule_json.h"
 #include "core/utf8.h"
 #include "schedules/v1/create_schedule.pb-c.h"
