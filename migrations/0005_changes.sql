@@ -75,23 +75,39 @@ BEGIN
 END;
 $$;
 
--- ---- one schedule; the caller holds the lock of its owner's row in users --------------------------------------------------
+-- ---- what follows from a write; the caller holds the locks of the owners' rows in users --------------------------------------
 
--- Makes the schedule the owner's default. That the former one is none any more is a change of that one, with its own event.
-CREATE FUNCTION take_default(p_owner bigint, p_schedule_id bigint, p_command_id uuid, p_at timestamptz, p_traceparent text)
-RETURNS void
+-- Makes schedules their owners' defaults, in the order of the arrays, which run in parallel; a null schedule is passed over. That a
+-- former one is none any more is a change of that one: returns the states to emit before the event of the write of that ordinal.
+CREATE FUNCTION take_defaults(p_owner_ids bigint[], p_schedule_ids bigint[], p_command_ids uuid[], p_traceparents text[],
+                              p_at timestamptz)
+RETURNS TABLE (ordinal integer, state text)
 LANGUAGE plpgsql
 AS $$
-DECLARE
-    v_former schedules;
+#variable_conflict use_column
 BEGIN
-    UPDATE schedules SET version = version + 1, updated_at = p_at
-     WHERE id = (SELECT d.schedule_id FROM default_schedules d WHERE d.owner_id = p_owner AND d.schedule_id <> p_schedule_id)
-    RETURNING * INTO v_former;
-    IF FOUND THEN
-        PERFORM emit_schedule('ScheduleUpdated', v_former, false, p_command_id, p_at, p_traceparent);
-    END IF;
-    INSERT INTO default_schedules (owner_id, schedule_id) VALUES (p_owner, p_schedule_id)
+    RETURN QUERY
+    WITH wanted AS (
+        SELECT u.ordinal::integer AS ordinal, u.owner_id, u.id
+          FROM unnest(p_owner_ids, p_schedule_ids) WITH ORDINALITY AS u (owner_id, id, ordinal)
+         WHERE u.id IS NOT NULL),
+    former AS (
+        SELECT w.ordinal, w.id AS by_id,
+               coalesce(lag(w.id) OVER (PARTITION BY w.owner_id ORDER BY w.ordinal), d.schedule_id) AS id
+          FROM wanted w LEFT JOIN default_schedules d USING (owner_id)),
+    changed AS (
+        UPDATE schedules s SET version = s.version + 1, updated_at = p_at
+          FROM former f
+         WHERE s.id = f.id AND f.id <> f.by_id
+        RETURNING f.ordinal, s AS schedule)
+    SELECT c.ordinal, schedule_state('ScheduleUpdated', c.schedule, false, p_command_ids[c.ordinal], p_at,
+                                     p_traceparents[c.ordinal])
+      FROM changed c;
+    INSERT INTO default_schedules (owner_id, schedule_id)
+    SELECT DISTINCT ON (u.owner_id) u.owner_id, u.id
+      FROM unnest(p_owner_ids, p_schedule_ids) WITH ORDINALITY AS u (owner_id, id, ordinal)
+     WHERE u.id IS NOT NULL
+     ORDER BY u.owner_id, u.ordinal DESC
         ON CONFLICT (owner_id) DO UPDATE SET schedule_id = excluded.schedule_id;
 END;
 $$;
@@ -131,8 +147,9 @@ DECLARE
     v_schedules bigint := cardinality(p_ids) - cardinality(array_positions(p_ids, NULL));
     v_inserted  bigint[];
     v_repeated  bigint;
-    v_contested boolean;
-    v_write     record;
+    v_defaults  bigint[]; -- in parallel to the writes; null: becomes no default
+    v_at        integer[]; -- in parallel: the writes before whose events these states go
+    v_states    text[];
 BEGIN
     RETURN QUERY
     SELECT p_before + ordinal, 'member', NULL::bigint, NULL FROM unknown_owners(p_org_ids, p_owner_ids) AS ordinal;
@@ -151,30 +168,22 @@ BEGIN
         RETURNING id)
     SELECT coalesce(array_agg(id), '{}') INTO v_inserted FROM inserted;
 
-    -- Whether a default of this batch takes the place of another: one that is stored, or an earlier one of the batch.
-    SELECT count(*) > count(DISTINCT u.owner_id) OR bool_or(d.owner_id IS NOT NULL) INTO v_contested
-      FROM unnest(p_owner_ids, p_defaults) AS u (owner_id, is_default)
-      LEFT JOIN default_schedules d ON d.owner_id = u.owner_id
-     WHERE u.is_default;
-    IF v_contested THEN
-        FOR v_write IN SELECT * FROM unnest(p_ids, p_command_ids, p_owner_ids, p_defaults, p_traceparents, p_records)
-                                  AS u (id, command_id, owner_id, is_default, traceparent, record)
-                        WHERE u.id IS NULL OR u.id = ANY (v_inserted)
-        LOOP
-            IF v_write.is_default THEN
-                PERFORM take_default(v_write.owner_id, v_write.id, v_write.command_id, p_at, v_write.traceparent);
-            END IF;
-            PERFORM pg_logical_emit_message(true, 'schedule-service', v_write.record);
-        END LOOP;
-    ELSE
-        INSERT INTO default_schedules (owner_id, schedule_id)
-        SELECT u.owner_id, u.id FROM unnest(p_owner_ids, p_ids, p_defaults) AS u (owner_id, id, is_default)
-         WHERE u.is_default AND (cardinality(v_inserted) = v_schedules OR u.id = ANY (v_inserted));
-        -- unnest() gives the records in the order of the writes.
-        PERFORM pg_logical_emit_message(true, 'schedule-service', u.record)
-           FROM unnest(p_ids, p_records) AS u (id, record)
-          WHERE cardinality(v_inserted) = v_schedules OR u.id IS NULL OR u.id = ANY (v_inserted);
+    IF true = ANY (p_defaults) THEN
+        v_defaults := ARRAY(SELECT CASE WHEN u.is_default AND u.id = ANY (v_inserted) THEN u.id END
+                              FROM unnest(p_ids, p_defaults) AS u (id, is_default));
+        SELECT array_agg(f.ordinal), array_agg(f.state) INTO v_at, v_states
+          FROM take_defaults(p_owner_ids, v_defaults, p_command_ids, p_traceparents, p_at) AS f;
     END IF;
+
+    -- In the order of the writes.
+    PERFORM pg_logical_emit_message(true, m.prefix, m.content)
+       FROM (SELECT u.ordinal, 1 AS turn, 'schedule-service' AS prefix, u.record AS content
+               FROM unnest(p_ids, p_records) WITH ORDINALITY AS u (id, record, ordinal)
+              WHERE cardinality(v_inserted) = v_schedules OR u.id IS NULL OR u.id = ANY (v_inserted)
+              UNION ALL
+             SELECT f.ordinal, 0, 'schedule-service.state', convert_to(f.state, 'UTF8')
+               FROM unnest(v_at, v_states) AS f (ordinal, state)
+              ORDER BY ordinal, turn) AS m;
     IF cardinality(v_inserted) = v_schedules THEN
         RETURN;
     END IF;
@@ -265,7 +274,8 @@ BEGIN
             v_outcome.state := delete_schedule(v_schedule, p_command_id, p_at, p_traceparent);
         ELSE
             IF p_is_default AND NOT v_is_default THEN
-                PERFORM take_default(p_owner_id, p_id, p_command_id, p_at, p_traceparent);
+                PERFORM pg_logical_emit_message(true, 'schedule-service.state', convert_to(f.state, 'UTF8'))
+                   FROM take_defaults(ARRAY[p_owner_id], ARRAY[p_id], ARRAY[p_command_id], ARRAY[p_traceparent], p_at) AS f;
                 v_is_default := true;
             END IF;
             UPDATE schedules

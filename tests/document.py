@@ -34,6 +34,18 @@ class Document:
             part = part[int(key) if isinstance(part, list) else key]
         return self.find(part["$ref"].removeprefix("#")) if isinstance(part, dict) and "$ref" in part else (part, pointer)
 
+    def has(self, reference: str) -> bool:
+        """Whether a reference, "#" and a pointer, leads somewhere."""
+        try:
+            self.find(reference.removeprefix("#"))
+        except (KeyError, IndexError, ValueError):
+            return False
+        return True
+
+    def references(self) -> set[str]:
+        """Every reference."""
+        return set(_references(self.content))
+
     def faults(self, pointer: str, value: Any) -> list[str]:
         """What the schema at a pointer has against the value."""
         validator = Draft202012Validator({"$ref": f"{URI}#{quote(pointer)}"}, registry=self._registry,
@@ -43,6 +55,13 @@ class Document:
     def examples(self) -> Iterator[tuple[str, Any]]:
         """Every example, with the pointer of the schema that it must fit."""
         yield from _examples(self.content, "")
+
+
+def _references(part: Any) -> Iterator[str]:
+    if isinstance(part, dict) and "$ref" in part:
+        yield part["$ref"]
+    for value in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        yield from _references(value)
 
 
 def _examples(part: Any, pointer: str) -> Iterator[tuple[str, Any]]:

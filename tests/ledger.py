@@ -44,7 +44,8 @@ REJECTED = "schedules.v1.ScheduleCommandRejected"
 def messages() -> SimpleNamespace:
     """Google's own Python classes of our .proto files."""
     names = {"CreateSchedule": "create_schedule", "ScheduleCreated": "schedule_created",
-             "ScheduleCommandRejected": "schedule_command_rejected"}
+             "ScheduleDeleted": "schedule_deleted", "ScheduleCommandRejected": "schedule_command_rejected",
+             "DirectoryEntry": "directory_entry", "Role": "role"}
     with tempfile.TemporaryDirectory() as directory:
         files = [str(path) for path in sorted(ROOT.glob("proto/schedules/v1/*.proto"))]
         subprocess.run(["protoc", "-I", str(ROOT / "proto"), f"--python_out={directory}", *files], check=True)

@@ -10,17 +10,25 @@
 #define BIT(option) (1U << (option))
 
 static const char *const option_names[OPTIONS_LEN] = {
-    [OPT_NAME] = "--name",         [OPT_ID] = "--id",
-    [OPT_ORG] = "--org",           [OPT_USER] = "--user",
-    [OPT_ROLE] = "--role",         [OPT_NOTE] = "--note",
-    [OPT_DAYS] = "--days",         [OPT_NEVER_EXPIRES] = "--never-expires",
-    [OPT_CLIENT_ID] = "--id",      [OPT_PERMISSIONS] = "--permissions",
-    [OPT_REQUESTS] = "--requests", [OPT_WINDOW] = "--window",
+    [OPT_NAME] = "--name",
+    [OPT_ID] = "--id",
+    [OPT_ORG] = "--org",
+    [OPT_USER] = "--user",
+    [OPT_ROLE] = "--role",
+    [OPT_NOTE] = "--note",
+    [OPT_DAYS] = "--days",
+    [OPT_NEVER_EXPIRES] = "--never-expires",
+    [OPT_CLIENT_ID] = "--id",
+    [OPT_PERMISSIONS] = "--permissions",
+    [OPT_REQUESTS] = "--requests",
+    [OPT_WINDOW] = "--window",
     [OPT_BLOCK] = "--block",
+    [OPT_TEAM] = "--team",
+    [OPT_TIME_ZONE] = "--time-zone",
 };
 
-static const unsigned number_options =
-    BIT(OPT_ID) | BIT(OPT_ORG) | BIT(OPT_USER) | BIT(OPT_DAYS) | BIT(OPT_REQUESTS) | BIT(OPT_WINDOW) | BIT(OPT_BLOCK);
+static const unsigned number_options = BIT(OPT_ID) | BIT(OPT_ORG) | BIT(OPT_USER) | BIT(OPT_DAYS) | BIT(OPT_REQUESTS) |
+                                       BIT(OPT_WINDOW) | BIT(OPT_BLOCK) | BIT(OPT_TEAM);
 
 struct admin_command {
     const char *noun;
@@ -33,9 +41,22 @@ struct admin_command {
 
 static const struct admin_command commands[] = {
     {"org", "add", BIT(OPT_NAME), BIT(OPT_ID), "--name NAME [--id N]", org_add},
-    {"user", "add", BIT(OPT_NAME), BIT(OPT_ID), "--name NAME [--id N]", user_add},
+    {"org", "list", 0, 0, "", org_list},
+    {"org", "remove", BIT(OPT_ID), 0, "--id N", org_remove},
+    {"user", "add", BIT(OPT_NAME), BIT(OPT_ID) | BIT(OPT_TIME_ZONE), "--name NAME [--id N] [--time-zone ZONE]", user_add},
+    {"user", "list", 0, 0, "", user_list},
+    {"user", "remove", BIT(OPT_ID), 0, "--id N", user_remove},
     {"member", "add", BIT(OPT_ORG) | BIT(OPT_USER) | BIT(OPT_ROLE), 0, "--org N --user N --role owner|admin|member",
      member_add},
+    {"member", "list", BIT(OPT_ORG), 0, "--org N", member_list},
+    {"member", "remove", BIT(OPT_ORG) | BIT(OPT_USER), 0, "--org N --user N", member_remove},
+    {"team", "add", BIT(OPT_ORG) | BIT(OPT_NAME), BIT(OPT_ID), "--org N --name NAME [--id N]", team_add},
+    {"team", "list", BIT(OPT_ORG), 0, "--org N", team_list},
+    {"team", "remove", BIT(OPT_ID), 0, "--id N", team_remove},
+    {"team-member", "add", BIT(OPT_TEAM) | BIT(OPT_USER) | BIT(OPT_ROLE), 0, "--team N --user N --role owner|admin|member",
+     team_member_add},
+    {"team-member", "list", BIT(OPT_TEAM), 0, "--team N", team_member_list},
+    {"team-member", "remove", BIT(OPT_TEAM) | BIT(OPT_USER), 0, "--team N --user N", team_member_remove},
     {"apikey", "create", BIT(OPT_USER), BIT(OPT_NOTE) | BIT(OPT_DAYS) | BIT(OPT_NEVER_EXPIRES),
      "--user N [--note TEXT] [--days N | --never-expires]", apikey_create},
     {"apikey", "list", 0, BIT(OPT_USER), "[--user N]", apikey_list},
@@ -141,9 +162,8 @@ static const char *fault_of(enum admin_option option, const char *value)
     return option == OPT_ROLE && !is_role ? "must be owner, admin or member" : NULL;
 }
 
-static bool parse_options(const struct admin_command *command, int argc, char **argv, struct admin_options *ret_options)
+static bool parse_options(const struct admin_command *command, int argc, char **argv, struct admin_options *options)
 {
-    *ret_options = (struct admin_options){0};
     for (int i = 2; i < argc; i++) {
         const char *value;
         enum admin_option option = find_option(command, argv[i], &value);
@@ -158,7 +178,7 @@ static bool parse_options(const struct admin_command *command, int argc, char **
             database_fail("%s %s", option_names[option], fault);
             return false;
         }
-        ret_options->values[option] = value;
+        options->values[option] = value;
     }
     return true;
 }
@@ -178,10 +198,10 @@ static bool are_complete(const struct admin_command *command, const struct admin
     return true;
 }
 
-int admin_run(const char *database_url, int argc, char **argv)
+int admin_run(const struct config *config, int argc, char **argv)
 {
     const struct admin_command *command = find_command(argc, argv);
-    struct admin_options options;
+    struct admin_options options = {.tzdata = config->tzdata};
     if (command == NULL) {
         fprintf(stderr, "usage: schedule-service ...\n");
         admin_usage(stderr);
@@ -191,7 +211,7 @@ int admin_run(const char *database_url, int argc, char **argv)
         fprintf(stderr, "usage: schedule-service %s %s %s\n", command->noun, command->verb, command->usage);
         return 2;
     }
-    PGconn *db = database_connect(database_url);
+    PGconn *db = database_connect(config->database_url);
     int code = db == NULL ? 1 : command->run(db, &options);
     PQfinish(db);
     return code;

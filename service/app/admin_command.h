@@ -13,6 +13,8 @@ enum admin_option {
     OPT_NOTE,
     OPT_DAYS,
     OPT_NEVER_EXPIRES,
+    OPT_TEAM,
+    OPT_TIME_ZONE,
     OPT_CLIENT_ID,
     OPT_PERMISSIONS,
     OPT_REQUESTS,
@@ -25,6 +27,7 @@ enum admin_option {
  * above zero. */
 struct admin_options {
     const char *values[OPTIONS_LEN];
+    const char *tzdata; /* where the time zone names are */
 };
 
 /* Prints `name=value` for each column of a row, quoted where a shell would need it on one line. */
@@ -40,8 +43,20 @@ int admin_print_found(PGresult *result, const char *noun, const char *id);
 /* ---- the commands; each returns the exit status ---- */
 
 int org_add(PGconn *db, const struct admin_options *options);
+int org_list(PGconn *db, const struct admin_options *options);
+int org_remove(PGconn *db, const struct admin_options *options);
 int user_add(PGconn *db, const struct admin_options *options);
+int user_list(PGconn *db, const struct admin_options *options);
+int user_remove(PGconn *db, const struct admin_options *options);
 int member_add(PGconn *db, const struct admin_options *options);
+int member_list(PGconn *db, const struct admin_options *options);
+int member_remove(PGconn *db, const struct admin_options *options);
+int team_add(PGconn *db, const struct admin_options *options);
+int team_list(PGconn *db, const struct admin_options *options);
+int team_remove(PGconn *db, const struct admin_options *options);
+int team_member_add(PGconn *db, const struct admin_options *options);
+int team_member_list(PGconn *db, const struct admin_options *options);
+int team_member_remove(PGconn *db, const struct admin_options *options);
 int apikey_create(PGconn *db, const struct admin_options *options);
 int apikey_list(PGconn *db, const struct admin_options *options);
 int apikey_revoke(PGconn *db, const struct admin_options *options);

@@ -33,7 +33,10 @@ static const struct option options[] = {
      "messages that are no commands"},
     {"PROGRESS_TOPIC", KIND_TEXT, "schedules.relay.progress", NULL, false, AT(progress_topic),
      "the relay's progress; compacted"},
-    {"CONSUMER_GROUP", KIND_TEXT, "schedule-service", NULL, false, AT(consumer_group), "the consumer group of all replicas"},
+    {"DIRECTORY_TOPIC", KIND_TEXT, "schedules.directory.v1", NULL, false, AT(directory_topic),
+     "the directory's entries in; compacted; empty: it is kept by hand and by import alone"},
+    {"CONSUMER_GROUP", KIND_TEXT, "schedule-service", NULL, false, AT(consumer_group),
+     "the consumer group of all replicas; with `.directory` behind it, that of the directory's topic"},
     {"EVENT_SOURCE", KIND_TEXT, "/schedule-service", NULL, false, AT(event_source), "`ce_source` of the events"},
     {"EVENT_FORMAT", KIND_CHOICE, "protobuf", "protobuf|json", false, AT(event_format), "the events' values"},
     {"REPLICATION_SLOT", KIND_TEXT, "schedule_service", NULL, false, AT(slot), "the logical replication slot"},
@@ -188,6 +191,8 @@ bool config_load(struct config *config, struct buf *errors)
         free(config->relay_database_url);
         config->relay_database_url = strdup(config->database_url);
     }
+    if (asprintf(&config->directory_group, "%s.directory", config->consumer_group) < 0) config->directory_group = NULL;
+    if (config->directory_group == NULL) fault(errors, "CONSUMER_GROUP", "out of memory");
     config->kafka.brokers = config->kafka_brokers;
     config->kafka.properties = config->properties;
     if (!config->relay && !config->doors) fault(errors, "RELAY", "RELAY=off and DOORS=off leave nothing to do");
@@ -199,6 +204,7 @@ void config_done(struct config *config)
     for (size_t i = 0; i < OPTIONS; i++) {
         if (options[i].kind == KIND_TEXT || options[i].kind == KIND_CHOICE) free(*(char **)((char *)config + options[i].at));
     }
+    free(config->directory_group);
     for (size_t i = 0; i < config->kafka.properties_len; i++) {
         free((char *)config->properties[i].name);
         free((char *)config->properties[i].value);

@@ -22,10 +22,12 @@ struct config {
     char *events_topic;
     char *dead_letter_topic;
     char *progress_topic;
+    char *directory_topic; /* empty: none */
     char *consumer_group;
-    char *event_source; /* CloudEvents ce_source */
-    char *slot;         /* replication slot */
-    char *tzdata;       /* path of tzdata.zi */
+    char *directory_group; /* consumer_group and ".directory" */
+    char *event_source;    /* CloudEvents ce_source */
+    char *slot;            /* replication slot */
+    char *tzdata;          /* path of tzdata.zi */
     char *log_level;
     char *log_format;
     char *event_format;     /* "protobuf" or "json" */

@@ -6,6 +6,7 @@
 
 #include "app/admin.h"
 #include "app/config.h"
+#include "app/import.h"
 #include "app/migrate.h"
 #include "app/offsets_command.h"
 #include "app/serve.h"
@@ -52,7 +53,15 @@ static int run_check_config(const struct config *config, int argc, char **argv)
 
 static int run_admin(const struct config *config, int argc, char **argv)
 {
-    return admin_run(config->database_url, argc, argv);
+    return admin_run(config, argc, argv);
+}
+
+static int run_import(const struct config *config, int argc, char **argv)
+{
+    (void)argv;
+    if (argc == 1) return import_run(config, stdin);
+    fprintf(stderr, "usage: schedule-service import < FILE\n");
+    return 2;
 }
 
 struct command {
@@ -66,10 +75,11 @@ static const struct command commands[] = {
     {"migrate", run_migrate, "bring the database's schema up to this build"},
     {"topics", run_topics, "make and check the Kafka topics"},
     {"offsets", run_offsets, "show or reset the stored offsets"},
+    {"import", run_import, "apply directory entries from standard input, one JSON object a line"},
     {"check-config", run_check_config, "check and print the configuration; --table: its documentation"},
 };
 
-/* Organizations, users, memberships and keys: app/admin.c knows their words. */
+/* The directory and its keys: app/admin.c knows their words. */
 static const struct command admin_command = {.run = run_admin};
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };

@@ -10,8 +10,9 @@
 
 enum { TIMEOUT_MS = 10000 };
 
-static const char usage[] = "usage: schedule-service offsets show\n"
-                            "       schedule-service offsets reset --partition N --to OFFSET|earliest|latest\n";
+static const char usage[] =
+    "usage: schedule-service offsets show\n"
+    "       schedule-service offsets reset [--topic TOPIC] --partition N --to OFFSET|earliest|latest\n";
 
 struct log_range {
     int64_t low;
@@ -36,22 +37,24 @@ static const char *state_of(int64_t next, const struct log_range *range)
 
 static int show(const struct config *config, rd_kafka_t *client, PGconn *conn)
 {
-    const char *const params[] = {config->commands_topic};
-    PGresult *rows =
-        database_query(conn, "SELECT partition, next_offset FROM command_offsets WHERE topic = $1 ORDER BY partition", 1,
-                       params);
+    const char *const params[] = {config->commands_topic, config->directory_topic};
+    PGresult *rows = database_query(conn,
+                                    "SELECT partition, next_offset, topic FROM command_offsets WHERE topic IN ($1, $2)"
+                                    " ORDER BY topic, partition",
+                                    2, params);
     if (rows == NULL) return 1;
     bool ok = true;
     for (int i = 0; i < PQntuples(rows); i++) {
         struct log_range range;
         int64_t next = strtoll(PQgetvalue(rows, i, 1), NULL, 10);
         int32_t partition = (int32_t)strtol(PQgetvalue(rows, i, 0), NULL, 10);
-        ok = query_range(client, config->commands_topic, partition, &range);
+        const char *topic = PQgetvalue(rows, i, 2);
+        ok = query_range(client, topic, partition, &range);
         if (!ok) break;
         printf("topic=%s partition=%" PRId32 " next_offset=%" PRId64 " log_start=%" PRId64 " log_end=%" PRId64
                " lag=%" PRId64 " state=%s\n",
-               config->commands_topic, partition, next, range.low, range.high,
-               range.high - (next > range.low ? next : range.low), state_of(next, &range));
+               topic, partition, next, range.low, range.high, range.high - (next > range.low ? next : range.low),
+               state_of(next, &range));
     }
     PQclear(rows);
     return ok ? 0 : 1;
@@ -76,15 +79,23 @@ static bool resolve(rd_kafka_t *client, const char *topic, int32_t partition, co
     return true;
 }
 
-static int reset(const struct config *config, rd_kafka_t *client, PGconn *conn, int32_t partition, const char *to)
+/* What was asked for. */
+struct order {
+    bool is_reset; /* else: show */
+    const char *topic;
+    int32_t partition;
+    const char *to;
+};
+
+static int reset(const struct order *order, rd_kafka_t *client, PGconn *conn)
 {
     char partition_text[16];
     char offset_text[24];
     int64_t offset;
-    if (!resolve(client, config->commands_topic, partition, to, &offset)) return 1;
-    snprintf(partition_text, sizeof(partition_text), "%" PRId32, partition);
+    if (!resolve(client, order->topic, order->partition, order->to, &offset)) return 1;
+    snprintf(partition_text, sizeof(partition_text), "%" PRId32, order->partition);
     snprintf(offset_text, sizeof(offset_text), "%" PRId64, offset);
-    const char *const params[] = {config->commands_topic, partition_text, offset_text};
+    const char *const params[] = {order->topic, partition_text, offset_text};
     PGresult *result = database_query(conn,
                                       "INSERT INTO command_offsets AS o (topic, partition, next_offset) VALUES ($1, $2, $3) "
                                       "ON CONFLICT (topic, partition) DO UPDATE SET next_offset = excluded.next_offset",
@@ -93,49 +104,47 @@ static int reset(const struct config *config, rd_kafka_t *client, PGconn *conn, 
     PQclear(result);
     printf(
         "topic=%s partition=%s next_offset=%s\nRestart the replica that has the partition; commands that were stored before "
-        "are recognised by their ids.\n",
-        config->commands_topic, partition_text, offset_text);
+        "are recognised by their ids, directory entries are applied again.\n",
+        order->topic, partition_text, offset_text);
     return 0;
 }
 
-/* What was asked for. */
-struct order {
-    bool is_reset; /* else: show */
-    int32_t partition;
-    const char *to;
-};
-
-static bool parse(int argc, char **argv, struct order *ret_order)
+/* --topic is the commands' where none is given. */
+static bool parse(const struct config *config, int argc, char **argv, struct order *ret_order)
 {
     static const struct option options[] = {{"partition", required_argument, NULL, 'p'},
                                             {"to", required_argument, NULL, 't'},
+                                            {"topic", required_argument, NULL, 'n'},
                                             {NULL, 0, NULL, 0}};
     const char *partition = NULL;
     const char *to = NULL;
+    const char *topic = config->commands_topic;
     if (argc < 1) return false;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (c == 'p') partition = optarg;
         else if (c == 't') to = optarg;
+        else if (c == 'n') topic = optarg;
         else return false;
     }
-    *ret_order = (struct order){.is_reset = strcmp(argv[0], "reset") == 0, .to = to};
+    *ret_order = (struct order){.is_reset = strcmp(argv[0], "reset") == 0, .topic = topic, .to = to};
     if (!ret_order->is_reset) return strcmp(argv[0], "show") == 0;
     char *end = NULL;
     long number = partition == NULL ? -1 : strtol(partition, &end, 10);
     ret_order->partition = (int32_t)number;
+    if (strcmp(topic, config->commands_topic) != 0 && strcmp(topic, config->directory_topic) != 0) return false;
     return number >= 0 && number <= INT32_MAX && *end == '\0' && to != NULL;
 }
 
 int offsets_command_run(const struct config *config, int argc, char **argv)
 {
     struct order order;
-    if (!parse(argc, argv, &order)) return fputs(usage, stderr), 2;
+    if (!parse(config, argc, argv, &order)) return fputs(usage, stderr), 2;
     PGconn *conn = database_connect(config->database_url);
     rd_kafka_conf_t *conf = kafka_conf_new(&config->kafka, NULL, 0);
     rd_kafka_t *client = conf == NULL ? NULL : kafka_client_new(RD_KAFKA_PRODUCER, conf);
     int code = 1;
     if (conn != NULL && client != NULL) {
-        code = order.is_reset ? reset(config, client, conn, order.partition, order.to) : show(config, client, conn);
+        code = order.is_reset ? reset(&order, client, conn) : show(config, client, conn);
     }
     if (client != NULL) rd_kafka_destroy(client);
     PQfinish(conn);

@@ -13,18 +13,22 @@
 
 #include "app/migrate.h"
 #include "app/process_metrics.h"
+#include "app/tzdata.h"
 #include "app/version.h"
-#include "core/time_zone.h"
 #include "driver/clock.h"
 #include "driver/log.h"
 #include "relay/relay.h"
 #include "source/http_door.h"
+#include "source/kafka_command.h"
 #include "source/kafka_door.h"
+#include "source/kafka_entry.h"
 #include "store/reader.h"
 #include "store/watch.h"
 #include "store/writer.h"
 
-enum { DRAIN_MAX_MS = 25000, DRAIN_TICK_MS = 20, TZDATA_MAX_BYTES = 4 << 20 };
+enum { DRAIN_MAX_MS = 25000, DRAIN_TICK_MS = 20 };
+
+enum { COMMANDS_DOOR, DIRECTORY_DOOR, KAFKA_DOORS };
 
 struct service {
     const struct config *config;
@@ -35,8 +39,8 @@ struct service {
     struct watch *watch;
     struct relay *relay;
     struct http_door *http;
-    struct kafka_door *kafka;
-    struct kafka_door_config kafka_config;
+    struct kafka_door *kafka[KAFKA_DOORS]; /* NULL: not started, or not wanted */
+    struct kafka_door_config kafka_configs[KAFKA_DOORS];
     struct relay_config relay_config;
     struct event *signals[2];
     struct event *drain_tick;
@@ -46,6 +50,14 @@ struct service {
 };
 
 /* ---- readiness ---- */
+
+static bool has_stopped_partitions(const struct service *service)
+{
+    for (int i = 0; i < KAFKA_DOORS; i++) {
+        if (service->kafka[i] != NULL && kafka_door_stopped_partitions(service->kafka[i]) > 0) return true;
+    }
+    return false;
+}
 
 static bool is_ready(void *ctx, const char **ret_reason)
 {
@@ -59,17 +71,21 @@ static bool is_ready(void *ctx, const char **ret_reason)
     else if (service->config->doors && !writer_is_ready(service->writer)) reason = "no write connection";
     else if (service->config->doors && !reader_is_ready(service->reader)) reason = "no read connection";
     else if (view->slot_behind_bytes > service->config->wal_budget_bytes) reason = "too much WAL waits for the relay";
-    else if (service->kafka != NULL && kafka_door_stopped_partitions(service->kafka) > 0) reason = "a partition is stopped";
+    else if (has_stopped_partitions(service)) reason = "a partition is stopped";
     if (reason != NULL) *ret_reason = reason;
     return reason == NULL;
 }
 
-static void start_kafka_door(struct service *service)
+static void start_kafka_doors(struct service *service)
 {
-    service->kafka = kafka_door_new(service->base, &service->kafka_config);
-    if (service->kafka != NULL) return;
-    service->failed = true;
-    event_base_loopbreak(service->base);
+    for (int i = 0; i < KAFKA_DOORS; i++) {
+        const struct kafka_door_config *config = &service->kafka_configs[i];
+        if (service->kafka[i] != NULL || config->topic[0] == '\0') continue;
+        service->kafka[i] = kafka_door_new(service->base, config);
+        if (service->kafka[i] != NULL) continue;
+        service->failed = true;
+        event_base_loopbreak(service->base);
+    }
 }
 
 /* Without its slot the database would forget what it was to publish: the doors stay shut. While the database is away nothing
@@ -86,15 +102,17 @@ static void on_watch(void *ctx, const struct watch_view *view)
                   LOG_STR("slot", service->config->slot));
     }
     writer_open(service->writer, fit);
-    if (fit && service->kafka == NULL && service->drain_until_us == 0) start_kafka_door(service);
+    if (fit && service->drain_until_us == 0) start_kafka_doors(service);
 }
 
 /* ---- stopping ---- */
 
 static bool doors_are_empty(const struct service *service)
 {
-    bool kafka_empty = service->kafka == NULL || kafka_door_pending(service->kafka) == 0;
-    return kafka_empty && http_door_pending(service->http) == 0;
+    for (int i = 0; i < KAFKA_DOORS; i++) {
+        if (service->kafka[i] != NULL && kafka_door_pending(service->kafka[i]) > 0) return false;
+    }
+    return http_door_pending(service->http) == 0;
 }
 
 static void on_drain_tick(evutil_socket_t fd, short what, void *ctx)
@@ -120,23 +138,13 @@ static void on_signal(evutil_socket_t number, short what, void *ctx)
     LOG_INFO("stopping", LOG_INT("signal", number));
     service->drain_until_us = clock_steady_us() + DRAIN_MAX_MS * 1000LL;
     http_door_drain(service->http);
-    if (service->kafka != NULL) kafka_door_drain(service->kafka);
+    for (int i = 0; i < KAFKA_DOORS; i++) {
+        if (service->kafka[i] != NULL) kafka_door_drain(service->kafka[i]);
+    }
     event_add(service->drain_tick, &(struct timeval){.tv_usec = DRAIN_TICK_MS * 1000});
 }
 
 /* ---- starting ---- */
-
-static struct time_zones *read_time_zones(const char *path)
-{
-    FILE *file = fopen(path, "re");
-    char *text = file == NULL ? NULL : malloc(TZDATA_MAX_BYTES);
-    size_t len = text == NULL ? 0 : fread(text, 1, TZDATA_MAX_BYTES, file);
-    struct time_zones *zones = len == 0 ? NULL : time_zones_new((struct slice){text, len});
-    free(text);
-    if (file != NULL) fclose(file);
-    if (zones == NULL) LOG_ERROR("no time zones; is the package tzdata installed?", LOG_STR("path", path));
-    return zones;
-}
 
 static struct event_context event_context_of(const struct config *config)
 {
@@ -161,6 +169,24 @@ static struct rate_limit limit_of(const struct config *config, int64_t requests)
                                config->rate_limit_block_s * second_us};
 }
 
+static void set_kafka_configs(struct service *service)
+{
+    const struct config *config = service->config;
+    for (int i = 0; i < KAFKA_DOORS; i++) {
+        bool is_directory = i == DIRECTORY_DOOR;
+        service->kafka_configs[i] = (struct kafka_door_config){
+            .kind = is_directory ? &kafka_entry_kind : &kafka_command_kind,
+            .database_url = config->database_url,
+            .topic = is_directory ? config->directory_topic : config->commands_topic,
+            .group = is_directory ? config->directory_group : config->consumer_group,
+            .kafka = &config->kafka,
+            .zones = service->zones,
+            .events = event_context_of(config),
+            .writer = service->writer,
+        };
+    }
+}
+
 static bool start_doors(struct service *service)
 {
     const struct config *config = service->config;
@@ -177,15 +203,7 @@ static bool start_doors(struct service *service)
         .is_ready = is_ready,
         .ctx = service,
     };
-    service->kafka_config = (struct kafka_door_config){
-        .database_url = config->database_url,
-        .topic = config->commands_topic,
-        .group = config->consumer_group,
-        .kafka = &config->kafka,
-        .zones = service->zones,
-        .events = event_context_of(config),
-        .writer = service->writer,
-    };
+    set_kafka_configs(service);
     http_door_metrics_register();
     service->http = http_door_new(service->base, &http_config);
     return service->http != NULL;
@@ -233,7 +251,7 @@ static bool start(struct service *service)
     event_set_log_callback(on_libevent_log);
     version_metric_register();
     process_metrics_register();
-    service->zones = read_time_zones(service->config->tzdata);
+    service->zones = tzdata_read(service->config->tzdata);
     service->base = event_base_new();
     return service->zones != NULL && service->base != NULL && start_signals(service) && start_store(service) &&
            start_doors(service) && start_relay(service);
@@ -243,7 +261,7 @@ static bool start(struct service *service)
 static void stop(struct service *service)
 {
     if (service->relay != NULL) relay_free(service->relay);
-    kafka_door_free(service->kafka);
+    for (int i = 0; i < KAFKA_DOORS; i++) kafka_door_free(service->kafka[i]);
     writer_free(service->writer);
     reader_free(service->reader);
     watch_free(service->watch);

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TIMEOUT_MS = 20000, TOPICS = 4, REASON_SIZE = 256, CHECKS = 30, CHECK_EVERY_MS = 100 };
+enum { TIMEOUT_MS = 20000, TOPICS_MAX = 5, REASON_SIZE = 256, CHECKS = 30, CHECK_EVERY_MS = 100 };
 
 /* Waits for the answer of one admin request; NULL after saying why there is none. The caller destroys it. */
 static rd_kafka_event_t *await(rd_kafka_queue_t *queue, const char *what)
@@ -55,21 +55,23 @@ static bool create(rd_kafka_t *client, rd_kafka_queue_t *queue, const struct con
     /* A dead letter is a whole message and some headers: it must fit where the message did. */
     static const char *const roomy[][2] = {{"max.message.bytes", "16777216"}, {NULL, NULL}};
     static const char *const compacted[][2] = {{"cleanup.policy", "compact"}, {NULL, NULL}};
-    rd_kafka_NewTopic_t *topics[TOPICS] = {
+    rd_kafka_NewTopic_t *topics[TOPICS_MAX] = {
         new_topic(config->commands_topic, partitions, plain),
         new_topic(config->events_topic, partitions, roomy),
         new_topic(config->dead_letter_topic, partitions, roomy),
         new_topic(config->progress_topic, 1, compacted),
     };
+    size_t len = 4;
+    if (config->directory_topic[0] != '\0') topics[len++] = new_topic(config->directory_topic, partitions, compacted);
     bool ok = true;
-    for (int i = 0; i < TOPICS; i++) ok = ok && topics[i] != NULL;
+    for (size_t i = 0; i < len; i++) ok = ok && topics[i] != NULL;
     if (ok) {
-        rd_kafka_CreateTopics(client, topics, TOPICS, NULL, queue);
+        rd_kafka_CreateTopics(client, topics, len, NULL, queue);
         rd_kafka_event_t *event = await(queue, "topics not made");
         ok = event != NULL && report_created(event);
         if (event != NULL) rd_kafka_event_destroy(event);
     }
-    for (int i = 0; i < TOPICS; i++) {
+    for (size_t i = 0; i < len; i++) {
         if (topics[i] != NULL) rd_kafka_NewTopic_destroy(topics[i]);
     }
     return ok;
@@ -97,7 +99,7 @@ static bool ask_compacted(rd_kafka_t *client, rd_kafka_queue_t *queue, const cha
 {
     rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
     rd_kafka_DescribeConfigs(client, &resource, 1, NULL, queue);
-    rd_kafka_event_t *event = await(queue, "the progress topic cannot be checked");
+    rd_kafka_event_t *event = await(queue, "a topic cannot be checked");
     *ret_answered = event != NULL;
     bool compacted = event != NULL && is_compacted(event);
     if (event != NULL) rd_kafka_event_destroy(event);
@@ -107,20 +109,25 @@ static bool ask_compacted(rd_kafka_t *client, rd_kafka_queue_t *queue, const cha
 
 /* A topic that was just made may be described before the broker has learned its settings: one that is not compacted is asked
  * about for a while. */
-static bool check_progress(rd_kafka_t *client, rd_kafka_queue_t *queue, const char *topic)
+static bool check_compacted(rd_kafka_t *client, rd_kafka_queue_t *queue, const char *topic, const char *why)
 {
     bool answered = true;
     for (int i = 0; i < CHECKS && answered; i++) {
         if (i > 0) usleep(CHECK_EVERY_MS * 1000);
         if (ask_compacted(client, queue, topic, &answered)) return true;
     }
-    if (answered) {
-        fprintf(stderr,
-                "schedule-service: topic %s must have cleanup.policy=compact: without it the relay's progress is deleted "
-                "in time, and events come twice\n",
-                topic);
-    }
+    if (answered) fprintf(stderr, "schedule-service: topic %s must have cleanup.policy=compact: %s\n", topic, why);
     return false;
+}
+
+static bool check(rd_kafka_t *client, rd_kafka_queue_t *queue, const struct config *config)
+{
+    return check_compacted(client, queue, config->progress_topic,
+                           "without it the relay's progress is deleted in time, and events come twice") &&
+           (config->directory_topic[0] == '\0' ||
+            check_compacted(
+                client, queue, config->directory_topic,
+                "without it entries that nobody changes are deleted in time, and who reads it anew misses them"));
 }
 
 int topics_run(const struct config *config, int partitions)
@@ -129,7 +136,7 @@ int topics_run(const struct config *config, int partitions)
     rd_kafka_t *client = conf == NULL ? NULL : kafka_client_new(RD_KAFKA_PRODUCER, conf);
     if (client == NULL) return 1;
     rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
-    bool ok = create(client, queue, config, partitions) && check_progress(client, queue, config->progress_topic);
+    bool ok = create(client, queue, config, partitions) && check(client, queue, config);
     rd_kafka_queue_destroy(queue);
     rd_kafka_destroy(client);
     return ok ? 0 : 1;

@@ -4,8 +4,8 @@
 
 #include "app/config.h"
 
-/* partitions: of new topics of commands, events and dead letters; the progress topic always has one and is compacted. Existing
- * topics are never changed. Returns the exit code: 1 when Kafka cannot be asked or the progress topic is not compacted. */
+/* partitions: of new topics; the progress topic always has one. That and the directory's are compacted. Existing topics are never
+ * changed. Returns the exit code: 1 when Kafka cannot be asked or one of the two is not compacted. */
 int topics_run(const struct config *config, int partitions);
 
 #endif

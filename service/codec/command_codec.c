@@ -3,8 +3,8 @@
 #include <jansson.h>
 
 #include "codec/json_text.h"
+#include "codec/protobuf.h"
 #include "codec/schedule_json.h"
-#include "core/utf8.h"
 #include "schedules/v1/create_schedule.pb-c.h"
 #include "schedules/v1/delete_schedule.pb-c.h"
 #include "schedules/v1/update_schedule.pb-c.h"
@@ -35,30 +35,6 @@ bool command_kind_of_type(struct slice type, enum command_kind *ret_kind)
 
 /* ---- protobuf ---- */
 
-static void *arena_allocate(void *ctx, size_t size)
-{
-    return arena_alloc(ctx, size);
-}
-
-static void arena_release(void *ctx, void *p)
-{
-    (void)ctx; /* dies with the arena */
-    (void)p;
-}
-
-static struct slice slice_of_bytes(const ProtobufCBinaryData *bytes)
-{
-    return (struct slice){bytes->data == NULL ? "" : (const char *)bytes->data, bytes->len};
-}
-
-/* proto3 text must be UTF-8; one that is not makes the whole message undecodable. */
-static struct input_text text_of(const ProtobufCBinaryData *bytes, bool *utf8)
-{
-    struct slice text = slice_of_bytes(bytes);
-    *utf8 = *utf8 && utf8_is_valid(text);
-    return (struct input_text){INPUT_GIVEN, text};
-}
-
 static bool read_window(const Schedules__V1__AvailabilityWindow *window, struct arena *arena, struct input_item *item,
                         bool *utf8)
 {
@@ -71,8 +47,8 @@ static bool read_window(const Schedules__V1__AvailabilityWindow *window, struct 
         days[i] = (uint8_t)(known ? (int)window->days[i] : (int)WEEKDAY_NONE);
         if (!known) item->days.all_valid = false;
     }
-    item->start_time = text_of(&window->start_time, utf8);
-    item->end_time = text_of(&window->end_time, utf8);
+    item->start_time = protobuf_text(&window->start_time, utf8);
+    item->end_time = protobuf_text(&window->end_time, utf8);
     return true;
 }
 
@@ -97,9 +73,9 @@ static bool read_overrides(Schedules__V1__DateOverride *const *overrides, size_t
     for (size_t i = 0; i < len; i++) {
         const Schedules__V1__DateOverride *override = overrides[i];
         items[i].is_object = true;
-        items[i].date = text_of(&override->date, utf8);
-        items[i].start_time = text_of(&override->start_time, utf8);
-        items[i].end_time = text_of(&override->end_time, utf8);
+        items[i].date = protobuf_text(&override->date, utf8);
+        items[i].start_time = protobuf_text(&override->start_time, utf8);
+        items[i].end_time = protobuf_text(&override->end_time, utf8);
     }
     *list = (struct input_list){.kind = INPUT_GIVEN, .items = items, .len = len};
     return true;
@@ -113,11 +89,11 @@ static struct input_id id_of(int64_t number)
 static bool read_create(const Schedules__V1__CreateSchedule *message, struct arena *arena, struct command_input *input,
                         bool *utf8)
 {
-    input->command_id = text_of(&message->command_id, utf8);
+    input->command_id = protobuf_text(&message->command_id, utf8);
     input->org_id = id_of(message->org_id);
     input->user_id = id_of(message->user_id);
-    input->schedule.name = text_of(&message->name, utf8);
-    input->schedule.time_zone = text_of(&message->time_zone, utf8);
+    input->schedule.name = protobuf_text(&message->name, utf8);
+    input->schedule.time_zone = protobuf_text(&message->time_zone, utf8);
     input->schedule.is_default = (struct input_bool){INPUT_GIVEN, message->is_default != 0};
     return read_windows(message->availability, arena, &input->schedule.availability, utf8) &&
            read_overrides(message->overrides, message->n_overrides, arena, &input->schedule.overrides, utf8);
@@ -128,13 +104,13 @@ static bool read_update(const Schedules__V1__UpdateSchedule *message, struct are
 {
     struct schedule_input *schedule = &input->schedule;
     const Schedules__V1__DateOverrides *overrides = message->overrides;
-    input->command_id = text_of(&message->command_id, utf8);
+    input->command_id = protobuf_text(&message->command_id, utf8);
     input->org_id = id_of(message->org_id);
     input->user_id = id_of(message->user_id);
     input->schedule_id = id_of(message->schedule_id);
     input->expected_version = id_of(message->expected_version);
-    if (message->optional_name_case != 0) schedule->name = text_of(&message->name, utf8);
-    if (message->optional_time_zone_case != 0) schedule->time_zone = text_of(&message->time_zone, utf8);
+    if (message->optional_name_case != 0) schedule->name = protobuf_text(&message->name, utf8);
+    if (message->optional_time_zone_case != 0) schedule->time_zone = protobuf_text(&message->time_zone, utf8);
     if (message->optional_is_default_case != 0) {
         schedule->is_default = (struct input_bool){INPUT_GIVEN, message->is_default != 0};
     }
@@ -145,7 +121,7 @@ static bool read_update(const Schedules__V1__UpdateSchedule *message, struct are
 
 static bool read_delete(const Schedules__V1__DeleteSchedule *message, struct command_input *input, bool *utf8)
 {
-    input->command_id = text_of(&message->command_id, utf8);
+    input->command_id = protobuf_text(&message->command_id, utf8);
     input->org_id = id_of(message->org_id);
     input->user_id = id_of(message->user_id);
     input->schedule_id = id_of(message->schedule_id);
@@ -166,7 +142,7 @@ static bool read_message(const ProtobufCMessage *message, struct arena *arena, s
 static enum status decode_protobuf(struct slice bytes, struct arena *arena, struct command_input *input,
                                    const char **ret_reason)
 {
-    ProtobufCAllocator allocator = {arena_allocate, arena_release, arena};
+    ProtobufCAllocator allocator = protobuf_allocator(arena);
     const struct command_type *type = &types[input->kind];
     bool utf8 = true;
     const ProtobufCMessage *message =
@@ -178,20 +154,6 @@ static enum status decode_protobuf(struct slice bytes, struct arena *arena, stru
     if (!read_message(message, arena, input, &utf8)) return STATUS_NO_MEMORY;
     if (!utf8) *ret_reason = "a text is not valid UTF-8";
     return utf8 ? STATUS_OK : STATUS_UNDECODABLE;
-}
-
-/* Confluent's wire format: a zero byte, the schema's id (4 bytes), then the path of the message's type inside its file as
- * zigzag varints: their count and the indexes, a lone 0 standing for the first message. Ours are one message a file. */
-static bool unframe(struct slice *bytes)
-{
-    enum { MAGIC_AND_SCHEMA = 5 };
-    if (bytes->len <= MAGIC_AND_SCHEMA) return false;
-    const char *path = bytes->data + MAGIC_AND_SCHEMA;
-    size_t left = bytes->len - MAGIC_AND_SCHEMA;
-    size_t path_len = path[0] == 0 ? 1 : left >= 2 && path[0] == 2 && path[1] == 0 ? 2 : 0;
-    if (path_len == 0) return false;
-    *bytes = (struct slice){path + path_len, left - path_len};
-    return true;
 }
 
 /* ---- JSON ---- */
@@ -266,7 +228,7 @@ enum status command_decode(struct slice bytes, enum command_kind kind, bool is_j
         return STATUS_UNDECODABLE;
     }
     if (is_json) return decode_json(bytes, arena, ret_input, ret_reason);
-    if (bytes.data[0] == 0 && !unframe(&bytes)) {
+    if (bytes.data[0] == 0 && !confluent_unframe(&bytes)) {
         *ret_reason = "the value begins as Confluent's wire format and is none";
         return STATUS_UNDECODABLE;
     }

@@ -7,12 +7,6 @@
 
 enum command_kind { COMMAND_CREATE, COMMAND_UPDATE, COMMAND_DELETE };
 
-/* A number that a sender gave. */
-struct input_id {
-    int64_t value; /* 0 when it is absent */
-    bool is_usable;
-};
-
 /* What a sender said. Ids are text or numbers in JSON and numbers in protobuf. */
 struct command_input {
     enum command_kind kind;

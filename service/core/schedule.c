@@ -253,3 +253,14 @@ enum status schedule_check(const struct schedule_input *input, enum schedule_use
     *ret_schedule = schedule;
     return STATUS_OK;
 }
+
+struct slice name_check(const struct input_text *name, struct arena *arena, struct violations *violations)
+{
+    return check_name(&(struct check){.arena = arena, .violations = violations}, name);
+}
+
+struct slice time_zone_check(const struct input_text *time_zone, const struct time_zones *zones, struct arena *arena,
+                             struct violations *violations)
+{
+    return check_time_zone(&(struct check){.zones = zones, .arena = arena, .violations = violations}, time_zone);
+}

@@ -75,6 +75,12 @@ struct input_text {
     struct slice text; /* valid UTF-8 when GIVEN */
 };
 
+/* A number that a sender gave. */
+struct input_id {
+    int64_t value; /* 0 when it is absent */
+    bool is_usable;
+};
+
 struct input_bool {
     enum input_kind kind;
     bool value;
@@ -131,6 +137,12 @@ struct violations {
 /* Appends one; the text is borrowed for as long as the list lives. */
 void violations_add(struct violations *violations, struct arena *arena, struct slice property, struct slice constraint,
                     struct slice message);
+
+/* The rules of a name and of a time zone, wherever one stands at the top of a body. Return the text, the zone in its IANA
+ * spelling; it is of use only when no violation was added. */
+struct slice name_check(const struct input_text *name, struct arena *arena, struct violations *violations);
+struct slice time_zone_check(const struct input_text *time_zone, const struct time_zones *zones, struct arena *arena,
+                             struct violations *violations);
 
 /* Whether all fields that have no default must be there, or only those that are there count. */
 enum schedule_use { SCHEDULE_NEW, SCHEDULE_CHANGE };

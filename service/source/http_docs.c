@@ -15,7 +15,8 @@ enum { ETAG_SIZE = 2 * 16 + 3 };
 /* The bytes of a file, found in the assembler's include path, from symbol to symbol_end. */
 #define EMBED(symbol, file)                                                                                      \
     __asm__(".pushsection .rodata, \"a\"\n" #symbol ":\n.incbin \"" file "\"\n" #symbol "_end:\n.popsection\n"); \
-    extern const char symbol[] __attribute__((visibility("hidden"))), symbol##_end[] __attribute__((visibility("hidden")))
+    extern const char /* NOLINT(bugprone-macro-parentheses) */ symbol[] __attribute__((visibility("hidden"))),   \
+        symbol##_end[] __attribute__((visibility("hidden")))
 
 EMBED(openapi_json, "openapi.json");
 EMBED(page_html, "page/index.html");

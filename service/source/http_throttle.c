@@ -15,10 +15,10 @@
 
 enum { SECOND_US = 1000000 };
 
-#define REFUSALS(labels_)                                                                      \
-    {                                                                                          \
-        .type = METRIC_COUNTER, .name = "schedule_http_rate_limited_total", .labels = labels_, \
-        .help = "HTTP requests refused because there were too many, by whose",                 \
+#define REFUSALS(labels_)                                                                        \
+    {                                                                                            \
+        .type = METRIC_COUNTER, .name = "schedule_http_rate_limited_total", .labels = (labels_), \
+        .help = "HTTP requests refused because there were too many, by whose",                   \
     }
 static struct metric key_refusals = REFUSALS("by=\"api_key\"");
 static struct metric client_refusals = REFUSALS("by=\"oauth_client\"");

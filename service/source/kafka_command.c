@@ -1,59 +1,19 @@
 #include "source/kafka_command.h"
 
 #include <assert.h>
-#include <stdlib.h>
-#include <strings.h>
 
 #include "codec/command_codec.h"
-#include "core/traceparent.h"
 #include "driver/clock.h"
 #include "driver/log.h"
 
-enum { ARENA_MAX_BYTES = 16 << 20, RECORD_MAX_BYTES = 32 << 20 };
-
-static struct event_origin origin_of(const struct kafka_command *command)
+static bool make_rejection(struct kafka_message *message, struct slice command_id, const struct violations *violations)
 {
-    const rd_kafka_message_t *message = command->message;
-    return (struct event_origin){slice_of(rd_kafka_topic_name(message->rkt)), message->partition, message->offset};
-}
-
-/* The last header of that name; empty when there is none. */
-static struct slice header_of(const rd_kafka_message_t *message, const char *name)
-{
-    rd_kafka_headers_t *headers = NULL;
-    const void *value = NULL;
-    size_t len = 0;
-    if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) return (struct slice){NULL, 0};
-    if (rd_kafka_header_get_last(headers, name, &value, &len) != RD_KAFKA_RESP_ERR_NO_ERROR) return (struct slice){NULL, 0};
-    return (struct slice){value, len};
-}
-
-/* "application/json", with or without parameters, in any case. */
-static bool is_json(struct slice content_type)
-{
-    static const char json[] = "application/json";
-    size_t len = sizeof(json) - 1;
-    if (content_type.len < len || strncasecmp(content_type.data, json, len) != 0) return false;
-    return content_type.len == len || content_type.data[len] == ';' || content_type.data[len] == ' ';
-}
-
-static bool set_record(struct kafka_command *command, enum command_verdict verdict)
-{
-    if (command->record.failed) return false;
-    command->verdict = verdict;
-    command->write.kind = WRITE_RECORD;
-    command->write.record = buf_slice(&command->record);
-    return true;
-}
-
-static bool make_rejection(struct kafka_command *command, struct slice command_id, const struct violations *violations)
-{
-    const struct command *decoded = &command->write.command;
-    struct event_origin origin = origin_of(command);
-    buf_clear(&command->record);
-    event_rejected(&command->record, command->events, command_id, decoded->org_id, decoded->user_id, violations, &origin,
-                   clock_wall_us(), command->write.traceparent, command->arena);
-    if (!set_record(command, VERDICT_REJECTION)) return false;
+    const struct command *decoded = &message->write.command;
+    struct event_origin origin = kafka_message_origin(message);
+    buf_clear(&message->text);
+    event_rejected(&message->text, message->events, command_id, decoded->org_id, decoded->user_id, violations, &origin,
+                   clock_wall_us(), message->write.traceparent, message->arena);
+    if (!kafka_message_emit(message, VERDICT_REJECTION)) return false;
     assert(violations->len > 0);
     const struct violation *first = &violations->items[0];
     LOG_INFO("command rejected", LOG_SLICE("command_id", command_id), LOG_INT("org_id", decoded->org_id),
@@ -63,97 +23,109 @@ static bool make_rejection(struct kafka_command *command, struct slice command_i
     return true;
 }
 
-static void copy_headers(const rd_kafka_message_t *message, struct record *record)
-{
-    rd_kafka_headers_t *headers = NULL;
-    const char *name = NULL;
-    const void *value = NULL;
-    size_t len = 0;
-    if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) return;
-    for (size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &len) == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
-        record_add_header(record, slice_of(name), (struct slice){value, len});
-    }
-}
-
-/* What was decoded is of no use any more, and may have filled the arena: a fresh one takes its place. */
-static bool make_dead_letter(struct kafka_command *command, const char *reason)
-{
-    const rd_kafka_message_t *message = command->message;
-    arena_free(command->arena);
-    command->arena = arena_new(ARENA_MAX_BYTES);
-    if (command->arena == NULL) return false;
-    struct event_origin origin = origin_of(command);
-    struct record record;
-    record.key = (struct slice){message->key, message->key_len};
-    record.value = (struct slice){message->payload, message->len};
-    record.headers_len = 0;
-    copy_headers(message, &record);
-    buf_clear(&command->record);
-    event_dead_letter(&command->record, &record, slice_of(reason), &origin, command->arena);
-    if (!set_record(command, VERDICT_DEAD_LETTER)) return false;
-    LOG_WARN("command is a dead letter", LOG_STR("reason", reason), LOG_INT("partition", origin.partition),
-             LOG_INT("offset", origin.offset), LOG_INT("bytes", message->len));
-    return true;
-}
-
 /* The line from bytes to verdict. False when memory is out. */
-static bool judge(struct kafka_command *command, const struct time_zones *zones)
+static bool judge(struct kafka_message *message, const struct time_zones *zones)
 {
-    const rd_kafka_message_t *message = command->message;
     struct command_input input;
     struct violations violations = {0};
     const char *reason = "the value takes more than 16 MiB when it is read";
-    struct slice bytes = {message->payload, message->len};
+    struct slice bytes = {message->raw->payload, message->raw->len};
     enum command_kind kind;
-    if (!command_kind_of_type(header_of(message, "ce_type"), &kind)) {
-        return make_dead_letter(command, "the header ce_type names no command");
+    if (!command_kind_of_type(kafka_message_header(message, "ce_type"), &kind)) {
+        return kafka_message_bury(message, "the header ce_type names no command");
     }
-    bool json = is_json(header_of(message, "content-type"));
-    enum status status = command_decode(bytes, kind, json, command->arena, &input, &reason);
+    bool is_json = kafka_message_is_json(message);
+    enum status status = command_decode(bytes, kind, is_json, message->arena, &input, &reason);
     if (status == STATUS_OK) {
-        status = command_check(&input, zones, command->arena, &command->write.command, &violations);
+        status = command_check(&input, zones, message->arena, &message->write.command, &violations);
     }
     if (status == STATUS_OK) return true;
-    if (status == STATUS_INVALID && make_rejection(command, input.command_id.text, &violations)) return true;
-    return make_dead_letter(command, reason);
+    if (status == STATUS_INVALID && make_rejection(message, input.command_id.text, &violations)) return true;
+    return kafka_message_bury(message, reason);
 }
 
-struct kafka_command *kafka_command_new(rd_kafka_message_t *message, const struct time_zones *zones,
-                                        const struct event_context *events, struct partition *partition)
+static bool refuse(struct kafka_message *message, enum status status)
 {
-    struct kafka_command *command = calloc(1, sizeof(*command));
-    if (command == NULL) return NULL;
-    command->events = events;
-    command->message = message;
-    command->arena = arena_new(ARENA_MAX_BYTES);
-    buf_init(&command->record, RECORD_MAX_BYTES);
-    command->write.partition = partition;
-    command->write.offset = message->offset;
-    command->write.traceparent = traceparent_of(header_of(message, "traceparent"));
-    if (command->arena == NULL || !judge(command, zones)) {
-        command->message = NULL; /* stays the caller's */
-        kafka_command_free(command);
-        return NULL;
-    }
-    return command;
-}
-
-void kafka_command_free(struct kafka_command *command)
-{
-    if (command == NULL) return;
-    if (command->message != NULL) rd_kafka_message_destroy(command->message);
-    buf_done(&command->record);
-    arena_free(command->arena);
-    free(command);
-}
-
-bool kafka_command_refuse(struct kafka_command *command, enum status status)
-{
-    if (status == STATUS_UNSTORABLE) return make_dead_letter(command, status_text(status));
+    if (status == STATUS_UNSTORABLE) return kafka_message_bury(message, status_text(status));
     char id[UUID_TEXT_LEN];
     struct violations violations = {0};
-    uuid_format(&command->write.command.command_id, id);
-    command_refusal(&command->write.command, status, command->arena, &violations);
-    if (!violations.out_of_memory && make_rejection(command, (struct slice){id, sizeof(id)}, &violations)) return true;
-    return make_dead_letter(command, status_text(status));
+    uuid_format(&message->write.command.command_id, id);
+    command_refusal(&message->write.command, status, message->arena, &violations);
+    if (!violations.out_of_memory && make_rejection(message, (struct slice){id, sizeof(id)}, &violations)) return true;
+    return kafka_message_bury(message, status_text(status));
 }
+
+/* ---- metrics ---- */
+
+#define RESULT(name_)                                                                                \
+    {                                                                                                \
+        .type = METRIC_COUNTER, .name = "schedule_commands_total", .labels = "result=\"" name_ "\"", \
+        .help = "Commands from Kafka, settled, by result."                                           \
+    }
+enum result {
+    RESULT_CREATED,
+    RESULT_UPDATED,
+    RESULT_DELETED,
+    RESULT_DUPLICATE,
+    RESULT_REJECTED,
+    RESULT_DEAD_LETTER,
+    RESULT_ELSEWHERE,
+    RESULTS
+};
+static struct metric results[RESULTS] = {
+    RESULT("created"),  RESULT("updated"),     RESULT("deleted"),           RESULT("duplicate"),
+    RESULT("rejected"), RESULT("dead_letter"), RESULT("settled_elsewhere"),
+};
+static enum result result_of(const struct kafka_message *message, enum status status)
+{
+    static const enum result by_kind[] = {RESULT_CREATED, RESULT_UPDATED, RESULT_DELETED};
+    if (kafka_message_is_elsewhere(message, status)) return RESULT_ELSEWHERE;
+    if (status == STATUS_DUPLICATE) return RESULT_DUPLICATE;
+    if (message->verdict == VERDICT_REJECTION) return RESULT_REJECTED;
+    if (message->verdict == VERDICT_DEAD_LETTER) return RESULT_DEAD_LETTER;
+    return by_kind[message->write.command.kind];
+}
+
+static void settled(const struct kafka_message *message, enum status status)
+{
+    enum result result = result_of(message, status);
+    metric_add(&results[result], 1);
+    if (result >= RESULT_REJECTED || !log_enabled(LOG_LEVEL_DEBUG)) return;
+    char id[UUID_TEXT_LEN];
+    uuid_format(&message->write.command.command_id, id);
+    LOG_DEBUG("command done", LOG_STR("result", results[result].labels),
+              LOG_SLICE("command_id", ((struct slice){id, sizeof(id)})), LOG_INT("schedule_id", message->write.schedule_id),
+              LOG_INT("partition", message->raw->partition), LOG_INT("offset", message->write.offset));
+}
+
+static struct kafka_gauges gauges = {
+    .lag = {.type = METRIC_GAUGE,
+            .name = "schedule_consumer_lag",
+            .labels = "",
+            .help = "Messages of the assigned partitions that are not settled yet, as of the last fetch."},
+    .assigned = {.type = METRIC_GAUGE,
+                 .name = "schedule_consumer_partitions",
+                 .labels = "state=\"assigned\"",
+                 .help = "Partitions of this member."},
+    .stopped = {.type = METRIC_GAUGE,
+                .name = "schedule_consumer_partitions",
+                .labels = "state=\"stopped\"",
+                .help = "Partitions of this member."},
+    .in_flight = {.type = METRIC_GAUGE,
+                  .name = "schedule_commands_in_flight",
+                  .labels = "",
+                  .help = "Commands taken and not settled."},
+};
+
+/* A full queue makes librdkafka wait for a second before it fetches again, which versions before 2.2 cannot change. So the queue
+ * holds about what is settled in a second; in memory that is some 15 MiB. */
+const struct kafka_kind kafka_command_kind = {
+    .queued_messages = "30000",
+    .queued_kbytes = "16384",
+    .judge = judge,
+    .refuse = refuse,
+    .settled = settled,
+    .gauges = &gauges,
+    .results = results,
+    .results_len = RESULTS,
+};

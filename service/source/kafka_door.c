@@ -1,5 +1,5 @@
-/* Happy path: partitions are assigned -> their stored offsets are read -> fetching starts there -> messages become commands,
- * up to a maximum in flight -> each settled command makes room for the next.
+/* Happy path: partitions are assigned -> their stored offsets are read -> fetching starts there -> messages become writes,
+ * up to a maximum in flight -> each settled one makes room for the next.
  *
  * Failure modes: PostgreSQL away: in-flight fills up, fetching is paused, polling goes on so that the group keeps this member.
  * A rebalance: what is queued of a revoked partition is dropped, what is on its way is settled by the compare-and-set. A stored
@@ -14,21 +14,17 @@
 #include "driver/clock.h"
 #include "driver/log.h"
 #include "driver/metrics.h"
-#include "source/kafka_command.h"
 #include "store/offsets.h"
 
 enum {
-    IN_FLIGHT_MAX = 2048,          /* commands: two batches for each connection */
-    IN_FLIGHT_BYTES_MAX = 8 << 20, /* of their messages */
+    IN_FLIGHT_MAX = 2048,          /* messages: two batches for each connection */
+    IN_FLIGHT_BYTES_MAX = 8 << 20, /* of them */
     POLL_BUDGET = 1000,            /* messages before other events get their turn */
     TICK_MS = 200,
     PAUSE_AFTER_TICKS = 10, /* full for so long: pause, and keep polling for the group's sake */
     COMMIT_EVERY_TICKS = 25
 };
 
-/* A full queue makes librdkafka wait for a second before it fetches again, which versions before 2.2 cannot change. So the queue
- * holds about what is settled in a second; in memory that is some 15 MiB. */
-#define QUEUED_MESSAGES "30000"
 enum { HAS_QUEUE_BACKOFF = 0x020200ff };
 
 /* What the door knows of one partition of the topic. */
@@ -61,42 +57,6 @@ struct kafka_door {
 
 /* ---- metrics ---- */
 
-#define RESULT(name_)                                                                                \
-    {                                                                                                \
-        .type = METRIC_COUNTER, .name = "schedule_commands_total", .labels = "result=\"" name_ "\"", \
-        .help = "Commands from Kafka, settled, by result."                                           \
-    }
-enum result {
-    RESULT_CREATED,
-    RESULT_UPDATED,
-    RESULT_DELETED,
-    RESULT_DUPLICATE,
-    RESULT_REJECTED,
-    RESULT_DEAD_LETTER,
-    RESULT_ELSEWHERE,
-    RESULTS
-};
-static struct metric results[RESULTS] = {
-    RESULT("created"),  RESULT("updated"),     RESULT("deleted"),           RESULT("duplicate"),
-    RESULT("rejected"), RESULT("dead_letter"), RESULT("settled_elsewhere"),
-};
-static struct metric lag = {.type = METRIC_GAUGE,
-                            .name = "schedule_consumer_lag",
-                            .labels = "",
-                            .help = "Messages of the assigned partitions that are not settled yet, as of the last fetch."};
-static struct metric assigned = {.type = METRIC_GAUGE,
-                                 .name = "schedule_consumer_partitions",
-                                 .labels = "state=\"assigned\"",
-                                 .help = "Partitions of this member."};
-static struct metric stopped = {.type = METRIC_GAUGE,
-                                .name = "schedule_consumer_partitions",
-                                .labels = "state=\"stopped\"",
-                                .help = "Partitions of this member."};
-static struct metric in_flight = {.type = METRIC_GAUGE,
-                                  .name = "schedule_commands_in_flight",
-                                  .labels = "",
-                                  .help = "Commands taken and not settled."};
-
 static int64_t partition_lag(const struct kafka_door *door, const struct door_partition *partition)
 {
     int64_t low = 0;
@@ -116,10 +76,11 @@ static void collect(void *ctx)
         total_assigned++;
         total_lag += partition_lag(door, partition);
     }
-    metric_set(&lag, total_lag);
-    metric_set(&assigned, total_assigned);
-    metric_set(&stopped, (int64_t)kafka_door_stopped_partitions(door));
-    metric_set(&in_flight, (int64_t)door->in_flight);
+    struct kafka_gauges *gauges = door->config->kind->gauges;
+    metric_set(&gauges->lag, total_lag);
+    metric_set(&gauges->assigned, total_assigned);
+    metric_set(&gauges->stopped, (int64_t)kafka_door_stopped_partitions(door));
+    metric_set(&gauges->in_flight, (int64_t)door->in_flight);
 }
 
 /* ---- partitions ---- */
@@ -209,71 +170,48 @@ static bool is_full(const struct kafka_door *door)
     return door->in_flight >= IN_FLIGHT_MAX || door->in_flight_bytes >= IN_FLIGHT_BYTES_MAX;
 }
 
-static enum result result_of(const struct kafka_command *command, enum status status)
-{
-    static const enum result by_kind[] = {RESULT_CREATED, RESULT_UPDATED, RESULT_DELETED};
-    bool elsewhere = status == STATUS_OFFSET_MOVED || (status == STATUS_DUPLICATE && command->write.schedule_id == 0);
-    if (elsewhere) return RESULT_ELSEWHERE;
-    if (status == STATUS_DUPLICATE) return RESULT_DUPLICATE;
-    if (command->verdict == VERDICT_REJECTION) return RESULT_REJECTED;
-    if (command->verdict == VERDICT_DEAD_LETTER) return RESULT_DEAD_LETTER;
-    return by_kind[command->write.command.kind];
-}
-
-static void count_settled(const struct kafka_command *command, enum status status)
-{
-    enum result result = result_of(command, status);
-    metric_add(&results[result], 1);
-    if (result >= RESULT_REJECTED || !log_enabled(LOG_LEVEL_DEBUG)) return;
-    char id[UUID_TEXT_LEN];
-    uuid_format(&command->write.command.command_id, id);
-    LOG_DEBUG("command done", LOG_STR("result", results[result].labels),
-              LOG_SLICE("command_id", ((struct slice){id, sizeof(id)})), LOG_INT("schedule_id", command->write.schedule_id),
-              LOG_INT("partition", command->message->partition), LOG_INT("offset", command->write.offset));
-}
-
 static void on_done(struct write *write, enum status status)
 {
-    struct kafka_command *command = (struct kafka_command *)write;
-    struct kafka_door *door = command->door;
+    struct kafka_message *message = (struct kafka_message *)write;
+    struct kafka_door *door = message->door;
     struct door_partition *partition = (struct door_partition *)write->partition;
     bool was_full = is_full(door);
-    count_settled(command, status);
+    message->kind->settled(message, status);
     door->in_flight--;
-    door->in_flight_bytes -= command->message->len;
+    door->in_flight_bytes -= message->raw->len;
     /* The database went back: read again from where it stands. Once for all dropped writes. */
     if (status == STATUS_OFFSET_MOVED && partition->fetching) {
         partition->fetching = false;
         load_offsets(door);
     }
-    kafka_command_free(command);
+    kafka_message_free(message);
     if (was_full && !is_full(door)) event_active(door->wake, EV_READ, 0);
 }
 
 static bool on_refuse(struct write *write, enum status status)
 {
-    kafka_command_refuse((struct kafka_command *)write, status);
+    ((struct kafka_message *)write)->kind->refuse((struct kafka_message *)write, status);
     return true;
 }
 
 /* Takes the message in every case but false: memory is out, try the same one again. */
-static bool take(struct kafka_door *door, rd_kafka_message_t *message)
+static bool take(struct kafka_door *door, rd_kafka_message_t *raw)
 {
     static const struct write_ops ops = {on_done, on_refuse};
-    struct door_partition *partition = partition_at(door, message->partition);
-    if (partition == NULL || !partition->fetching || message->offset < partition->taken) {
-        rd_kafka_message_destroy(message); /* of an earlier fetch */
+    struct door_partition *partition = partition_at(door, raw->partition);
+    if (partition == NULL || !partition->fetching || raw->offset < partition->taken) {
+        rd_kafka_message_destroy(raw); /* of an earlier fetch */
         return true;
     }
-    struct kafka_command *command =
-        kafka_command_new(message, door->config->zones, &door->config->events, &partition->stored);
-    if (command == NULL) return false;
-    command->write.ops = &ops;
-    command->door = door;
-    partition->taken = message->offset + 1;
+    struct kafka_message *message =
+        kafka_message_new(raw, door->config->kind, door->config->zones, &door->config->events, &partition->stored);
+    if (message == NULL) return false;
+    message->write.ops = &ops;
+    message->door = door;
+    partition->taken = raw->offset + 1;
     door->in_flight++;
-    door->in_flight_bytes += message->len;
-    (void)writer_submit(door->config->writer, &command->write); /* commands are never turned away */
+    door->in_flight_bytes += raw->len;
+    (void)writer_submit(door->config->writer, &message->write); /* what comes with an offset is never turned away */
     return true;
 }
 
@@ -289,7 +227,8 @@ static void on_error(struct kafka_door *door, const rd_kafka_message_t *message)
     }
     partition->stopped = true;
     LOG_ERROR("partition stopped: its stored offset is outside of its log. Was the topic truncated or made anew? Nothing is "
-              "skipped until you say where to go on: schedule-service offsets reset --partition <partition> --to <offset>",
+              "skipped until you say where to go on: schedule-service offsets reset --topic <topic> --partition <partition> "
+              "--to <offset>",
               LOG_STR("topic", partition->stored.topic), LOG_INT("partition", partition->stored.number),
               LOG_INT("next_offset", partition->stored.next_offset));
 }
@@ -388,8 +327,8 @@ static bool start_consumer(struct kafka_door *door)
         {"fetch.wait.max.ms", "100"},
         {"fetch.message.max.bytes", "1048576"},
         {"fetch.max.bytes", "4194304"},
-        {"queued.max.messages.kbytes", "16384"},
-        {"queued.min.messages", QUEUED_MESSAGES},
+        {"queued.max.messages.kbytes", door->config->kind->queued_kbytes},
+        {"queued.min.messages", door->config->kind->queued_messages},
         {"fetch.queue.backoff.ms", "10"}, /* last: older versions have not got it */
     };
     size_t len = sizeof(properties) / sizeof(properties[0]) - (rd_kafka_version() < HAS_QUEUE_BACKOFF);
@@ -424,6 +363,17 @@ static bool start_events(struct kafka_door *door)
     return true;
 }
 
+static void register_metrics(struct kafka_door *door)
+{
+    const struct kafka_kind *kind = door->config->kind;
+    for (size_t i = 0; i < kind->results_len; i++) metrics_register(&kind->results[i]);
+    metrics_register(&kind->gauges->lag);
+    metrics_register(&kind->gauges->assigned);
+    metrics_register(&kind->gauges->stopped);
+    metrics_register(&kind->gauges->in_flight);
+    metrics_on_collect(collect, door);
+}
+
 struct kafka_door *kafka_door_new(struct event_base *base, const struct kafka_door_config *config)
 {
     struct kafka_door *door = calloc(1, sizeof(*door));
@@ -435,12 +385,7 @@ struct kafka_door *kafka_door_new(struct event_base *base, const struct kafka_do
         kafka_door_free(door);
         return NULL;
     }
-    for (int i = 0; i < RESULTS; i++) metrics_register(&results[i]);
-    metrics_register(&lag);
-    metrics_register(&assigned);
-    metrics_register(&stopped);
-    metrics_register(&in_flight);
-    metrics_on_collect(collect, door);
+    register_metrics(door);
     return door;
 }
 

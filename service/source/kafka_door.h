@@ -1,22 +1,21 @@
-/* The Kafka door: commands in. Takes messages from the consumer group, judges each, hands it to the writer as a schedule, a
- * rejection or a dead letter, and never skips one. Offsets live in PostgreSQL; the group's own are only for lag tools. */
+/* A Kafka door: the messages of one topic in. Takes them from the consumer group, has each judged as its kind, hands it to the writer
+ * as what is to be carried out or as a record to emit, and never skips one. Offsets live in PostgreSQL; the group's own are only for lag tools. */
 #ifndef SOURCE_KAFKA_DOOR_H
 #define SOURCE_KAFKA_DOOR_H
 
 #include <event2/event.h>
 
-#include "codec/event.h"
-#include "core/time_zone.h"
 #include "driver/kafka.h"
-#include "store/writer.h"
+#include "source/kafka_message.h"
 
 struct kafka_door;
 
 /* Borrowed; outlives the door. */
 struct kafka_door_config {
     const char *database_url;
+    const struct kafka_kind *kind; /* of the topic's messages; one door of a kind in a process */
     const char *topic;
-    const char *group;
+    const char *group; /* of this topic alone: each door's members rebalance by themselves */
     const struct kafka_settings *kafka;
     const struct time_zones *zones;
     struct event_context events;
@@ -29,7 +28,7 @@ struct kafka_door *kafka_door_new(struct event_base *base, const struct kafka_do
 /* Stops taking. What was taken is still settled. */
 void kafka_door_drain(struct kafka_door *door);
 
-/* Commands taken and not settled. */
+/* Messages taken and not settled. */
 size_t kafka_door_pending(const struct kafka_door *door);
 
 /* How many assigned partitions stand still because their stored offset is outside of their log. */

@@ -1,6 +1,5 @@
 #include "store/access.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,14 +69,24 @@ static void read_hash(const PGresult *result, uint8_t ret_hash[ACCESS_HASH_LEN])
     PQfreemem(bytes);
 }
 
+static int64_t take_number(const char **text)
+{
+    char *end;
+    int64_t number = strtoll(*text, &end, 10);
+    *text = *end == ' ' ? end + 1 : end;
+    return number;
+}
+
 static void read_limits(const char *text, struct rate_limits *ret_limits)
 {
-    struct rate_limit limit;
-    int used;
-    while (ret_limits->len < RATE_LIMITS_MAX && sscanf(text, "%32s %" SCNd64 " %" SCNd64 " %" SCNd64 " %n", limit.name,
-                                                       &limit.requests, &limit.window_us, &limit.block_us, &used) == 4) {
-        ret_limits->items[ret_limits->len++] = limit;
-        text += used;
+    while (*text != '\0' && ret_limits->len < RATE_LIMITS_MAX) {
+        struct rate_limit *limit = &ret_limits->items[ret_limits->len++];
+        size_t len = strcspn(text, " ");
+        snprintf(limit->name, sizeof(limit->name), "%.*s", (int)len, text);
+        text += len + 1;
+        limit->requests = take_number(&text);
+        limit->window_us = take_number(&text);
+        limit->block_us = take_number(&text);
     }
 }
 

@@ -33,7 +33,8 @@ def environment(postgres: servers.Postgres, kafka: servers.Kafka, name: str) -> 
         "REPLICATION_SLOT": name,
         "TRANSACTIONAL_ID": name,
         "CONSUMER_GROUP": name,
-        **{f"{topic}_TOPIC": f"{name}.{topic.lower()}" for topic in ("COMMANDS", "EVENTS", "DEAD_LETTER", "PROGRESS")},
+        **{f"{topic}_TOPIC": f"{name}.{topic.lower()}" for topic in ("COMMANDS", "EVENTS", "DEAD_LETTER", "PROGRESS",
+                                                                 "DIRECTORY")},
     }
 
 

@@ -8,6 +8,7 @@
 
 #include "driver/metrics.h"
 #include "schedules/v1/create_schedule.pb-c.h"
+#include "source/kafka_command.h"
 #include "source/kafka_door.h"
 
 enum { ORG = 7, USER = 478, STRANGER = 480 };
@@ -55,7 +56,8 @@ static void start_door(struct world *world)
     world->writer = writer_new(world->base, &world->writer_config);
     assert_non_null(world->writer);
     writer_open(world->writer, true);
-    world->config = (struct kafka_door_config){.database_url = getenv("TEST_DATABASE_URL"),
+    world->config = (struct kafka_door_config){.kind = &kafka_command_kind,
+                                               .database_url = getenv("TEST_DATABASE_URL"),
                                                .topic = world->topic,
                                                .group = world->topic,
                                                .kafka = &world->kafka,

@@ -75,7 +75,7 @@ class Line:
             "DATABASE_URL": self.database_url, "KAFKA_BROKERS": servers.kafka.bootstrap,
             "COMMANDS_TOPIC": self.place.commands, "EVENTS_TOPIC": self.place.events,
             "DEAD_LETTER_TOPIC": self.place.dead_letters, "PROGRESS_TOPIC": f"{name}.progress",
-            "CONSUMER_GROUP": name, "TRANSACTIONAL_ID": name, "REPLICATION_SLOT": slot,
+            "DIRECTORY_TOPIC": f"{name}.directory", "CONSUMER_GROUP": name, "TRANSACTIONAL_ID": name, "REPLICATION_SLOT": slot,
             "RDKAFKA_SESSION_TIMEOUT_MS": "2000", "RDKAFKA_HEARTBEAT_INTERVAL_MS": "300",
             "RDKAFKA_RECONNECT_BACKOFF_MAX_MS": "500",
         } | env

@@ -16,6 +16,7 @@ CODES = {
     404: ("NotFoundException", "Not Found"),
     413: ("PayloadTooLargeException", "Payload Too Large"),
     415: ("UnsupportedMediaTypeException", "Unsupported Media Type"),
+    429: ("ThrottlerException", ""),
     500: ("InternalServerErrorException", "Internal Server Error"),
     503: ("ServiceUnavailableException", "Service Unavailable"),
 }

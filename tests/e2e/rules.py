@@ -33,7 +33,7 @@ ENDPOINTS = {
     "PATCH /v2/schedules/{scheduleId}": "SCHEDULE_WRITE",
     "DELETE /v2/schedules/{scheduleId}": "SCHEDULE_WRITE",
 }
-OPEN = {"GET /healthz", "GET /readyz", "GET /metrics"}
+OPEN = {"GET /healthz", "GET /readyz", "GET /metrics", "GET /openapi.json", "GET /docs", "GET /docs/{file}"}
 ROLES = ["NONE", "MEMBER", "ADMIN", "OWNER"]
 
 Answer = tuple[int, str]

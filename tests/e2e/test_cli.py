@@ -97,16 +97,22 @@ def test_the_service_waits_for_its_schema(make_line: MakeLine, make_database: Ma
 def test_topics_are_made_once_and_checked(make_line: MakeLine) -> None:
     line = make_line()
     again = line.cli("topics")
-    assert again.count("found topic") == 4
+    assert again.count("found topic") == 5
+    del line.env["DIRECTORY_TOPIC"]
+    assert "found topic schedules.directory.v1" in line.cli("topics") + line.cli("topics")
+    line.env["DIRECTORY_TOPIC"] = ""
+    assert line.cli("topics").count("found topic") == 4
     admin = KafkaAdminClient(bootstrap_servers=line.servers.kafka.bootstrap)
     try:
         wrong = f"{line.place.commands}.not-compacted"
         admin.create_topics([NewTopic(wrong, 1, 1)])
     finally:
         admin.close()
-    line.env["PROGRESS_TOPIC"] = wrong
-    with pytest.raises(ServerError, match="cleanup.policy=compact"):
-        line.cli("topics")
+    right = line.env | {"DIRECTORY_TOPIC": ""}
+    for name in ("PROGRESS_TOPIC", "DIRECTORY_TOPIC"):
+        line.env = right | {name: wrong}
+        with pytest.raises(ServerError, match="cleanup.policy=compact"):
+            line.cli("topics")
 
 
 # ---- API keys and the directory
@@ -299,7 +305,7 @@ def test_each_event_is_one_line_and_no_line_has_a_secret(make_line: MakeLine, fo
     entries = [parse(entry) for entry in text.split("\n")[:-1]]  # not splitlines: U+2028 is no end of a line
     assert all(list(entry)[:3] == ["time", "level", "msg"] for entry in entries)
     said = {entry["msg"] for entry in entries}
-    assert {"started", "stopping", "stopped", "command rejected", "command is a dead letter", "schedule created"} <= said
+    assert {"started", "stopping", "stopped", "command rejected", "message is a dead letter", "schedule created"} <= said
     requests = [entry for entry in entries if entry["msg"] == "http request"]
     assert any(entry["request_id"] == "mine" for entry in requests)
     rejected = next(entry for entry in entries if entry["msg"] == "command rejected")

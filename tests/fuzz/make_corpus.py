@@ -37,7 +37,14 @@ IDS = b',"commandId":"' + UUID.encode() + b'","orgId":7,"userId":478}'
 BAD_BODY = (b'{"name":5,"timeZone":null,"availability":[{"days":["Noday"],"startTime":"24:00","endTime":[]},7,{}],"isDefault":"x",'
             b'"overrides":{"date":"2023-02-29","startTime":"10:00","endTime":"09:00"}}')
 RECORD = b"\x01\x01\x02" + text(b"key") + text(b"value") + text(b"a") + text(b"1") + text(b"b") + text(None)
+USER = field(1, 5) + field(2, "Ada") + field(3, "europe/rome")
+MEMBERSHIP = field(1, 1) + field(2, 5) + field(3, 2)
 WAL = b"w" + struct.pack(">QQQ", 0x1000, 0x2000, 42)
+
+
+def directory(key: bytes, value: bytes, is_json: bool = False) -> bytes:
+    return bytes([is_json, len(key)]) + key + value
+
 
 SEEDS = {
     "command": {
@@ -45,6 +52,14 @@ SEEDS = {
         "json": b"\1" + BODY + IDS, "json_bad": b"\1" + BAD_BODY, "empty": b"\0", "defaults": b"\0" + field(3, 5),
         "no_windows": b"\0" + field(7, b""), "unknown": b"\0" + COMMAND + field(15, 1) + field(14, "x"), "not_utf8": b"\0" + field(4, b"\xff"),
         "nul": b"\0" + field(4, b"a\0b"), "cut": b"\0" + COMMAND[:-3], "days": b"\0" + field(7, field(1, field(1, varint(-1) + b"\x63"))),
+    },
+    "directory": {
+        "user": directory(b"user/5", field(2, USER)), "framed": directory(b"user/5", b"\0\0\0\0\x07\0" + field(2, USER)),
+        "membership": directory(b"membership/1/5", field(3, MEMBERSHIP)), "tombstone": directory(b"team-membership/3/5", b""),
+        "organization": directory(b"organization/1", field(1, field(1, 1))), "other_key": directory(b"team/4", field(4, field(1, 3))),
+        "json": directory(b"user/5", b'{"type":"user","id":5,"name":"Ada","timeZone":"utc"}', True), "none": directory(b"", field(9, 1)),
+        "json_bad": directory(b"team/0", b'{"type":"team","id":-1,"orgId":1.5,"name":[],"role":{},"remove":1}', True),
+        "json_remove": directory(b"team/3", b'{"type":"team","id":3,"remove":true}', True),
     },
     "http_body": {"good": BODY + b"}", "bad": BAD_BODY, "empty": b"{}", "list": b"[]", "nul": b'{"name":"a\\u0000b"}', "number": b"1e5",
                   "deep": b"[" * 60 + b"]" * 60, "null": b'{"availability":null,"overrides":null}',

@@ -1,5 +1,5 @@
-"""Holds docs/openapi.json and docs/asyncapi.json to their specifications, their examples to their own schemas, their version
-to VERSION, and the messages of the latter to their protobuf forms.
+"""Holds docs/openapi.json and docs/asyncapi.json to their specifications, their references to what is there, their examples
+to their own schemas, their version to VERSION, and the messages of the latter to their protobuf forms.
 
     check_interfaces.py DIRECTORY    where setup.sh puts AsyncAPI's JSON schema
 """
@@ -24,24 +24,28 @@ OPENAPI = Document(ROOT / "docs/openapi.json")
 ASYNCAPI = Document(ROOT / "docs/asyncapi.json")
 
 
-def specification(schema: Path) -> list[str]:
-    """What the two specifications have against the documents."""
-    openapi = OpenAPIV31SpecValidator(OPENAPI.content).iter_errors()
-    asyncapi = Draft7Validator(json.loads(schema.read_text())).iter_errors(ASYNCAPI.content)
-    deepest = [("docs/openapi.json", error) for error in openapi] + [("docs/asyncapi.json", best_match([error])) for error in asyncapi]
-    return [f"{name}: {error.json_path}: {error.message}" for name, error in deepest]
+def openapi() -> list[str]:
+    return [f"{error.json_path}: {error.message}" for error in OpenAPIV31SpecValidator(OPENAPI.content).iter_errors()]
 
 
-def examples(name: str, document: Document) -> list[str]:
+def asyncapi(schema: Path) -> list[str]:
+    errors = Draft7Validator(json.loads(schema.read_text())).iter_errors(ASYNCAPI.content)
+    return [f"{deepest.json_path}: {deepest.message}" for error in errors if (deepest := best_match([error]))]
+
+
+def references(document: Document) -> list[str]:
+    return [f"the reference {target} leads nowhere" for target in sorted(document.references()) if not document.has(target)]
+
+
+def examples(document: Document) -> list[str]:
     found = list(document.examples())
-    assert found, f"{name} has no examples, or this check does not see them"
-    return [f"{name}: the example at {pointer}: {fault}"
-            for pointer, example in found for fault in document.faults(pointer, example)]
+    assert found, "no examples, or this check does not see them"
+    return [f"the example at {pointer}: {fault}" for pointer, example in found for fault in document.faults(pointer, example)]
 
 
-def version(name: str, document: Document) -> list[str]:
+def version(document: Document) -> list[str]:
     wanted, named = (ROOT / "VERSION").read_text().strip(), document.content["info"]["version"]
-    return [] if wanted == named else [f"{name}: info.version is {named}, VERSION is {wanted}"]
+    return [] if wanted == named else [f"info.version is {named}, VERSION is {wanted}"]
 
 
 def protobuf_fields() -> dict[str, set[str]]:
@@ -56,14 +60,13 @@ def protobuf_fields() -> dict[str, set[str]]:
 def messages() -> list[str]:
     """A message and its protobuf form have the same name and, where both are one object, the same fields."""
     faults, fields = [], protobuf_fields()
-    for name in ASYNCAPI.content["components"]["messages"]:
-        message, pointer = ASYNCAPI.find(f"/components/messages/{name}")
-        payload, _ = ASYNCAPI.find(pointer + "/payload")
-        protobuf = message.get("x-protobuf", f"schedules.v1.{name}")
-        if protobuf != f"schedules.v1.{name}":
-            faults.append(f"docs/asyncapi.json: {name} is not {protobuf}")
-        if "properties" in payload and fields.get(protobuf, set(payload["properties"])) != set(payload["properties"]):
-            faults.append(f"docs/asyncapi.json: {name} and {protobuf} differ in {set(payload['properties']) ^ fields[protobuf]}")
+    for name, message in ASYNCAPI.content["components"]["messages"].items():
+        payload, _ = ASYNCAPI.find(f"/components/messages/{name}/payload")
+        protobuf = message.get("x-protobuf")
+        if protobuf and (protobuf != f"schedules.v1.{name}" or protobuf not in fields):
+            faults.append(f"{name} has no protobuf form {protobuf}")
+        elif protobuf and "properties" in payload and (differ := fields[protobuf] ^ set(payload["properties"])):
+            faults.append(f"{name} and {protobuf} differ in {', '.join(sorted(differ))}")
     return faults
 
 
@@ -71,9 +74,10 @@ def main(schema: Path) -> int:
     if not schema.exists():
         print(f"AsyncAPI's JSON schema is not at {schema}: `make setup` fetches it")
         return 1
-    faults = specification(schema) + messages()
-    for name, document in (("docs/openapi.json", OPENAPI), ("docs/asyncapi.json", ASYNCAPI)):
-        faults += examples(name, document) + version(name, document)
+    faults = []
+    for name, document, check in (("openapi", OPENAPI, openapi), ("asyncapi", ASYNCAPI, lambda: asyncapi(schema) + messages())):
+        found = references(document) or check() + examples(document) + version(document)
+        faults += [f"docs/{name}.json: {fault}" for fault in found]
     print("\n".join(faults) or "the descriptions of the interfaces are valid, with their examples")
     return 1 if faults else 0
 

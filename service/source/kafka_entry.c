@@ -1,0 +1,96 @@
+#include "source/kafka_entry.h"
+
+#include "codec/directory_codec.h"
+
+enum { REASON_MAX_BYTES = 1 << 12 };
+
+/* Every violation's message, which names its field. */
+static bool bury_invalid(struct kafka_message *message, const struct violations *violations)
+{
+    struct buf reason;
+    buf_init(&reason, REASON_MAX_BYTES);
+    for (size_t i = 0; i < violations->len; i++) {
+        if (i > 0) buf_append(&reason, "; ", 2);
+        buf_append_slice(&reason, violations->items[i].message);
+    }
+    buf_append_char(&reason, '\0');
+    bool ok = !reason.failed && kafka_message_bury(message, reason.data);
+    buf_done(&reason);
+    return ok;
+}
+
+static bool set_entry(struct kafka_message *message, const struct directory_entry *entry)
+{
+    directory_write_json(&message->text, entry);
+    message->write.kind = WRITE_ENTRY;
+    message->write.entry = buf_slice(&message->text);
+    return !message->text.failed;
+}
+
+/* The line from bytes to verdict. */
+static bool judge(struct kafka_message *message, const struct time_zones *zones)
+{
+    const rd_kafka_message_t *raw = message->raw;
+    struct slice key = {raw->key == NULL ? "" : raw->key, raw->key_len};
+    struct slice value = {raw->payload, raw->len};
+    struct directory_input input;
+    struct directory_entry entry;
+    struct violations violations = {0};
+    const char *reason = "the value takes more than 16 MiB when it is read";
+    enum status status = directory_decode(key, value, kafka_message_is_json(message), message->arena, &input, &reason);
+    if (status == STATUS_OK) status = directory_check(&input, zones, message->arena, &entry, &violations);
+    if (status == STATUS_OK) return set_entry(message, &entry);
+    return status == STATUS_INVALID ? bury_invalid(message, &violations) : kafka_message_bury(message, reason);
+}
+
+static bool refuse(struct kafka_message *message, enum status status)
+{
+    return kafka_message_bury(message, status_text(status));
+}
+
+/* ---- metrics ---- */
+
+#define RESULT(name_)                                                                                         \
+    {                                                                                                         \
+        .type = METRIC_COUNTER, .name = "schedule_directory_entries_total", .labels = "result=\"" name_ "\"", \
+        .help = "Directory entries from Kafka, settled, by result."                                           \
+    }
+enum result { RESULT_APPLIED, RESULT_DEAD_LETTER, RESULT_ELSEWHERE, RESULTS };
+static struct metric results[RESULTS] = {RESULT("applied"), RESULT("dead_letter"), RESULT("settled_elsewhere")};
+
+static void settled(const struct kafka_message *message, enum status status)
+{
+    enum result result = message->verdict == VERDICT_DEAD_LETTER ? RESULT_DEAD_LETTER : RESULT_APPLIED;
+    metric_add(&results[kafka_message_is_elsewhere(message, status) ? RESULT_ELSEWHERE : result], 1);
+}
+
+static struct kafka_gauges gauges = {
+    .lag = {.type = METRIC_GAUGE,
+            .name = "schedule_directory_lag",
+            .labels = "",
+            .help = "Directory entries of the assigned partitions that are not settled yet, as of the last fetch."},
+    .assigned = {.type = METRIC_GAUGE,
+                 .name = "schedule_directory_partitions",
+                 .labels = "state=\"assigned\"",
+                 .help = "Partitions of the directory's topic of this member."},
+    .stopped = {.type = METRIC_GAUGE,
+                .name = "schedule_directory_partitions",
+                .labels = "state=\"stopped\"",
+                .help = "Partitions of the directory's topic of this member."},
+    .in_flight = {.type = METRIC_GAUGE,
+                  .name = "schedule_directory_entries_in_flight",
+                  .labels = "",
+                  .help = "Directory entries taken and not settled."},
+};
+
+/* Entries are small and few after the first reading: little is fetched ahead. */
+const struct kafka_kind kafka_entry_kind = {
+    .queued_messages = "4000",
+    .queued_kbytes = "2048",
+    .judge = judge,
+    .refuse = refuse,
+    .settled = settled,
+    .gauges = &gauges,
+    .results = results,
+    .results_len = RESULTS,
+};
