@@ -1,5 +1,5 @@
 """Bodies of every kind, the same for the same seed: valid ones, and valid ones that were broken. A body is a text, because some
-of what senders send is not what any JSON library would write. `Bodies.new` makes one for a creation, `Bodies.change` for an update."""
+of what senders send is not what any JSON library would write."""
 
 from __future__ import annotations
 
@@ -12,17 +12,21 @@ from typing import Any
 from ledger import WEEKDAYS
 
 ZONES = ["UTC", "europe/rome", "Asia/Calcutta", "AMERICA/Argentina/Buenos_Aires", "Etc/GMT+5", "EST", "Pacific/Auckland"]
-NO_ZONES = ["", "Mars/Base", "+01:00", "GMT+1", "Europe/Rome ", "Europe/Rom", "Europe", "Europe/R\u00f6me", "utc\0", "../UTC", "UT\u0421"]
-NAMES = ["", " ", "work", "x" * 255, "\U0001f600" * 255, "e\u0301\u200d\u202e", "quote\" back\\slash / \n\t\x01\x7f", "</script>", "%s%n", "null",
-         "'; DROP TABLE schedules; --", "\ufeff\uffff\U0010ffff"]
+NO_ZONES = ["", "Mars/Base", "+01:00", "GMT+1", "Europe/Rome ", "Europe/Rom", "Europe", "Europe/R\u00f6me", "utc\0", "../UTC",
+            "UT\u0421"]
+NAMES = ["", " ", "work", "x" * 255, "\U0001f600" * 255, "e\u0301\u200d\u202e", "quote\" back\\slash / \n\t\x01\x7f",
+         "</script>", "%s%n", "null", "'; DROP TABLE schedules; --", "\ufeff\uffff\U0010ffff"]
 NO_NAMES = ["x" * 256, "\U0001f600" * 256, "\0", "a\0b", "\u00e9" * 255 + "\0"]
 TIMES = ["00:00", "00:01", "09:00", "12:30", "19:59", "20:00", "23:58", "23:59"]
-NO_TIMES = ["24:00", "23:60", "9:00", "09:0", "09:00:00", "900", "", "09:00 ", " 9:00", "-1:00", "09.00", "\u0661\u0662:00", "09:00\n", "0900\0"]
+NO_TIMES = ["24:00", "23:60", "9:00", "09:0", "09:00:00", "900", "", "09:00 ", " 9:00", "-1:00", "09.00", "\u0661\u0662:00",
+            "09:00\n", "0900\0"]
 DATES = ["2024-05-20", "2024-02-29", "2000-02-29", "1999-12-31", "9999-12-31", "2023-01-31"]
-NO_DATES = ["2023-02-29", "1900-02-29", "2024-04-31", "2024-13-01", "2024-00-10", "2024-01-00", "2024-5-2", "05/20/2024", " 2024-05-20",
-            "2024", "2024-05", "20240520", "2024-W21-1", "2024-141", "2024-05-20T10:00:00Z", "2024-05-20\n", "\uff12024-05-20", ""]
+NO_DATES = ["2023-02-29", "1900-02-29", "2024-04-31", "2024-13-01", "2024-00-10", "2024-01-00", "2024-5-2", "05/20/2024",
+            " 2024-05-20", "2024", "2024-05", "20240520", "2024-W21-1", "2024-141", "2024-05-20T10:00:00Z", "2024-05-20\n",
+            "\uff12024-05-20", ""]
 NO_DAYS = ["monday", "MONDAY", "Mon", "", "Sunday ", "Monday\0", 1, None, [], {}]
-OTHERS: list[Any] = [None, True, False, 0, -1, 1.5, "", "true", "Monday", [], {}, [[]], [None], {"": None}, {"length": 1}, [1, "x", {}]]
+OTHERS: list[Any] = [None, True, False, 0, -1, 1.5, "", "true", "Monday", [], {}, [[]], [None], {"": None}, {"length": 1},
+                     [1, "x", {}]]
 HTTP_BODY_MAX = 100 << 10
 
 
@@ -40,11 +44,13 @@ class Repeated:
     members: list[tuple[str, Any]]
 
 
-HUGE = [Raw(text) for text in ("9223372036854775808", "-99999999999999999999", "1e400", "-1.5E+999", "1e-400", "9" * 400, "0.1e1", "-0")]
+HUGE = [Raw(text) for text in (
+    "9223372036854775808", "-99999999999999999999", "1e400", "-1.5E+999", "1e-400", "9" * 400, "0.1e1", "-0")]
 DEEP = Raw("[" * 300 + '{"a":' * 50 + "0" + "}" * 50 + "]" * 300)
 UNREADABLE = [Raw(text) for text in (
-    '"\\ud800"', '"\\udc00\\ud800"', '"a\\ud83dz"', '{"\\u0000":1}', "[" * 3000 + "]" * 3000, "NaN", "-Infinity", "undefined", "01", "+1", ".5", "1.",
-    "1e", "0x10", "'x'", '"\t"', '"\\x41"', '"open', "[1,]", "{,}", '{"a"}', "{a:1}", "[", "}", "/* */1", "", "1 2", "1e400-1", "\u00a01")]
+    '"\\ud800"', '"\\udc00\\ud800"', '"a\\ud83dz"', '{"\\u0000":1}', "[" * 3000 + "]" * 3000, "NaN", "-Infinity", "undefined",
+    "01", "+1", ".5", "1.", "1e", "0x10", "1e400-1", "'x'", '"\t"', '"\\x41"', '"open', "[1,]", "{,}", '{"a"}', "{a:1}", "[", "}",
+    "/* */1", "", "1 2", "\u00a01")]
 
 
 def text_of(value: Any, escaped: bool) -> str:
@@ -59,8 +65,13 @@ def text_of(value: Any, escaped: bool) -> str:
 
 
 class Bodies:
+    """`new` makes one for a creation and `change` one for an update, both often broken; `valid` one that serves for either."""
+
     def __init__(self, seed: int) -> None:
         self.pick = random.Random(seed)
+
+    def valid(self) -> str:
+        return text_of(self._valid(), self.pick.random() < 0.5)
 
     def new(self) -> str:
         return self._text(self._valid())
@@ -102,7 +113,8 @@ class Bodies:
 
     def _mutations(self) -> list[Callable[[Any], Any]]:
         often = [self._swap_a_field, self._swap_in_an_item, self._spoil_a_text]
-        return often * 4 + [self._drop, self._add, self._repeat, self._turn_times, self._to_the_limit, self._swap_an_item, self._unreadable]
+        return often * 4 + [self._drop, self._add, self._repeat, self._turn_times, self._to_the_limit, self._swap_an_item,
+        self._unreadable]
 
     def _anything(self) -> Any:
         return self.pick.choice([*OTHERS, *OTHERS, *HUGE, DEEP])

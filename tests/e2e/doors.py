@@ -1,4 +1,5 @@
-"""Many bodies through both doors at once, and what each door said of them as a verdict of oracle.py. The line publishes JSON events."""
+"""Many bodies through both doors at once, and what each door said of them as a verdict of oracle.py. The line publishes JSON
+events."""
 
 from __future__ import annotations
 
@@ -115,7 +116,10 @@ def shown(text: str) -> Any:
         number = float(digits)
         return number if abs(number) != float("inf") else 1e308 if number > 0 else -1e308
 
-    return json.loads(text, parse_float=real, parse_int=lambda digits: int(digits) if -1 << 63 <= int(digits) < 1 << 63 else real(digits))
+    def integer(digits: str) -> float:
+        return int(digits) if -1 << 63 <= int(digits) < 1 << 63 else real(digits)
+
+    return json.loads(text, parse_float=real, parse_int=integer)
 
 
 # ---- the Kafka door

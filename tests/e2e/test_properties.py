@@ -1,10 +1,11 @@
-"""The same body gets the same verdict through every door, and it is the contract's: thousands of generated bodies over HTTP, as JSON
-commands and, where a message can say it, as protobuf, each judged by an oracle too."""
+"""The same body gets the same verdict through every door, and it is the contract's: thousands of generated bodies over HTTP, as
+JSON commands and, where a message can say it, as protobuf, each judged by an oracle too."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -38,7 +39,7 @@ def test_each_door_gives_a_new_schedule_the_contracts_verdict(make_line: MakeLin
     commands += [protobuf_command(line, owners[number % 16], body) for number, body in enumerate(messages)]
     places = send(line, commands)
     requests = [Request("POST", line.schedules_path(), text) for text in texts]
-    answers = [answer for some in ask(line, [requests[first:first + 100] for first in range(0, CREATIONS, 100)]) for answer in some]
+    answers = list(chain(*ask(line, [requests[first:first + 100] for first in range(0, CREATIONS, 100)])))
     result = settled(line)
 
     for text, answer, verdict in zip(texts, answers, expected, strict=True):
@@ -77,6 +78,10 @@ def pairs(make_line: MakeLine) -> tuple[Line, list[list[dict[str, Any]]]]:
     return line, [schedules[:OWNERS], schedules[OWNERS:]]
 
 
+def path_of(line: Line, schedule: dict[str, Any]) -> str:
+    return f"{line.schedules_path(schedule['ownerId'])}/{schedule['id']}"
+
+
 def after(state: dict[str, Any], verdict: Verdict) -> dict[str, Any]:
     """isDefault is never taken away by a change."""
     content = verdict.content or {}
@@ -99,14 +104,13 @@ def test_each_door_gives_a_change_the_contracts_verdict_and_result(pairs: tuple[
     commands = [command(line, schedule["ownerId"], text, scheduleId=schedule["id"])
                 for schedule, changes in zip(commanded, texts, strict=True) for text in changes]
     places = send(line, commands)
-    answers = ask(line, [[Request("PATCH", f"{line.schedules_path(schedule['ownerId'])}/{schedule['id']}", text) for text in changes]
+    answers = ask(line, [[Request("PATCH", path_of(line, schedule), text) for text in changes]
                          for schedule, changes in zip(patched, texts, strict=True)])
     result = settled(line)
 
-    flat = [(text, answer) for changes, some in zip(texts, answers, strict=True) for text, answer in zip(changes, some, strict=True)]
-    for (text, answer), one, place, verdict in zip(flat, commands, places, expected, strict=True):
+    for text, answer, one, place, verdict in zip(chain(*texts), chain(*answers), commands, places, expected, strict=True):
         assert verdict_of(answer, text) == verdict, text
         assert verdict_on(one, place, result) == verdict, text
     for door in (patched, commanded):
-        reads = ask(line, [[Request("GET", f"{line.schedules_path(schedule['ownerId'])}/{schedule['id']}", "")] for schedule in door])
+        reads = ask(line, [[Request("GET", path_of(line, schedule), "")] for schedule in door])
         assert [content_of(answer.body["data"]) for [answer] in reads] == states
