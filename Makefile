@@ -104,7 +104,7 @@ $(VIEWER_GZ): $(BUILD)/gen/viewer/%.gz: $(wildcard $(VIEWER)/*)
 $(BUILD)/service/source/http_docs.o: CFLAGS += -Wa,-Idocs,-I$(BUILD)/gen/viewer
 $(BUILD)/service/source/http_docs.o: docs/openapi.json $(wildcard docs/page/*) $(VIEWER_GZ)
 
-$(BUILD)/service/app/version.o: CPPFLAGS += -DVERSION='"$(VERSION)"' -DREVISION='"$(REVISION)"'
+$(BUILD)/service/app/version.o: CPPFLAGS += -DBUILD_VERSION='"$(VERSION)"' -DBUILD_REVISION='"$(REVISION)"'
 
 $(BINARY): $(BUILD)/service/app/main.o $(REST_O) $(BUILD)/pure.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
@@ -200,7 +200,8 @@ bench: setup ## drain rate, CPU and memory beside PostgreSQL alone; writes build
 C_FILES = $(shell find service tests -name '*.[ch]')
 
 .PHONY: lint format proto-lock
-lint: setup ## format, clang-tidy, layers, documents, messages, shell and Python
+lint: ## format, clang-tidy, layers, documents, messages, shell and Python
+	@deploy/local/setup.sh lint
 	@$(MAKE) -s build compile_commands.json
 	clang-format --dry-run -Werror $(C_FILES)
 	$(PYTHON) tests/lint/check_includes.py
@@ -220,7 +221,7 @@ proto-lock: ## record the messages after a field was added
 compile_commands.json: $(SOURCES) Makefile
 	@{ echo '['; separator=' '; for file in $(SOURCES); do \
 	    printf '%s{"directory":"%s","file":"%s","command":"cc %s -c %s"}\n' "$$separator" '$(CURDIR)' $$file \
-	        '$(filter-out -DNDEBUG,$(CPPFLAGS) $(CFLAGS)) -DVERSION=__FILE__ -DREVISION=__FILE__' $$file; separator=','; done; echo ']'; } > $@
+	        '$(filter-out -DNDEBUG,$(CPPFLAGS) $(CFLAGS)) -DBUILD_VERSION=__FILE__ -DBUILD_REVISION=__FILE__' $$file; separator=','; done; echo ']'; } > $@
 
 .PHONY: clean
 clean: ## remove what was built (not the cache of Kafka)

@@ -7,7 +7,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 python=$1
 directory=$2
 
-mkdir -p "${directory%/*}"
+mkdir -p "$(dirname "$directory")"
 new=$(mktemp -d "$directory.XXXXXX")
 trap 'rm -rf "$new"' EXIT
 "$python" -m pip download -q --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \

@@ -118,7 +118,7 @@ static bool parse(const struct config *config, int argc, char **argv, struct ord
                                             {NULL, 0, NULL, 0}};
     const char *partition = NULL;
     const char *to = NULL;
-    const char *topic = config->commands_topic;
+    const char *topic = NULL;
     if (argc < 1) return false;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (c == 'p') partition = optarg;
@@ -126,6 +126,7 @@ static bool parse(const struct config *config, int argc, char **argv, struct ord
         else if (c == 'n') topic = optarg;
         else return false;
     }
+    if (topic == NULL) topic = config->commands_topic;
     *ret_order = (struct order){.is_reset = strcmp(argv[0], "reset") == 0, .topic = topic, .to = to};
     if (!ret_order->is_reset) return strcmp(argv[0], "show") == 0;
     char *end = NULL;

@@ -36,6 +36,7 @@ struct service {
     struct time_zones *zones;
     struct writer *writer;
     struct reader *reader;
+    struct reader *pages;
     struct watch *watch;
     struct relay *relay;
     struct http_door *http;
@@ -158,8 +159,10 @@ static bool start_store(struct service *service)
                                                 config->idempotency_key_seconds};
     service->writer = writer_new(service->base, &writer_config);
     service->reader = reader_new(service->base, config->database_url);
+    service->pages = reader_new(service->base, config->database_url);
+    reader_metrics_register();
     service->watch = watch_new(service->base, config->database_url, config->slot, migrations_latest(), on_watch, service);
-    return service->writer != NULL && service->reader != NULL && service->watch != NULL;
+    return service->writer != NULL && service->reader != NULL && service->pages != NULL && service->watch != NULL;
 }
 
 static struct rate_limit limit_of(const struct config *config, int64_t requests)
@@ -193,6 +196,7 @@ static bool start_doors(struct service *service)
     const struct http_door_config http_config = {
         .writer = service->writer,
         .reader = service->reader,
+        .pages = service->pages,
         .zones = service->zones,
         .listen = config->http_listen,
         .connections_max = (size_t)config->http_max_connections,
@@ -264,6 +268,7 @@ static void stop(struct service *service)
     for (int i = 0; i < KAFKA_DOORS; i++) kafka_door_free(service->kafka[i]);
     writer_free(service->writer);
     reader_free(service->reader);
+    reader_free(service->pages);
     watch_free(service->watch);
     if (service->http != NULL) http_door_free(service->http);
     for (int i = 0; i < 2; i++) {

@@ -12,7 +12,7 @@
 
 void version_print(void)
 {
-    printf("schedule-service %s (%s)\n", VERSION, REVISION);
+    printf("schedule-service %s (%s)\n", BUILD_VERSION, BUILD_REVISION);
     printf("librdkafka %s\nlibevent %s\nlibpq %d.%d\nprotobuf-c %s\njansson %s\n%s\n", rd_kafka_version_str(),
            event_get_version(), PQlibVersion() / 10000, PQlibVersion() % 10000, protobuf_c_version(), JANSSON_VERSION,
            OpenSSL_version(OPENSSL_VERSION));
@@ -22,7 +22,7 @@ void version_metric_register(void)
 {
     static struct metric build_info = {.type = METRIC_GAUGE,
                                        .name = "schedule_build_info",
-                                       .labels = "version=\"" VERSION "\",revision=\"" REVISION "\"",
+                                       .labels = "version=\"" BUILD_VERSION "\",revision=\"" BUILD_REVISION "\"",
                                        .help = "1; the labels say what runs.",
                                        .value = 1};
     metrics_register(&build_info);

@@ -23,6 +23,7 @@ struct http_limits {
 struct http_door_config {
     struct writer *writer;
     struct reader *reader;
+    struct reader *pages; /* for lists over many owners: what they take keeps nobody else waiting */
     const struct time_zones *zones;
     const char *listen; /* "host:port" */
     size_t connections_max;

@@ -60,8 +60,7 @@ void handle_list_org_schedules(struct exchange *exchange)
 {
     struct page page;
     if (!read_page(exchange, &page)) return;
-    enum status status =
-        reader_list_org_schedules(exchange->door->config.reader, exchange->org_id, &page, on_page, exchange);
+    enum status status = reader_list_org_schedules(exchange->door->config.pages, exchange->org_id, &page, on_page, exchange);
     if (status != STATUS_OK) reply_failure(exchange, status);
 }
 
@@ -69,8 +68,8 @@ void handle_list_team_schedules(struct exchange *exchange)
 {
     struct page page;
     if (!read_page(exchange, &page)) return;
-    enum status status = reader_list_team_schedules(exchange->door->config.reader, exchange->org_id, exchange->team_id,
-                                                    &page, on_page, exchange);
+    enum status status = reader_list_team_schedules(exchange->door->config.pages, exchange->org_id, exchange->team_id, &page,
+                                                    on_page, exchange);
     if (status != STATUS_OK) reply_failure(exchange, status);
 }
 

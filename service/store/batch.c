@@ -30,7 +30,7 @@ enum column {
     AVAILABILITY,
     OVERRIDES,
     IS_DEFAULT,
-    VERSION,
+    EXPECTED_VERSION,
     KEY,
     ENTRY,
     TRACEPARENT,
@@ -42,7 +42,7 @@ static const enum pg_oid column_types[COLUMNS] = {
     [TOPIC] = PG_OID_TEXT,     [PARTITION] = PG_OID_INT4,    [EXPECTED] = PG_OID_INT8,    [NEXT] = PG_OID_INT8,
     [KIND] = PG_OID_INT4,      [ID] = PG_OID_INT8,           [COMMAND_ID] = PG_OID_UUID,  [DIGEST] = PG_OID_BYTEA,
     [ORG_ID] = PG_OID_INT8,    [OWNER_ID] = PG_OID_INT8,     [NAME] = PG_OID_TEXT,        [TIME_ZONE] = PG_OID_TEXT,
-    [OVERRIDES] = PG_OID_JSON, [AVAILABILITY] = PG_OID_JSON, [IS_DEFAULT] = PG_OID_BOOL,  [VERSION] = PG_OID_INT8,
+    [OVERRIDES] = PG_OID_JSON, [AVAILABILITY] = PG_OID_JSON, [IS_DEFAULT] = PG_OID_BOOL,  [EXPECTED_VERSION] = PG_OID_INT8,
     [KEY] = PG_OID_UUID,       [ENTRY] = PG_OID_JSON,        [TRACEPARENT] = PG_OID_TEXT, [RECORD] = PG_OID_BYTEA,
 };
 
@@ -166,7 +166,7 @@ static void add_command(struct batch *batch, const struct write *write, int64_t 
     add_int8_or_null(&columns[ORG_ID], command->org_id);
     pg_array_add_int8(&columns[OWNER_ID], command->user_id);
     add_schedule(batch, &command->schedule);
-    add_int8_or_null(&columns[VERSION], command->expected_version);
+    add_int8_or_null(&columns[EXPECTED_VERSION], command->expected_version);
     add_if(&columns[KEY], write->has_key, (struct slice){(const char *)write->key.bytes, 16});
     pg_array_add_null(&columns[ENTRY]);
     add_if(&columns[TRACEPARENT], write->traceparent.len > 0, write->traceparent);

@@ -260,6 +260,12 @@ enum status reader_get_default_schedule(struct reader *reader, int64_t user_id, 
 
 /* ---- life cycle ---- */
 
+void reader_metrics_register(void)
+{
+    metrics_register(&read_seconds);
+    metrics_register(&read_failures);
+}
+
 struct reader *reader_new(struct event_base *base, const char *database_url)
 {
     static const struct pg_handler handler = {on_ready, on_result, on_sync, on_lost};
@@ -277,8 +283,6 @@ struct reader *reader_new(struct event_base *base, const char *database_url)
         free(reader);
         return NULL;
     }
-    metrics_register(&read_seconds);
-    metrics_register(&read_failures);
     return reader;
 }
 

@@ -21,7 +21,10 @@ enum {
 
 struct reader;
 
-/* Registers the reader's metrics and starts its connection; database_url is borrowed and outlives it. NULL: no memory. */
+/* The metrics of all readers; call once. */
+void reader_metrics_register(void);
+
+/* Starts its connection; database_url is borrowed and outlives it. NULL: no memory. */
 struct reader *reader_new(struct event_base *base, const char *database_url);
 
 /* Reads under way are dropped without done. */

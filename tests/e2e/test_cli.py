@@ -305,7 +305,7 @@ def test_each_event_is_one_line_and_no_line_has_a_secret(make_line: MakeLine, fo
     entries = [parse(entry) for entry in text.split("\n")[:-1]]  # not splitlines: U+2028 is no end of a line
     assert all(list(entry)[:3] == ["time", "level", "msg"] for entry in entries)
     said = {entry["msg"] for entry in entries}
-    assert {"started", "stopping", "stopped", "command rejected", "message is a dead letter", "schedule created"} <= said
+    assert {"started", "stopping", "stopped", "command rejected", "message is a dead letter", "command done"} <= said
     requests = [entry for entry in entries if entry["msg"] == "http request"]
     assert any(entry["request_id"] == "mine" for entry in requests)
     rejected = next(entry for entry in entries if entry["msg"] == "command rejected")
