@@ -2,6 +2,7 @@
 
 #include <jansson.h>
 
+#include "codec/json_text.h"
 #include "codec/protobuf.h"
 #include "codec/schedule_json.h"
 #include "schedules/v1/create_schedule.pb-c.h"

@@ -3,6 +3,7 @@
 #include <jansson.h>
 
 #include "codec/protobuf.h"
+#include "codec/json_text.h"
 #include "codec/schedule_json.h"
 #include "schedules/v1/directory_entry.pb-c.h"
 

@@ -1,15 +1,5 @@
 #include "codec/schedule_json.h"
 
-#include <stdio.h>
-
-json_t *json_text_parse(struct slice text, char *reason, size_t reason_size)
-{
-    json_error_t error;
-    json_t *value = json_loadb(text.data == NULL ? "" : text.data, text.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
-    if (value == NULL) snprintf(reason, reason_size, "%s at position %d", error.text, error.position);
-    return value;
-}
-
 /* JSON null is an absent value. */
 static bool is_absent(const json_t *value)
 {

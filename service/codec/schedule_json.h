@@ -7,10 +7,6 @@
 #include "core/buf.h"
 #include "core/schedule.h"
 
-/* Parses one JSON text (RFC 8259, UTF-8, no trailing bytes; the last of repeated keys wins). Takes a new reference that the
- * caller owns; NULL when it is malformed, with a short reason in reason (at most reason_size bytes with the terminator). */
-json_t *json_text_parse(struct slice text, char *reason, size_t reason_size);
-
 /* Takes from a JSON value what a schedule body may hold; other members are passed over. A value that is no object counts as
  * an empty one. The input's text borrows from body. False when the arena is full. */
 bool schedule_input_from_json(const json_t *body, struct arena *arena, struct schedule_input *ret_input);

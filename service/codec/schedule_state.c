@@ -1,5 +1,6 @@
 #include "codec/schedule_state.h"
 
+#include "codec/json_text.h"
 #include "codec/schedule_json.h"
 
 static bool read_type(const json_t *value, enum schedule_event_type *ret_type)

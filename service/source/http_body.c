@@ -1,6 +1,7 @@
 /* The body of a request as JSON. */
 #include <strings.h>
 
+#include "codec/json_text.h"
 #include "codec/schedule_json.h"
 #include "source/http_exchange.h"
 #include "source/http_header.h"

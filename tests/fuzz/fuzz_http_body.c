@@ -1,5 +1,6 @@
 /* A request's body from bytes to the stored columns or the envelope of its violations. */
 #include "codec/error_json.h"
+#include "codec/json_text.h"
 #include "codec/schedule_json.h"
 #include "fuzz.h"
 

@@ -62,7 +62,8 @@ SEEDS = {
         "json_remove": directory(b"team/3", b'{"type":"team","id":3,"remove":true}', True),
     },
     "http_body": {"good": BODY + b"}", "bad": BAD_BODY, "empty": b"{}", "list": b"[]", "nul": b'{"name":"a\\u0000b"}', "number": b"1e5",
-                  "deep": b"[" * 60 + b"]" * 60, "null": b'{"availability":null,"overrides":null}'},
+                  "deep": b"[" * 60 + b"]" * 60, "null": b'{"availability":null,"overrides":null}',
+                  "huge": b'{"name":99999999999999999999,"ignored":[1e400,-1e400,"1e400\\""]}'},
     "record": {"event": RECORD, "none": b"\x01\x02\x00" + text(None) + text(None), "cut": RECORD[:-1], "long": b"\x01\x01\xff"},
     "pgoutput": {
         "keepalive": b"k" + struct.pack(">QQB", 1, 2, 1), "begin": WAL + b"B" + struct.pack(">QQI", 16, 1000000, 777),

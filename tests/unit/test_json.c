@@ -3,6 +3,7 @@
 #include "zones.h"
 
 #include "codec/error_json.h"
+#include "codec/json_text.h"
 #include "codec/schedule_json.h"
 
 static json_t *parse_bytes(struct slice text, char *reason, size_t size)
@@ -41,6 +42,19 @@ static void refuses_malformed_json_and_says_why(void **state)
         {"\xef\xbb\xbf{}", 5},
         {"[", 1},
         {"{\"a\":1", 6},
+        {"{\"a\\u0000\":1}", 12},
+        {"01e400", 6},
+        {"+1e400", 6},
+        {"1.e400", 6},
+        {"1e400-5", 7},
+        {"--1e400", 7},
+        {"[1e400,]", 8},
+        {"[1e400,\"\\ud800\"]", 16},
+        {"[1e400,\"", 8},
+        {"[1e400,\"\\", 9},
+        {"99999999999999999999e", 21},
+        {"99999999999999999999.", 21},
+        {"99999999999999999999x", 21},
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
@@ -83,6 +97,45 @@ static void takes_any_json_value_and_nul_in_texts(void **state)
     assert_int_equal(text.kind, INPUT_GIVEN);
     assert_bytes(text.text, SLICE("a\0b"));
     json_decref(nul);
+}
+
+static void takes_numbers_of_any_size(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *value; /* as jansson writes it */
+    } cases[] = {
+        {"99999999999999999999", "1e20"},
+        {"-9223372036854775809", "-9.2233720368547758e18"},
+        {"[9223372036854775807,9223372036854775808]", "[9223372036854775807,9.2233720368547758e18]"},
+        {"1e400", "1e308"},
+        {"-1.5E+400", "-1e308"},
+        {"[1e400,1,-2,0.5,1e2,0,-0,5e-400]", "[1e308,1,-2,0.5,100.0,0,0,0.0]"},
+        {"{\"1e400\":\"\\\"1e400\\\\\",\"b\":[true,null,1e400]}", "{\"1e400\":\"\\\"1e400\\\\\",\"b\":[true,null,1e308]}"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char reason[256] = "";
+        json_t *value = parse_bytes(slice_of(cases[i].text), reason, sizeof(reason));
+        if (value == NULL) fail_msg("%s: %s", cases[i].text, reason);
+        char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+        assert_string_equal(text, cases[i].value);
+        free(text);
+        json_decref(value);
+    }
+}
+
+static void takes_an_integer_of_a_million_digits(void **state)
+{
+    (void)state;
+    enum { DIGITS = 1 << 20 };
+    char reason[256] = "";
+    char *text = malloc(DIGITS);
+    memset(text, '9', DIGITS);
+    json_t *value = json_text_parse((struct slice){text, DIGITS}, reason, sizeof(reason));
+    assert_true(json_is_real(value));
+    json_decref(value);
+    free(text);
 }
 
 static void escapes_what_json_texts_must_escape(void **state)
@@ -268,6 +321,17 @@ static void sent_fields_show_their_value(void **state)
         "{'value':0,'property':'isDefault','children':[],'constraints':{'isBoolean':'isDefault must be a boolean value'}}]");
 }
 
+static void numbers_of_any_size_get_a_verdict(void **state)
+{
+    (void)state;
+    EXPECT_ERRORS("{'name':99999999999999999999,'timeZone':1e400,'isDefault':5,'ignored':-1e400}",
+                  "[{'value':1e20,'property':'name','children':[],'constraints':{'isString':'name must be a string'}},"
+                  "{'value':1e308,'property':'timeZone','children':[],"
+                  "'constraints':{'isTimeZone':'timeZone must be a valid IANA time-zone'}},"
+                  "{'value':5,'property':'isDefault','children':[],'constraints':{'isBoolean':'isDefault must be a boolean "
+                  "value'}}]");
+}
+
 static void values_are_written_as_json_whatever_they_hold(void **state)
 {
     (void)state;
@@ -355,6 +419,8 @@ int main(void)
         cmocka_unit_test(refuses_malformed_json_and_says_why),
         cmocka_unit_test(refuses_nesting_without_end),
         cmocka_unit_test(takes_any_json_value_and_nul_in_texts),
+        cmocka_unit_test(takes_numbers_of_any_size),
+        cmocka_unit_test(takes_an_integer_of_a_million_digits),
         cmocka_unit_test(escapes_what_json_texts_must_escape),
         cmocka_unit_test(what_is_escaped_is_read_back_the_same),
         cmocka_unit_test(writes_a_schedule_with_its_keys_in_the_contracts_order),
@@ -362,6 +428,7 @@ int main(void)
         cmocka_unit_test(writes_the_error_envelope),
         cmocka_unit_test(missing_fields_have_no_value),
         cmocka_unit_test(sent_fields_show_their_value),
+        cmocka_unit_test(numbers_of_any_size_get_a_verdict),
         cmocka_unit_test(values_are_written_as_json_whatever_they_hold),
         cmocka_unit_test(nested_errors_stand_in_children),
         cmocka_unit_test(each_item_at_fault_is_a_child_of_its_own),

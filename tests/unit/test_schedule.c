@@ -2,6 +2,7 @@
  * violations comes out. Bodies are written with ' for ". */
 #include "zones.h"
 
+#include "codec/json_text.h"
 #include "codec/schedule_json.h"
 
 /* What became of one body. judge starts it, verdict_done ends it. */

@@ -1,0 +1,15 @@
+/* JSON texts as values. */
+#ifndef CODEC_JSON_TEXT_H
+#define CODEC_JSON_TEXT_H
+
+#include <jansson.h>
+
+#include "core/slice.h"
+
+/* Parses one JSON text (RFC 8259, UTF-8, no trailing bytes; the last of repeated keys wins). Takes a new reference that the
+ * caller owns; NULL when it is malformed, with a short reason in reason (at most reason_size bytes with the terminator).
+ * Malformed are also a lone surrogate, which no UTF-8 holds, NUL in a key, and more than 2048 levels of nesting. An integer beyond
+ * 64 bits becomes a real, and a number beyond the range of a double becomes 1e308 or -1e308. */
+json_t *json_text_parse(struct slice text, char *reason, size_t reason_size);
+
+#endif
