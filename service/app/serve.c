@@ -52,6 +52,8 @@ struct service {
 
 /* ---- readiness ---- */
 
+static const char slot_reason[] = "the replication slot is missing or lost; run schedule-service rebuild";
+
 static bool has_stopped_partitions(const struct service *service)
 {
     for (int i = 0; i < KAFKA_DOORS; i++) {
@@ -68,7 +70,7 @@ static bool is_ready(void *ctx, const char **ret_reason)
     if (service->drain_until_us != 0) reason = "stopping";
     else if (!view->is_known) reason = "the database is away";
     else if (!view->has_schema) reason = "the schema is older than this build; run schedule-service migrate";
-    else if (!view->has_slot) reason = "the replication slot is missing or lost";
+    else if (!view->has_slot) reason = slot_reason;
     else if (service->config->doors && !writer_is_ready(service->writer)) reason = "no write connection";
     else if (service->config->doors && !reader_is_ready(service->reader)) reason = "no read connection";
     else if (view->slot_behind_bytes > service->config->wal_budget_bytes) reason = "too much WAL waits for the relay";
@@ -97,9 +99,7 @@ static void on_watch(void *ctx, const struct watch_view *view)
     if (!view->is_known || !service->config->doors) return;
     bool fit = view->has_schema && view->has_slot;
     if (!fit) {
-        LOG_ERROR("doors shut",
-                  LOG_STR("reason", view->has_schema ? "the replication slot is missing or lost"
-                                                     : "the schema is older than this build"),
+        LOG_ERROR("doors shut", LOG_STR("reason", view->has_schema ? slot_reason : "the schema is older than this build"),
                   LOG_STR("slot", service->config->slot));
     }
     writer_open(service->writer, fit);

@@ -212,7 +212,7 @@ def test_a_dropped_slot_shuts_the_doors(make_line: MakeLine) -> None:
         return True
 
     until(drop, "the slot is dropped")
-    line.wait_readiness((503, "the replication slot is missing or lost"))
+    line.wait_readiness((503, "the replication slot is missing or lost; run schedule-service rebuild"))
     answer = line.post(MINIMAL)
     assert (answer.status_code, bool(answer.headers["Retry-After"])) == (503, True)
     assert line.metric("schedule_slot_present") == 0
