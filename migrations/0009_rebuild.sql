@@ -26,7 +26,7 @@ END;
 $$;
 
 -- Emits the last events of the first p_max schedules behind (p_owner_id, p_id), in the order of owners and ids, and returns the
--- place of the last one and how many they were. Only version 1 knows its command: it is the one that the row keeps.
+-- place of the last one and how many they were. A row keeps the command of version 1 alone: the nil UUID stands for later ones.
 CREATE FUNCTION emit_schedules(p_owner_id bigint, p_id bigint, p_max integer,
                                OUT owner_id bigint, OUT id bigint, OUT emitted bigint)
 LANGUAGE plpgsql
@@ -34,6 +34,7 @@ SET enable_seqscan = off
 AS $$
 #variable_conflict use_column
 DECLARE
+    v_nil       CONSTANT uuid := '00000000-0000-0000-0000-000000000000';
     v_owner_ids bigint[];
     v_ids       bigint[];
 BEGIN
@@ -48,7 +49,7 @@ BEGIN
     -- Who changes a schedule holds its owner's row: what is read now is followed by no older version, and by no change unseen.
     PERFORM FROM users WHERE id = ANY (v_owner_ids) ORDER BY id FOR NO KEY UPDATE;
     PERFORM emit_schedule(CASE WHEN s.version = 1 THEN 'ScheduleCreated' ELSE 'ScheduleUpdated' END, s,
-                          d.schedule_id IS NOT NULL, CASE WHEN s.version = 1 THEN s.command_id END, s.updated_at, NULL)
+                          d.schedule_id IS NOT NULL, CASE WHEN s.version = 1 THEN s.command_id ELSE v_nil END, s.updated_at, NULL)
        FROM schedules s LEFT JOIN default_schedules d ON d.schedule_id = s.id
       WHERE s.id = ANY (v_ids)
       ORDER BY s.owner_id, s.id;
