@@ -11,9 +11,9 @@ from kafka.structs import TopicPartition
 
 import ledger
 from conftest import MakeLine
-from ledger import decode_created, messages
 from line import EXAMPLE, MINIMAL, PARTITIONS, Line, end_by_signal, until
 from servers import ServerError
+from wire import CREATED, decode_event, messages
 
 
 def cut(line: Line, partition: int, before: int) -> None:
@@ -35,7 +35,7 @@ def test_events_may_be_json(make_line: MakeLine) -> None:
     event = line.event_of(command["commandId"])
     assert (event.headers["content-type"], event.headers["ce_source"]) == (b"application/json", b"/tests")
     row = line.row_of(command["commandId"])
-    assert decode_created(event.value, event.headers) == row | {"command_id": command["commandId"], "is_default": True}
+    assert decode_event(event.value, event.headers) == row | {"command_id": command["commandId"], "is_default": True}
     rejected = line.rejection_of(line.send(line.command(timeZone="x"), expect="rejected"))
     body = json.loads(rejected.value)
     assert body["violations"] == [
@@ -140,7 +140,7 @@ def test_offsets_show_and_reset(make_line: MakeLine) -> None:
     line.start()  # reads partition 1 again: all its commands are recognised, rejections and dead letters come anew
     ledger.wait_quiet(line.place)
     events = line.topic(line.place.events).read_to_end()
-    created = [event.headers["ce_id"] for event in events if event.headers["ce_type"] == ledger.CREATED.encode()]
+    created = [event.headers["ce_id"] for event in events if event.headers["ce_type"] == CREATED.encode()]
     assert len(created) == len(set(created)) == line.sql("SELECT count(*) FROM schedules")[0][0]
 
 
@@ -245,7 +245,7 @@ def test_sigterm_drains_under_load(make_line: MakeLine) -> None:
     assert time.monotonic() - before < 30
     rows = line.sql("SELECT count(*) FROM schedules")[0][0]
     events = line.topic(line.place.events).read_to_end()
-    created = [event for event in events if event.headers["ce_type"] == ledger.CREATED.encode()]
+    created = [event for event in events if event.headers["ce_type"] == CREATED.encode()]
     assert len(created) == rows >= 5  # everything stored was published before it ended
     line.start()
     line.balance()
