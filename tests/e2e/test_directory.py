@@ -18,6 +18,7 @@ import ledger
 from ledger import Message, query
 from line import BINARY, EXAMPLE, Line, until
 from servers import ServerError
+from wire import JSON_HEADERS, WORKING_HOURS, decode_event, framed, messages
 
 Entry = dict[str, Any]
 
