@@ -13,7 +13,7 @@ import ledger
 from conftest import MakeLine
 from line import EXAMPLE, MINIMAL, PARTITIONS, Line, end_by_signal, until
 from servers import ServerError
-from wire import CREATED, decode_event, messages
+from wire import CREATED, REJECTED, decode_event, messages
 
 
 def cut(line: Line, partition: int, before: int) -> None:
@@ -131,17 +131,24 @@ def test_offsets_show_and_reset(make_line: MakeLine) -> None:
     shown = {}
     for text in line.cli("offsets", "show").splitlines():
         fields = dict(word.split("=", 1) for word in text.split())
-        assert (fields["topic"], fields["state"], fields["lag"]) == (line.place.commands, "ok", "0")
+        if fields["topic"] != line.place.commands:
+            continue
+        assert (fields["state"], fields["lag"]) == ("ok", "0")
         assert fields["next_offset"] == fields["log_end"]
         shown[int(fields["partition"])] = int(fields["next_offset"])
     assert len(shown) == PARTITIONS
+    before = schedule_events(line)
     line.stop()
     assert "next_offset=0" in line.cli("offsets", "reset", "--partition", "1", "--to", "earliest")
     line.start()  # reads partition 1 again: all its commands are recognised, rejections and dead letters come anew
     ledger.wait_quiet(line.place)
-    events = line.topic(line.place.events).read_to_end()
-    created = [event.headers["ce_id"] for event in events if event.headers["ce_type"] == CREATED.encode()]
-    assert len(created) == len(set(created)) == line.sql("SELECT count(*) FROM schedules")[0][0]
+    assert schedule_events(line) == before
+
+
+def schedule_events(line: Line) -> list[tuple[bytes, bytes]]:
+    """Type and id of what happened to schedules, without rejections."""
+    events = [(event.headers["ce_type"], event.headers["ce_id"]) for event in line.topic(line.place.events).read_to_end()]
+    return sorted(event for event in events if event[0] != REJECTED.encode())
 
 
 @pytest.mark.parametrize("arguments", [["--partition", "0", "--to", "-1"], ["--partition", "0", "--to", "1000000"],
