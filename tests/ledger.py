@@ -2,126 +2,32 @@
 compared. Used by the end-to-end tests and by the fault rig.
 
 Every message in the commands topic tells in its header `expect` what must become of it:
-    created    one row and one ScheduleCreated for its command id, however often that id was sent
-    rejected   one ScheduleCommandRejected for this very message, and no row
+    created, updated, deleted    one event of that kind for its command id, however often that id was sent
+    decided    of a command whose sender cannot know: such an event, or a rejection for a reason that the events show to be so
+    rejected   one ScheduleCommandRejected for this very message
     dead       one dead letter with its key, bytes and headers
 What HTTP answered is given to `audit`, because no server keeps it.
+
+The audit reads the event topic as a stranger would: from its beginning, keeping the last state of each schedule. Each event must
+follow from the state before it and from what was asked for; in the end these states must be the rows of the database. Where
+changes come over HTTP at the same time, a command must not expect a version that is still to come.
 """
 
 from __future__ import annotations
 
-import importlib
-import json
-import random
-import struct
-import subprocess
-import sys
-import tempfile
 import time
-import uuid
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import psycopg2
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-ROOT = Path(__file__).resolve().parents[1]
-WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
-WORKING_HOURS = [{"days": WEEKDAYS[:5], "startTime": "09:00", "endTime": "17:00"}]
-JSON_HEADERS = {"content-type": "application/json"}
-CREATED = "schedules.v1.ScheduleCreated"
-REJECTED = "schedules.v1.ScheduleCommandRejected"
+from wire import (CREATED, DELETED, EVENT_OF, FIELDS, REJECTED, UPDATED, Command, Rejection, decode_command, decode_event,
+                  decode_rejected)
 
-
-# ---- messages
-
-@lru_cache(maxsize=1)
-def messages() -> SimpleNamespace:
-    """Google's own Python classes of our .proto files."""
-    names = {"CreateSchedule": "create_schedule", "ScheduleCreated": "schedule_created",
-             "ScheduleDeleted": "schedule_deleted", "ScheduleCommandRejected": "schedule_command_rejected",
-             "DirectoryEntry": "directory_entry", "Role": "role"}
-    with tempfile.TemporaryDirectory() as directory:
-        files = [str(path) for path in sorted(ROOT.glob("proto/schedules/v1/*.proto"))]
-        subprocess.run(["protoc", "-I", str(ROOT / "proto"), f"--python_out={directory}", *files], check=True)
-        sys.path.insert(0, directory)
-        try:
-            modules = {name: importlib.import_module(f"schedules.v1.{file}_pb2") for name, file in names.items()}
-        finally:
-            sys.path.remove(directory)
-    return SimpleNamespace(**{name: getattr(module, name) for name, module in modules.items()})
-
-
-def as_protobuf(command: Mapping[str, Any]) -> bytes:
-    """A command in its JSON form as schedules.v1.CreateSchedule."""
-    message = messages().CreateSchedule(
-        command_id=command["commandId"], org_id=command.get("orgId", 0), user_id=command["userId"],
-        name=command["name"], time_zone=command["timeZone"], is_default=command["isDefault"])
-    if "availability" in command:
-        message.availability.SetInParent()
-        for window in command["availability"]:
-            days = [WEEKDAYS.index(day) + 1 for day in window["days"]]
-            message.availability.windows.add(days=days, start_time=window["startTime"], end_time=window["endTime"])
-    for override in command.get("overrides", []):
-        message.overrides.add(date=override["date"], start_time=override["startTime"], end_time=override["endTime"])
-    return bytes(message.SerializeToString())
-
-
-def framed(value: bytes, path: bytes = b"\0") -> bytes:
-    """In Confluent's wire format: a zero byte, the schema's id, the path of the message in its file."""
-    return b"\0" + struct.pack(">i", 7) + path + value
-
-
-def _unframed(value: bytes) -> bytes:
-    if value[:1] != b"\0":
-        return value
-    return value[6:] if value[5:6] == b"\0" else value[7:]
-
-
-def decode_command(value: bytes, headers: Mapping[str, bytes]) -> dict[str, Any]:
-    """What a valid command asks for, in the form of `Row.content`."""
-    if headers.get("content-type", b"").lower().startswith(b"application/json"):
-        body = json.loads(value)
-        windows, overrides = body.get("availability"), body.get("overrides")
-        return {"command_id": body["commandId"], "org_id": body.get("orgId", 0), "owner_id": body["userId"],
-                "name": body["name"], "time_zone": body["timeZone"], "is_default": body["isDefault"],
-                "availability": WORKING_HOURS if windows is None else windows, "overrides": overrides or []}
-    message = messages().CreateSchedule.FromString(_unframed(value))
-    windows = _windows(message.availability.windows) if message.HasField("availability") else WORKING_HOURS
-    return {"command_id": message.command_id, "org_id": message.org_id, "owner_id": message.user_id,
-            "name": message.name, "time_zone": message.time_zone, "is_default": message.is_default,
-            "availability": windows, "overrides": _overrides(message.overrides)}
-
-
-def decode_created(value: bytes, headers: Mapping[str, bytes]) -> dict[str, Any]:
-    """A ScheduleCreated with the names of decode_command, and id and version."""
-    if headers["content-type"] == b"application/json":
-        event = json.loads(value)
-        schedule = event["schedule"]
-        return {"command_id": event["commandId"], "org_id": int(schedule["orgId"]), "owner_id": int(schedule["ownerId"]),
-                "name": schedule["name"], "time_zone": schedule["timeZone"], "is_default": schedule["isDefault"],
-                "availability": schedule["availability"], "overrides": schedule["overrides"],
-                "id": int(schedule["id"]), "version": int(schedule["version"])}
-    event = messages().ScheduleCreated.FromString(value)
-    schedule = event.schedule
-    return {"command_id": event.command_id, "org_id": schedule.org_id, "owner_id": schedule.owner_id,
-            "name": schedule.name, "time_zone": schedule.time_zone, "is_default": schedule.is_default,
-            "availability": _windows(schedule.availability), "overrides": _overrides(schedule.overrides),
-            "id": schedule.id, "version": schedule.version}
-
-
-def _windows(windows: Iterable[Any]) -> list[dict[str, Any]]:
-    return [{"days": [WEEKDAYS[day - 1] for day in window.days], "startTime": window.start_time,
-             "endTime": window.end_time} for window in windows]
-
-
-def _overrides(overrides: Iterable[Any]) -> list[dict[str, Any]]:
-    return [{"date": one.date, "startTime": one.start_time, "endTime": one.end_time} for one in overrides]
+DECIDED = {"exists", "isOwner", "isCurrent", "isUnique"}  # refusals that depend on what happened before
 
 
 # ---- topics
@@ -201,94 +107,7 @@ def producer(bootstrap: str, **options: Any) -> KafkaProducer:
                             "metrics_enabled": False} | options)
 
 
-# ---- a load
-
-@dataclass(frozen=True)
-class Send:
-    """One message to produce."""
-
-    key: bytes
-    value: bytes
-    headers: dict[str, bytes]
-
-
-ZONES = ["Europe/Rome", "America/New_York", "Asia/Calcutta", "UTC", "Pacific/Auckland"]
-GARBAGE = [b"\xff\xff\xff garbage", b"\x0a\x24truncated", b"", b"\0\0\0\0\0", b"\x22\x02\xc3\x28"]
-
-
-class Load:
-    """Commands for many owners, some of them bad, the same for the same seed. The shares are of all messages."""
-
-    def __init__(self, org_id: int, owners: list[int], seed: int, duplicates: float = 0.01, invalid: float = 0.01,
-                 undecodable: float = 0.001) -> None:
-        self.org_id, self.owners = org_id, owners
-        self.random = random.Random(seed)
-        self.shares = {"duplicate": duplicates, "invalid": invalid, "undecodable": undecodable}
-        self.recent: list[Send] = []
-
-    def messages(self, count: int) -> Iterator[Send]:
-        for _ in range(count):
-            yield self._next()
-
-    def _next(self) -> Send:
-        point = self.random.random()
-        for kind, share in self.shares.items():
-            if point < share and (kind != "duplicate" or self.recent):
-                return getattr(self, f"_{kind}")()
-            point -= share
-        return self._fresh()
-
-    def _duplicate(self) -> Send:
-        return self.random.choice(self.recent)
-
-    def _undecodable(self) -> Send:
-        return Send(self._key(), self.random.choice(GARBAGE), {"expect": b"dead", "trace": b"kept"})
-
-    def _invalid(self) -> Send:
-        command = self._command()
-        command |= self.random.choice([{"timeZone": "Mars/Base"}, {"name": "x" * 256}, {"userId": 0}, {"userId": 1 << 40},
-                                       {"overrides": [{"date": "2023-02-29", "startTime": "1", "endTime": "2"}]}])
-        return Send(self._key(command), as_protobuf(command), {"expect": b"rejected"})
-
-    def _fresh(self) -> Send:
-        command = self._command()
-        form = self.random.random()
-        headers = {"expect": b"created"}
-        if form < 0.3:
-            send = Send(self._key(command), json.dumps(command).encode(), headers | {"content-type": b"application/json"})
-        else:
-            value = as_protobuf(command)
-            send = Send(self._key(command), framed(value) if form < 0.4 else value, headers)
-        self.recent = [*self.recent[-99:], send]
-        return send
-
-    def _command(self) -> dict[str, Any]:
-        pick = self.random
-        owner = pick.choice(self.owners)
-        command: dict[str, Any] = {
-            "commandId": str(uuid.UUID(int=pick.getrandbits(128), version=4)), "userId": owner,
-            "orgId": pick.choice([0, self.org_id]), "name": f"Load {pick.randrange(10**6)} \u00e9",
-            "timeZone": pick.choice(ZONES), "isDefault": pick.random() < 0.2}
-        if pick.random() < 0.5:
-            command["availability"] = [{"days": pick.sample(WEEKDAYS, 2), "startTime": "08:30", "endTime": "23:59"}]
-        if pick.random() < 0.3:
-            command["overrides"] = [{"date": "2024-02-29", "startTime": "10:00", "endTime": "10:00"}]
-        return command
-
-    def _key(self, command: Mapping[str, Any] | None = None) -> bytes:
-        return str(command["userId"] if command else self.random.choice(self.owners)).encode()
-
-
-def produce(sender: KafkaProducer, topic: str, sends: Iterable[Send]) -> int:
-    """Sends all and waits until Kafka has them; how many. Raises what Kafka refused."""
-    futures = [sender.send(topic, key=send.key, value=send.value, headers=list(send.headers.items())) for send in sends]
-    sender.flush()
-    for future in futures:
-        future.get(60)
-    return len(futures)
-
-
-# ---- the audit
+# ---- places, and waiting for them
 
 @dataclass(frozen=True)
 class Place:
@@ -300,38 +119,6 @@ class Place:
     events: str
     dead_letters: str
     slot: str
-
-
-@dataclass
-class HttpAnswers:
-    """What HTTP clients were told: the schedules answered 201, and how many requests got no answer or a 5xx."""
-
-    created: list[dict[str, Any]] = field(default_factory=list)
-    unknown: int = 0
-
-
-@dataclass(frozen=True)
-class Created:
-    """A ScheduleCreated event."""
-
-    message: Message
-    content: dict[str, Any]
-
-
-@dataclass
-class Report:
-    counts: Counter[str] = field(default_factory=Counter)
-    faults: list[str] = field(default_factory=list)
-
-    def fault(self, text: str) -> None:
-        self.faults.append(text)
-
-    def __str__(self) -> str:
-        lines = [f"  {name:<28}{count:>9}" for name, count in self.counts.items()]
-        if self.faults:
-            lines.append(f"  FAULTS: {len(self.faults)}, the first of them:")
-            lines += [f"    {fault}" for fault in self.faults[:20]]
-        return "\n".join(lines)
 
 
 def is_settled(place: Place) -> bool:
@@ -372,35 +159,92 @@ def query(database_url: str, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         connection.close()
 
 
-ROWS = """SELECT id, command_id::text, coalesce(org_id, 0), owner_id, name, time_zone, availability, overrides, version
-            FROM schedules"""
+# ---- the audit
+
+@dataclass
+class HttpAnswers:
+    """What HTTP clients were told: the schedules answered 201; those answered to a PATCH, with the version of their ETag; the
+    ids whose DELETE was answered 200; and how many writes got no answer or a 5xx."""
+
+    created: list[dict[str, Any]] = field(default_factory=list)
+    updated: list[tuple[dict[str, Any], int]] = field(default_factory=list)
+    deleted: list[int] = field(default_factory=list)
+    unknown: int = 0
+
+
+@dataclass
+class Report:
+    counts: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+
+    def fault(self, text: str) -> None:
+        self.faults.append(text)
+
+    def __str__(self) -> str:
+        lines = [f"  {name:<28}{count:>9}" for name, count in self.counts.items()]
+        if self.faults:
+            lines.append(f"  FAULTS: {len(self.faults)}, the first of them:")
+            lines += [f"    {fault}" for fault in self.faults[:20]]
+        return "\n".join(lines)
+
+
+ROWS = """SELECT s.id, s.command_id::text, coalesce(org_id, 0), s.owner_id, name, time_zone, availability, overrides, version,
+                 d.schedule_id IS NOT NULL
+            FROM schedules s LEFT JOIN default_schedules d ON d.schedule_id = s.id AND d.owner_id = s.owner_id"""
+COLUMNS = ("id", "command_id", "org_id", "owner_id", "name", "time_zone", "availability", "overrides", "version", "is_default")
+
+Content = dict[str, Any]
+Origin = tuple[int, int]
+
+
+@dataclass
+class Event:
+    """A ScheduleCreated, ScheduleUpdated or ScheduleDeleted, and the schedule before it. The former default's, which another took
+    the place of, is a consequence."""
+
+    message: Message
+    kind: str
+    content: Content
+    before: Content | None = None
+    is_consequence: bool = False
+
+    @property
+    def schedule(self) -> int:
+        return int(self.content["id"])
+
+    @property
+    def owner(self) -> int:
+        return int(self.content["owner_id"])
+
+    @property
+    def command_id(self) -> str:
+        return str(self.content["command_id"])
+
+    def __str__(self) -> str:
+        return f"{self.kind.rpartition('.')[2]} {self.schedule}.{self.content['version']} of command {self.command_id}"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A ScheduleCommandRejected and where its command stands."""
+
+    message: Message
+    origin: Origin
+    content: Rejection
+
+    @property
+    def reasons(self) -> set[str]:
+        return {constraint for _, constraint, _ in self.content.violations}
+
+
+def _is_same(name: str, told: Any, asked: Any) -> bool:
+    """A time zone may be asked for in any case."""
+    return bool(told == asked or (name == "time_zone" and str(told).casefold() == str(asked).casefold()))
 
 
 def audit(place: Place, http: HttpAnswers | None = None) -> Report:
     """Compares everything. The line must be quiet."""
-    http = http or HttpAnswers()
-    report = Report()
-    with Topic(place.bootstrap, place.commands) as topic:
-        commands = topic.read_to_end(120)
-    with Topic(place.bootstrap, place.events) as topic:
-        events = topic.read_to_end(120)
-    with Topic(place.bootstrap, place.dead_letters) as topic:
-        dead_letters = topic.read_to_end(120)
-    names = ("id", "command_id", "org_id", "owner_id", "name", "time_zone", "availability", "overrides", "version")
-    rows = {row[1]: dict(zip(names, row, strict=True)) for row in query(place.database_url, ROWS)}
-    created, rejected = _sort_events(events, report)
-    first = _check_created(commands, rows, created, report)
-    _check_http(http, rows, first, report)
-    _check_rejected(place.commands, commands, rejected, report)
-    _check_dead_letters(place.commands, commands, dead_letters, report)
-    _check_rows_and_events(rows, created, report)
-    _check_order(first, created, events, report)
-    _check_defaults(place.database_url, created, report)
-    report.counts.update({
-        "messages in": len(commands), "rows": len(rows), "ScheduleCreated": len(created),
-        "ScheduleCommandRejected": len(rejected), "dead letters": len(dead_letters),
-        "answered 201 by HTTP": len(http.created), "repeated command ids": report.counts.pop("repeated", 0)})
-    return report
+    return _Audit(place, http or HttpAnswers()).run()
 
 
 def assert_exact(place: Place, http: HttpAnswers | None = None) -> Report:
@@ -409,70 +253,261 @@ def assert_exact(place: Place, http: HttpAnswers | None = None) -> Report:
     return report
 
 
-def _sort_events(events: list[Message], report: Report) -> tuple[dict[str, Created], dict[str, Message]]:
-    """ScheduleCreated by command id and ScheduleCommandRejected by ce_id; whatever comes twice is a fault."""
-    created: dict[str, Created] = {}
-    rejected: dict[str, Message] = {}
-    seen: set[bytes] = set()
-    for event in events:
-        headers = event.headers
-        if headers["ce_id"] in seen:
-            report.fault(f"twice: event {headers['ce_id']!r} ({headers['ce_type']!r})")
-        seen.add(headers["ce_id"])
-        if headers["ce_type"] == CREATED.encode():
-            content = decode_created(event.value or b"", headers)
-            if content["command_id"] in created:
-                report.fault(f"twice: ScheduleCreated of command {content['command_id']}")
-            created[content["command_id"]] = Created(event, content)
-        elif headers["ce_type"] == REJECTED.encode():
-            rejected[headers["ce_id"].decode()] = event
+class _Audit:
+    def __init__(self, place: Place, http: HttpAnswers) -> None:
+        self.place, self.http = place, http
+        self.report = Report()
+        self.fault = self.report.fault
+        self.commands = self._read(place.commands)
+        self.stream: list[Event | Refusal] = self._sort(self._read(place.events))
+        self.events = [one for one in self.stream if isinstance(one, Event)]
+        self.refusals = {one.origin: one for one in self.stream if isinstance(one, Refusal)}
+        self.asked: dict[Origin, Command] = {}                   # commands whose outcome depends on their content
+        self.done: dict[str, list[Origin]] = defaultdict(list)   # by command id: the messages that were not refused
+        self.causes: dict[str, Event] = {}                       # by command id: what it did
+        self.schedules: dict[int, Content] = {}                  # as they are now, by the events until now
+        self.owners = {one.schedule: one.owner for one in self.events if one.kind == CREATED}
+        self.made: set[int] = set()                              # every schedule until now
+        self.defaults: dict[int, int] = {}
+
+    def run(self) -> Report:
+        dead_letters = self._read(self.place.dead_letters)
+        self._sort_commands()
+        self._mark_consequences()
+        for one in self.stream:
+            if isinstance(one, Event):
+                self._apply(one)
+            else:
+                self._check_refusal(one)
+        self._check_rows()
+        self._check_commands()
+        self._check_http()
+        self._check_order()
+        _check_dead_letters(self.place.commands, self.commands, dead_letters, self.report)
+        self._count(dead_letters)
+        return self.report
+
+    def _read(self, topic: str) -> list[Message]:
+        with Topic(self.place.bootstrap, topic) as reader:
+            return reader.read_to_end(120)
+
+    def _count(self, dead_letters: list[Message]) -> None:
+        kinds = Counter(event.kind for event in self.events)
+        self.report.counts.update({
+            "messages in": len(self.commands), "rows": len(self.schedules), "ScheduleCreated": kinds[CREATED],
+            "ScheduleUpdated": kinds[UPDATED], "ScheduleDeleted": kinds[DELETED],
+            "defaults that were replaced": sum(event.is_consequence for event in self.events),
+            "ScheduleCommandRejected": len(self.refusals),
+            "of which the events decided": sum(bool(one.reasons & DECIDED) for one in self.refusals.values()),
+            "dead letters": len(dead_letters), "answered 201 by HTTP": len(self.http.created),
+            "repeated commands": sum(len(origins) - 1 for origins in self.done.values())})
+
+    # ---- what is there
+
+    def _sort(self, messages: list[Message]) -> list[Event | Refusal]:
+        """The events in their order; whatever comes twice is a fault, and left out."""
+        sorted_events: list[Event | Refusal] = []
+        seen: set[bytes] = set()
+        for message in messages:
+            kind, ce_id = message.headers["ce_type"].decode(), message.headers["ce_id"]
+            if ce_id in seen:
+                self.fault(f"twice: event {ce_id!r} ({kind})")
+            elif kind == REJECTED:
+                _, partition, offset = ce_id.decode().rsplit("/", 2)
+                content = decode_rejected(message.value or b"", message.headers)
+                sorted_events.append(Refusal(message, (int(partition), int(offset)), content))
+            elif kind in (CREATED, UPDATED, DELETED):
+                sorted_events.append(Event(message, kind, decode_event(message.value or b"", message.headers)))
+            else:
+                self.fault(f"an event of unknown type {kind}")
+            seen.add(ce_id)
+        return sorted_events
+
+    def _sort_commands(self) -> None:
+        """Tells the refused messages from the others, and faults where the sender knows better."""
+        unasked = dict(self.refusals)
+        for message in self.commands:
+            origin, expect = (message.partition, message.offset), message.headers.get("expect", b"").decode()
+            refusal = unasked.pop(origin, None) if expect != "dead" else None
+            if expect == "dead":
+                continue
+            if expect == "rejected" and refusal is None:
+                self.fault(f"lost: no rejection of {origin}")
+            elif expect not in ("rejected", "decided") and refusal:
+                self.fault(f"a rejection of {origin}, which is not invalid: {refusal.content}")
+            elif refusal is None or refusal.reasons & DECIDED:
+                command = self.asked[origin] = decode_command(message.value or b"", message.headers)
+                if refusal is None:
+                    self.done[command.command_id].append(origin)
+            elif expect == "decided":
+                self.fault(f"a rejection of {origin} for a reason of its own: {refusal.content}")
+        for origin, refusal in unasked.items():
+            self.fault(f"a rejection of {origin}, which asks for none: {refusal.content}")
+
+    def _mark_consequences(self) -> None:
+        """That a schedule is its owner's default no more is told right before the event that makes another one the default, with
+        the same command's id."""
+        following: dict[int, Event] = {}
+        for event in reversed(self.events):
+            cause = following.get(event.owner)
+            following[event.owner] = event
+            event.is_consequence = (event.kind == UPDATED and cause is not None and cause.command_id == event.command_id
+                                    and cause.schedule != event.schedule and bool(cause.content["is_default"]))
+
+    # ---- what the events tell
+
+    def _apply(self, event: Event) -> None:
+        before = event.before = self.schedules.get(event.schedule)
+        if event.is_consequence:
+            self._expect(event, before, {"is_default": False})
+            if before and not before["is_default"]:
+                self.fault(f"{event} takes a default away that was none")
+        elif event.command_id in self.causes:
+            self.fault(f"twice: {self.causes[event.command_id]} and {event}")
         else:
-            report.fault(f"an event of unknown type {headers['ce_type']!r}")
-    return created, rejected
+            self.causes[event.command_id] = event
+        if event.kind == DELETED:
+            self._expect(event, before, {})
+        self._check_envelope(event)
+        self._check_version(event)
+        self._keep(event)
 
+    def _keep(self, event: Event) -> None:
+        """Makes the event's schedule the present one; an owner never has two defaults."""
+        if self.defaults.get(event.owner) == event.schedule:
+            del self.defaults[event.owner]
+        if event.kind == DELETED:
+            self.schedules.pop(event.schedule, None)
+            return
+        self.schedules[event.schedule] = event.content
+        if event.content["is_default"]:
+            if event.owner in self.defaults:
+                self.fault(f"{event}: its owner has the default {self.defaults[event.owner]} as well")
+            self.defaults[event.owner] = event.schedule
 
-def _check_created(commands: list[Message], rows: Mapping[str, dict[str, Any]], created: Mapping[str, Created],
-                   report: Report) -> dict[str, Message]:
-    """Each command to be created has its row and event, equal to it. Returns the first message of each of these ids."""
-    first: dict[str, Message] = {}
-    for message in commands:
-        if message.headers.get("expect") != b"created":
-            continue
-        command = decode_command(message.value or b"", message.headers)
-        command_id = command["command_id"]
-        if command_id in first:
-            report.counts["repeated"] += 1
-            continue
-        first[command_id] = message
-        if command_id not in rows or command_id not in created:
-            missing = "event" if command_id in rows else "row"
-            report.fault(f"lost: no {missing} of command {command_id} ({message.partition}/{message.offset})")
-        elif any(created[command_id].content[name] != value for name, value in command.items()):
-            report.fault(f"the event {created[command_id].content} is not what its command asked for: {command}")
-    return first
+    def _check_version(self, event: Event) -> None:
+        before, version = event.before, event.content["version"]
+        if event.kind == CREATED:
+            if event.schedule in self.made or version != 1:
+                self.fault(f"{event} is not the first of its schedule")
+            self.made.add(event.schedule)
+        elif before is None:
+            self.fault(f"{event} is of a schedule that is not there")
+        elif version != before["version"] + 1:
+            self.fault(f"{event} comes after version {before['version']}")
+        elif any(event.content[name] != before[name] for name in ("owner_id", "org_id")):
+            self.fault(f"{event} moves its schedule to somebody else")
 
+    def _check_envelope(self, event: Event) -> None:
+        headers = event.message.headers
+        actual = tuple(text.decode() for text in (headers["ce_id"], headers["ce_subject"], event.message.key or b""))
+        expected = (f"{event.schedule}.{event.content['version']}", str(event.schedule), str(event.owner))
+        if expected != actual:
+            self.fault(f"{event} has id, subject and key {actual}, not {expected}")
 
-def _check_http(http: HttpAnswers, rows: Mapping[str, dict[str, Any]], asked: Mapping[str, Message],
-                report: Report) -> None:
-    """Rows without a command are those of HTTP: one for each 201, and at most one for each request without an answer."""
-    by_id = {row["id"]: row for command_id, row in rows.items() if command_id not in asked}
-    for schedule in http.created:
-        row = by_id.pop(schedule["id"], None)
-        if row is None:
-            report.fault(f"lost: HTTP answered 201 with schedule {schedule['id']}, which has no row")
-        elif row["owner_id"] != schedule["ownerId"] or row["name"] != schedule["name"]:
-            report.fault(f"the row {row} is not what HTTP answered: {schedule}")
-    if len(by_id) > http.unknown:
-        report.fault(f"{len(by_id)} rows that nobody asked for, e.g. {next(iter(by_id.values()))}")
+    def _expect(self, event: Event, before: Content | None, changes: Content) -> None:
+        """The schedule is what it was but for the changes."""
+        for name in FIELDS.values():
+            wanted = changes.get(name, before[name] if before else None)
+            if not _is_same(name, event.content[name], wanted):
+                self.fault(f"{event} has the {name} {event.content[name]!r}, not {wanted!r}")
 
+    def _check_rows(self) -> None:
+        rows = {row[0]: dict(zip(COLUMNS, row, strict=True)) for row in query(self.place.database_url, ROWS)}
+        creators = {event.schedule: event.command_id for event in self.events if event.kind == CREATED}
+        for schedule in sorted(rows.keys() - self.schedules.keys()):
+            self.fault(f"a row that the events do not tell of: {rows[schedule]}")
+        for schedule in sorted(self.schedules.keys() - rows.keys()):
+            self.fault(f"lost: no row of schedule {schedule}")
+        for schedule in rows.keys() & self.schedules.keys():
+            expected = self.schedules[schedule] | {"command_id": creators.get(schedule)}
+            if rows[schedule] != expected:
+                self.fault(f"the row {rows[schedule]} is not what the events tell: {expected}")
+        defaults = dict(query(self.place.database_url, "SELECT owner_id, schedule_id FROM default_schedules"))
+        for owner in sorted(defaults.keys() | self.defaults.keys()):
+            if defaults.get(owner) != self.defaults.get(owner):
+                self.fault(f"owner {owner} has the default {defaults.get(owner)}, the events tell {self.defaults.get(owner)}")
 
-def _check_rejected(topic: str, commands: list[Message], rejected: Mapping[str, Message], report: Report) -> None:
-    expected = {f"{topic}/{message.partition}/{message.offset}" for message in commands
-                if message.headers.get("expect") == b"rejected"}
-    for origin in sorted(expected - rejected.keys()):
-        report.fault(f"lost: no rejection of {origin}")
-    for origin in sorted(rejected.keys() - expected):
-        report.fault(f"a rejection of {origin}, which is not invalid: {rejected[origin].value!r}")
+    # ---- what was asked for
+
+    def _check_commands(self) -> None:
+        """Each command that was not refused did one thing, and that is what every message with its id asks for."""
+        for command_id, origins in self.done.items():
+            event = self.causes.get(command_id)
+            for origin in origins:
+                if event is None:
+                    self.fault(f"lost: no event of command {command_id} ({origin})")
+                else:
+                    self._check_command(self.asked[origin], event)
+
+    def _check_command(self, command: Command, event: Event) -> None:
+        before = event.before
+        if (event.kind, event.owner) != (EVENT_OF[command.kind], command.owner_id):
+            self.fault(f"{event} is not what its command asks for: {command}")
+        elif before is None:
+            self._expect(event, None, command.fields)
+        else:
+            wanted = command.fields | {"is_default": command.fields.get("is_default") or before["is_default"]}
+            self._expect(event, before, wanted)
+            if event.schedule != command.schedule_id or command.expected_version not in (0, before["version"]):
+                self.fault(f"{event}, after version {before['version']}, is not what its command asks for: {command}")
+
+    def _check_refusal(self, refusal: Refusal) -> None:
+        """The reasons that depend on what happened before, seen from where the rejection stands among its owner's events."""
+        command = self.asked.get(refusal.origin)
+        if command is None:
+            return
+        schedule = self.schedules.get(command.schedule_id)
+        is_own = schedule is not None and schedule["owner_id"] == command.owner_id
+        justified = {
+            "exists": not is_own,
+            "isOwner": self.owners.get(command.schedule_id, command.owner_id) != command.owner_id,
+            "isCurrent": schedule is not None and is_own and command.expected_version not in (0, schedule["version"]),
+            "isUnique": self._is_other(command),
+        }
+        for reason in refusal.reasons & DECIDED:
+            if not justified[reason]:
+                self.fault(f"a rejection of {refusal.origin} that is not so: {reason}; {command}, {schedule}")
+
+    def _is_other(self, command: Command) -> bool:
+        """Whether a message with the same command id was carried out and asks for something else."""
+        origins = self.done.get(command.command_id, [])
+        return command.command_id in self.causes and all(self.asked[origin] != command for origin in origins)
+
+    def _check_http(self) -> None:
+        """What no command caused is HTTP's: one event for each answer, and at most one for each request without an answer."""
+        events = {(event.kind, event.schedule, event.content["version"]): event
+                  for command_id, event in self.causes.items() if command_id not in self.done}
+        last = {event.schedule: event.content["version"] for event in self.events if event.kind == DELETED}
+        for schedule in self.http.created:
+            self._check_answer("201", schedule, events.pop((CREATED, schedule["id"], 1), None))
+        for schedule, version in self.http.updated:
+            self._check_answer("a PATCH", schedule, events.pop((UPDATED, schedule["id"], version), None))
+        for schedule_id in self.http.deleted:
+            if events.pop((DELETED, schedule_id, last.get(schedule_id)), None) is None:
+                self.fault(f"lost: HTTP answered the DELETE of schedule {schedule_id}, of which there is no event")
+        if len(events) > self.http.unknown:
+            self.fault(f"{len(events)} events that nobody asked for, e.g. {next(iter(events.values()))}")
+
+    def _check_answer(self, what: str, schedule: Mapping[str, Any], event: Event | None) -> None:
+        if event is None:
+            self.fault(f"lost: HTTP answered {what} with schedule {schedule['id']}, of which there is no event")
+            return
+        told = {name: event.content[own] for name, own in ({"id": "id", "ownerId": "owner_id"} | FIELDS).items()}
+        if told != schedule:
+            self.fault(f"{event} is not what HTTP answered: {schedule}")
+
+    def _check_order(self) -> None:
+        """What became of the commands of one key comes in the order of these commands, which all are in one partition."""
+        latest: dict[tuple[bytes | None, int], int] = defaultdict(lambda: -1)
+        for one in self.stream:
+            if isinstance(one, Event) and (one.is_consequence or one.command_id not in self.done):
+                continue
+            partition, offset = one.origin if isinstance(one, Refusal) else self.done[one.command_id][0]
+            if offset <= latest[one.message.key, partition]:
+                self.fault(f"out of order: key {one.message.key!r}, command {partition}/{offset} after "
+                           f"{latest[one.message.key, partition]}")
+            latest[one.message.key, partition] = offset
 
 
 def _check_dead_letters(topic: str, commands: list[Message], letters: list[Message], report: Report) -> None:
@@ -490,53 +525,3 @@ def _check_dead_letters(topic: str, commands: list[Message], letters: list[Messa
             report.fault(f"the dead letter of {origin} has other headers: {letter.header_list}")
     for origin in sorted(expected):
         report.fault(f"lost: no dead letter of {origin}")
-
-
-def _check_rows_and_events(rows: Mapping[str, dict[str, Any]], created: Mapping[str, Created], report: Report) -> None:
-    for command_id in sorted(created.keys() - rows.keys()):
-        report.fault(f"an event without a row: command {command_id}")
-    for command_id in sorted(rows.keys() - created.keys()):
-        report.fault(f"a row without an event: command {command_id}")
-    for command_id in created.keys() & rows.keys():
-        event, row = created[command_id], rows[command_id]
-        if any(event.content[name] != value for name, value in row.items()):
-            report.fault(f"the event {event.content} is not equal to its row {row}")
-        expected = (f"{row['id']}.1", str(row["id"]), str(row["owner_id"]))
-        headers = event.message.headers
-        actual = tuple(text.decode() for text in (headers["ce_id"], headers["ce_subject"], event.message.key or b""))
-        if expected != actual:
-            report.fault(f"the event of {command_id} has id, subject and key {actual}, not {expected}")
-
-
-def _check_order(first: Mapping[str, Message], created: Mapping[str, Created], events: list[Message],
-                 report: Report) -> None:
-    """The events of one key come in the order of that key's commands, which all are in one partition."""
-    origins = {event.message.headers["ce_id"]: (first[command_id].partition, first[command_id].offset)
-               for command_id, event in created.items() if command_id in first}
-    latest: dict[tuple[bytes | None, int], int] = defaultdict(lambda: -1)
-    for event in events:
-        ce_id = event.headers["ce_id"]
-        if event.headers["ce_type"] == REJECTED.encode():
-            partition, offset = (int(number) for number in ce_id.decode().split("/")[-2:])
-        elif ce_id in origins:
-            partition, offset = origins[ce_id]
-        else:
-            continue
-        if offset <= latest[event.key, partition]:
-            report.fault(f"out of order: key {event.key!r}, command {partition}/{offset} after "
-                         f"{latest[event.key, partition]}")
-        latest[event.key, partition] = offset
-
-
-def _check_defaults(database_url: str, created: Mapping[str, Created], report: Report) -> None:
-    """An owner's default schedule is that of the owner's last event that set it: rows and events agree on the order."""
-    last: dict[int, Created] = {}
-    for event in created.values():
-        owner = event.content["owner_id"]
-        if event.content["is_default"] and (owner not in last or last[owner].message.offset < event.message.offset):
-            last[owner] = event
-    expected = {owner: event.content["id"] for owner, event in last.items()}
-    actual = dict(query(database_url, "SELECT owner_id, schedule_id FROM default_schedules"))
-    for owner in sorted(expected.keys() | actual.keys()):
-        if expected.get(owner) != actual.get(owner):
-            report.fault(f"owner {owner} has the default {actual.get(owner)}, the events say {expected.get(owner)}")

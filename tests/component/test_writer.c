@@ -27,6 +27,7 @@ struct test_write {
     int refused;
     enum status refusal;
     struct slice replacement; /* not empty: takes the place of a refused write */
+    char state[1024];         /* what was lent in done */
 };
 
 static int settled;
@@ -36,6 +37,8 @@ static void on_done(struct write *write, enum status status)
     struct test_write *test = (struct test_write *)write;
     test->done++;
     test->status = status;
+    snprintf(test->state, sizeof(test->state), "%.*s", (int)write->state.len,
+             write->state.len == 0 ? "" : write->state.data);
     settled++;
 }
 
@@ -731,6 +734,214 @@ static void only_a_new_default_schedule_moves_the_default(void **state)
     assert_int_equal(default_of(world, USER), tests[2].write.schedule_id);
 }
 
+/* ---- changes ---- */
+
+static int64_t stored_schedule(struct world *world, uint64_t number)
+{
+    struct test_write test;
+    make_write(&test, number);
+    store(world, &test, 1);
+    assert_int_equal(test.status, STATUS_OK);
+    return test.write.schedule_id;
+}
+
+static void make_rename(struct test_write *test, uint64_t number, int64_t schedule_id, struct slice name)
+{
+    make_write(test, number);
+    make_change(test, COMMAND_UPDATE, schedule_id);
+    test->write.command.schedule.fields = SCHEDULE_NAME;
+    test->write.command.schedule.name = name;
+}
+
+/* "C1 U2 D3 " for the events in their order. */
+static void see_kind(void *ctx, const struct record *record)
+{
+    char *kinds = ctx;
+    size_t len = strlen(kinds);
+    struct slice type = header_named(record, "ce_type");
+    struct slice id = header_named(record, "ce_id");
+    const char *version = memchr(id.data, '.', id.len);
+    assert_non_null(version);
+    snprintf(kinds + len, NAME_LEN - len, "%c%c ", type.data[strlen("schedules.v1.Schedule")], version[1]);
+}
+
+static void expect_events(struct world *world, const char *want)
+{
+    char kinds[NAME_LEN] = "";
+    emitted_records(world->db, world->slot, see_kind, kinds);
+    assert_string_equal(kinds, want);
+}
+
+static void an_update_sets_what_it_names_and_lends_the_state(void **state)
+{
+    struct world *world = *state;
+    struct test_write test;
+    int64_t id = stored_schedule(world, 1);
+    make_rename(&test, 2, id, SLICE("new"));
+    store(world, &test, 1);
+    assert_int_equal(test.status, STATUS_OK);
+    assert_non_null(strstr(test.state, "\"name\" : \"new\""));
+    assert_non_null(strstr(test.state, "\"version\" : 2"));
+    EXPECT_QUERY(world->db, "new|Europe/Rome|2", "SELECT concat_ws('|', name, time_zone, version) FROM schedules");
+    expect_events(world, "C1 U2 ");
+}
+
+static void a_delete_leaves_no_row_and_remembers_its_commands(void **state)
+{
+    struct world *world = *state;
+    struct test_write tests[3];
+    int64_t id = stored_schedule(world, 1);
+    for (size_t i = 0; i < 2; i++) {
+        make_write(&tests[i], 2);
+        make_change(&tests[i], COMMAND_DELETE, id);
+    }
+    make_write(&tests[2], 1); /* the create once more */
+    store(world, tests, 3);
+    assert_int_equal(tests[0].status, STATUS_OK);
+    assert_int_equal(tests[1].status, STATUS_DUPLICATE);
+    assert_int_equal(tests[2].status, STATUS_DUPLICATE);
+    assert_int_equal(tests[2].write.schedule_id, id);
+    assert_int_equal(rows(world), 0);
+    expect_events(world, "C1 D2 ");
+}
+
+static void changes_are_refused_for_their_reasons(void **state)
+{
+    static const enum status expected[] = {STATUS_NOT_FOUND,    STATUS_NOT_THE_OWNER, STATUS_NOT_FOUND,
+                                           STATUS_NOT_A_MEMBER, STATUS_OTHER_VERSION, STATUS_CONFLICT};
+    struct world *world = *state;
+    struct test_write tests[6];
+    int64_t id = stored_schedule(world, 1);
+    for (size_t i = 0; i < 6; i++) make_rename(&tests[i], i + 2, id, SLICE("new"));
+    tests[0].write.command.schedule_id = id + 1000000;
+    tests[1].write.command.user_id = OTHER_USER;
+    execute(world->db, "INSERT INTO organizations (id, name) VALUES (%d, 'other')", ORG + 1);
+    execute(world->db, "INSERT INTO memberships (org_id, user_id) VALUES (%d, %d)", ORG + 1, OTHER_USER);
+    tests[2].write.command.user_id = OTHER_USER;
+    tests[2].write.command.org_id = ORG + 1;
+    tests[3].write.command.user_id = STRANGER;
+    tests[4].write.command.expected_version = 2;
+    tests[5].write.command.command_id = uuid_v7(1, (const uint8_t *)"0123456789"); /* the create's */
+    store(world, tests, 6);
+    for (size_t i = 0; i < 6; i++) {
+        assert_int_equal(tests[i].status, expected[i]);
+        assert_int_equal(tests[i].refusal, expected[i]);
+    }
+    expect_rows_and_events(world, 1);
+}
+
+static void commands_of_all_kinds_in_one_batch_happen_in_their_order(void **state)
+{
+    static const enum status expected[] = {STATUS_OK, STATUS_OK, STATUS_OK, STATUS_OK, STATUS_NOT_FOUND, STATUS_OK};
+    struct world *world = *state;
+    struct test_write tests[6];
+    int64_t id = stored_schedule(world, 1);
+    make_write(&tests[0], 2);
+    make_rename(&tests[1], 3, id, SLICE("b"));
+    make_rename(&tests[2], 4, id, SLICE("c"));
+    tests[2].write.command.expected_version = 2;
+    make_write(&tests[3], 5);
+    make_change(&tests[3], COMMAND_DELETE, id);
+    make_rename(&tests[4], 6, id, SLICE("d"));
+    make_write(&tests[5], 7);
+    for (int64_t i = 0; i < 6; i++) {
+        tests[i].write.partition = &world->partition;
+        tests[i].write.offset = i;
+        tests[i].write.deadline_us = 0;
+    }
+    store(world, tests, 6);
+    for (size_t i = 0; i < 6; i++) {
+        assert_int_equal(tests[i].status, expected[i]);
+        assert_string_equal(tests[i].state, ""); /* nobody waits for the answer to a command */
+    }
+    assert_int_equal(rows(world), 2);
+    expect_events(world, "C1 C1 U2 U3 D4 C1 ");
+}
+
+static void a_new_default_gives_the_former_one_a_version(void **state)
+{
+    struct world *world = *state;
+    struct test_write tests[2];
+    int64_t id = stored_schedule(world, 1);
+    make_write(&tests[0], 2);
+    tests[0].write.command.schedule.is_default = true;
+    store(world, tests, 1);
+    make_write(&tests[1], 3);
+    make_change(&tests[1], COMMAND_UPDATE, id);
+    tests[1].write.command.schedule = (struct schedule){.fields = SCHEDULE_IS_DEFAULT, .is_default = true};
+    store(world, &tests[1], 1);
+    assert_int_equal(default_of(world, USER), id);
+    EXPECT_QUERY(world->db, "2|2", "SELECT string_agg(version::text, '|') FROM schedules");
+    expect_events(world, "C1 C1 U2 U2 ");
+}
+
+static void make_keyed(struct test_write *test, uint64_t number)
+{
+    make_write(test, number);
+    test->write.has_key = true;
+    memset(test->write.key.bytes, 'k', sizeof(test->write.key.bytes));
+}
+
+static void a_repeated_key_gets_the_first_state(void **state)
+{
+    struct world *world = *state;
+    struct test_write first;
+    struct test_write again[2];
+    struct test_write rename;
+    make_keyed(&first, 1);
+    store(world, &first, 1);
+    make_rename(&rename, 2, first.write.schedule_id, SLICE("new"));
+    store(world, &rename, 1);
+    for (size_t i = 0; i < 2; i++) make_keyed(&again[i], i + 3);
+    again[1].write.command.schedule.name = SLICE("other");
+    store(world, again, 2);
+    assert_int_equal(again[0].status, STATUS_DUPLICATE);
+    assert_int_equal(again[0].write.schedule_id, first.write.schedule_id);
+    assert_non_null(strstr(again[0].state, "\"name\" : \"work\""));
+    assert_non_null(strstr(again[0].state, "\"version\" : 1"));
+    assert_int_equal(again[1].status, STATUS_CONFLICT);
+    expect_events(world, "C1 U2 ");
+}
+
+static void a_key_that_is_under_way_is_not_waited_for(void **state)
+{
+    struct world *world = *state;
+    struct test_write test;
+    PGconn *other = connect_to(getenv("TEST_DATABASE_URL"));
+    execute(other, "BEGIN");
+    execute(other, "SELECT pg_advisory_xact_lock(hashtextextended('6b6b6b6b-6b6b-6b6b-6b6b-6b6b6b6b6b6b', 0))");
+    make_keyed(&test, 1);
+    store(world, &test, 1);
+    assert_int_equal(test.status, STATUS_UNDER_WAY);
+    release(other);
+    make_keyed(&test, 2);
+    store(world, &test, 1);
+    assert_int_equal(test.status, STATUS_OK);
+    expect_rows_and_events(world, 1);
+}
+
+static void an_update_of_unknown_outcome_happens_once(void **state)
+{
+    struct world *world = *state;
+    struct test_write test;
+    int64_t id = stored_schedule(world, 1);
+    make_rename(&test, 2, id, SLICE("new"));
+    RUN_UNTIL(world->base,
+              query_number(world->db, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "
+                                      "application_name = 'schedule-service writer' AND state = 'idle'") == 2);
+    PGconn *blocker = block_writes();
+    submit(world, &test, 1);
+    RUN_UNTIL(world->base, blocked_writers(world) == 1);
+    assert_int_equal(deafen(world, blocker), 2);
+    RUN_UNTIL(world->base, !writer_is_ready(world->writer));
+    release(blocker);
+    WAIT_UNTIL(query_number(world->db, "SELECT version FROM schedules") == 2); /* committed, and the writer was not told */
+    RUN_UNTIL(world->base, test.done == 1);
+    assert_int_equal(test.status, STATUS_DUPLICATE);
+    assert_non_null(strstr(test.state, "\"version\" : 2"));
+    expect_events(world, "C1 U2 ");
+}
+
 /* ---- gates ---- */
 
 static void http_writes_are_given_up_at_their_deadline(void **state)
@@ -863,6 +1074,14 @@ int main(int argc, char **argv)
         TEST(a_cancelled_statement_is_retried),
         TEST(the_later_default_of_one_batch_wins),
         TEST(only_a_new_default_schedule_moves_the_default),
+        TEST(an_update_sets_what_it_names_and_lends_the_state),
+        TEST(a_delete_leaves_no_row_and_remembers_its_commands),
+        TEST(changes_are_refused_for_their_reasons),
+        TEST(commands_of_all_kinds_in_one_batch_happen_in_their_order),
+        TEST(a_new_default_gives_the_former_one_a_version),
+        TEST(a_repeated_key_gets_the_first_state),
+        TEST(a_key_that_is_under_way_is_not_waited_for),
+        TEST(an_update_of_unknown_outcome_happens_once),
         TEST_AWAY(http_writes_are_given_up_at_their_deadline),
         TEST_AWAY(a_write_without_deadline_waits),
         TEST_AWAY(a_full_queue_turns_http_writes_away_and_no_commands),

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ledger import WEEKDAYS
+from wire import WEEKDAYS
 
 ZONES = ["UTC", "europe/rome", "Asia/Calcutta", "AMERICA/Argentina/Buenos_Aires", "Etc/GMT+5", "EST", "Pacific/Auckland"]
 NO_ZONES = ["", "Mars/Base", "+01:00", "GMT+1", "Europe/Rome ", "Europe/Rom", "Europe", "Europe/R\u00f6me", "utc\0", "../UTC",

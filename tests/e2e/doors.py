@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ledger
-from ledger import JSON_HEADERS, WEEKDAYS, Topic, as_protobuf
+from ledger import Topic
 from line import Line
 from oracle import FIELDS, Verdict, Violation
+from wire import JSON_HEADERS, WEEKDAYS, as_protobuf
 
 CLIENTS = 6
 

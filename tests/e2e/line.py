@@ -14,14 +14,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from kafka import KafkaProducer
 
 import ledger
-from ledger import CREATED, JSON_HEADERS, REJECTED, Message, Place, Topic, as_protobuf, decode_created, messages, query
+from ledger import Message, Place, Topic, query
+from load import Load, produce
 from stack import EXAMPLE  # noqa: E402
 from servers import ROOT, Kafka, Postgres, Service, admin, run, wait_until
+from wire import CREATE, EVENT_OF, JSON_HEADERS, REJECTED, as_protobuf, decode_event, decode_rejected
 
 BINARY = Path(os.environ.get("SERVICE_BINARY", ROOT / "build/asan/schedule-service")).resolve()
 PARTITIONS = 4
@@ -86,6 +89,7 @@ class Line:
         self.answers = ledger.HttpAnswers()
         self._topics: dict[str, Topic] = {}
         self._producer: KafkaProducer | None = None
+        self._loads: list[Load] = []
 
     def _create_database(self, name: str) -> str:
         self.servers.postgres.psql(f'create database "{name}" template "{self.servers.template}"')
@@ -169,13 +173,21 @@ class Line:
             except requests.RequestException:
                 self.answers.unknown += 1
                 continue
-            self._note(answer)
+            self.note(answer)
 
-    def _note(self, answer: requests.Response) -> None:
-        if answer.status_code == 201:
-            self.answers.created.append(answer.json()["data"])
-        elif answer.status_code >= 500:
-            self.answers.unknown += 1
+    def note(self, answer: requests.Response) -> None:
+        """Takes note of the answer to a write. What a repeated Idempotency-Key is answered counts once."""
+        method, status, answers = answer.request.method, answer.status_code, self.answers
+        if status >= 500:
+            answers.unknown += 1
+        elif (method, status) == ("POST", 201):
+            schedule = answer.json()["data"]
+            if "Idempotency-Key" not in answer.request.headers or schedule not in answers.created:
+                answers.created.append(schedule)
+        elif (method, status) == ("PATCH", 200):
+            answers.updated.append((answer.json()["data"], int(answer.headers["ETag"].strip('"'))))
+        elif (method, status) == ("DELETE", 200):
+            answers.deleted.append(int(urlsplit(answer.request.url or "").path.rstrip("/").rpartition("/")[2]))
 
     def schedules_path(self, user: int | str | None = None, org: int | str | None = None) -> str:
         user = self.people.member if user is None else user
@@ -186,7 +198,19 @@ class Line:
         """The answer to the admin's POST of a schedule for the member; the ledger takes note of it."""
         path = options.pop("path", None) or self.schedules_path(user)
         answer = self.request("POST", path, options.pop("key", self.people.admin_key), json=body, **options)
-        self._note(answer)
+        self.note(answer)
+        return answer
+
+    def patch(self, path: str, body: Any, **options: Any) -> requests.Response:
+        """The answer to the admin's PATCH of a schedule; the ledger takes note of it."""
+        answer = self.request("PATCH", path, options.pop("key", self.people.admin_key), json=body, **options)
+        self.note(answer)
+        return answer
+
+    def delete(self, path: str, **options: Any) -> requests.Response:
+        """The answer to the admin's DELETE of a schedule; the ledger takes note of it."""
+        answer = self.request("DELETE", path, options.pop("key", self.people.admin_key), **options)
+        self.note(answer)
         return answer
 
     def raw(self, data: bytes, deadline_s: float = 15, replica: Service | None = None) -> bytes:
@@ -205,28 +229,31 @@ class Line:
         return {"commandId": str(uuid.uuid4()), "orgId": self.people.org, "userId": self.people.member, **MINIMAL, **fields}
 
     def send(self, value: bytes | dict[str, Any] | None, expect: str = "created", key: bytes | None = None,
-             headers: Mapping[str, bytes] | None = None, partition: int | None = None, as_json: bool = False) -> Message:
+             headers: Mapping[str, bytes] | None = None, partition: int | None = None, as_json: bool = False,
+             kind: str = CREATE) -> Message:
         """Produces a message; a dict is made protobuf, or JSON if `as_json`. Returns what is then in the topic."""
-        extra = dict(headers or {}) | (JSON_HEADERS if as_json else {})
+        extra = dict(headers or {}) | (JSON_HEADERS if as_json else {}) | ({} if kind == CREATE else {"ce_type": kind})
         all_headers = [("expect", expect.encode()), *((name, _bytes(text)) for name, text in extra.items())]
         if isinstance(value, dict):
             key = key if key is not None else str(value["userId"]).encode()
-            value = json.dumps(value).encode() if as_json else as_protobuf(value)
+            value = json.dumps(value).encode() if as_json else as_protobuf(value, kind)
         self._producer = self._producer or ledger.producer(self.servers.kafka.bootstrap)
         sent = self._producer.send(self.place.commands, key=key, value=value, headers=all_headers, partition=partition)
         where = sent.get(30)
         return Message(where.partition, where.offset, key, value, tuple(all_headers))
 
-    def load(self, count: int, seed: int = 1, owners: int = 20, **shares: float) -> ledger.Load:
+    def load(self, count: int, seed: int = 1, owners: int = 20, **shares: float) -> Load:
         """Produces a load of commands of many owners, who are new."""
-        load = ledger.Load(self.people.org, self.make_owners(owners), seed, **shares)
+        events = Topic(self.servers.kafka.bootstrap, self.place.events)
+        load = Load(self.people.org, self.make_owners(owners), seed, events, **shares)
+        self._loads.append(load)
         self.produce(load, count)
         return load
 
-    def produce(self, load: ledger.Load, count: int) -> None:
+    def produce(self, load: Load, count: int) -> None:
         """Produces more of a load; needs no database."""
         self._producer = self._producer or ledger.producer(self.servers.kafka.bootstrap)
-        ledger.produce(self._producer, self.place.commands, load.messages(count))
+        produce(self._producer, self.place.commands, load.messages(count))
 
     def make_owners(self, count: int) -> list[int]:
         """New members of the organization."""
@@ -245,11 +272,13 @@ class Line:
             self._topics[name] = Topic(self.servers.kafka.bootstrap, name)
         return self._topics[name]
 
-    def event_of(self, command_id: str, deadline_s: float = 20) -> Message:
-        """The ScheduleCreated of a command."""
+    def event_of(self, command_id: str, deadline_s: float = 20, kind: str = CREATE, schedule_id: int = 0) -> Message:
+        """The event of a command; of a change for this schedule, as another one may tell of a default that was replaced."""
+        subject = str(schedule_id).encode()
         return self.topic(self.place.events).wait_for(
-            lambda event: event.headers["ce_type"] == CREATED.encode()
-            and decode_created(event.value or b"", event.headers)["command_id"] == command_id, 1, deadline_s)[0]
+            lambda event: event.headers["ce_type"] == EVENT_OF[kind].encode()
+            and (kind == CREATE or event.headers["ce_subject"] == subject)
+            and decode_event(event.value or b"", event.headers)["command_id"] == command_id, 1, deadline_s)[0]
 
     def event_of_schedule(self, schedule_id: int, deadline_s: float = 20) -> Message:
         wanted = str(schedule_id).encode()
@@ -264,8 +293,7 @@ class Line:
     def violations_of(self, sent: Message) -> list[tuple[str, str, str]]:
         event = self.rejection_of(sent)
         assert event.headers["ce_type"] == REJECTED.encode()
-        rejected = messages().ScheduleCommandRejected.FromString(event.value)
-        return [(one.property, one.constraint, one.message) for one in rejected.violations]
+        return decode_rejected(event.value or b"", event.headers).violations
 
     def dead_letter_of(self, sent: Message) -> Message:
         wanted = (str(sent.partition).encode(), str(sent.offset).encode())
@@ -298,7 +326,7 @@ class Line:
     def abandon(self) -> None:
         for replica in self.replicas:
             replica.close()
-        for topic in self._topics.values():
+        for topic in [*self._topics.values(), *self._loads]:
             topic.close()
         if self._producer:
             self._producer.close(timeout=5)

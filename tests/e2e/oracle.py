@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from ledger import WEEKDAYS, WORKING_HOURS
+from wire import WEEKDAYS, WORKING_HOURS
 
 Violation = tuple[str, str, str]
 TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")

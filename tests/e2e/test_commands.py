@@ -8,8 +8,8 @@ import pytest
 from kafka import KafkaAdminClient
 from kafka.structs import TopicPartition
 
-from ledger import REJECTED, as_protobuf, decode_created, framed, messages
 from line import EXAMPLE, Line, until
+from wire import REJECTED, as_protobuf, decode_event, framed, messages
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -33,7 +33,7 @@ def test_a_command_is_taken_in_each_form(line: Line, form: str) -> None:
     value, headers = FORMS[form](command)
     line.send(value, key=b"478", headers=headers)
     event = line.event_of(command["commandId"])
-    content = decode_created(event.value, event.headers)
+    content = decode_event(event.value, event.headers)
     assert content == line.row_of(command["commandId"]) | {"command_id": command["commandId"], "is_default": True}
     assert (content["name"], content["overrides"]) == (EXAMPLE["name"], EXAMPLE["overrides"])
 
@@ -66,7 +66,7 @@ def test_a_time_zone_is_stored_in_its_iana_spelling(line: Line) -> None:
     for sent, stored in [("europe/rome", "Europe/Rome"), ("ASIA/CALCUTTA", "Asia/Calcutta"), ("utc", "UTC")]:
         schedule_id = line.post(EXAMPLE | {"timeZone": sent}).json()["data"]["id"]
         event = line.event_of_schedule(schedule_id)
-        assert decode_created(event.value, event.headers)["time_zone"] == stored
+        assert decode_event(event.value, event.headers)["time_zone"] == stored
 
 
 def test_an_owner_may_have_the_largest_lists(line: Line) -> None:
@@ -75,7 +75,7 @@ def test_an_owner_may_have_the_largest_lists(line: Line) -> None:
     command = line.command(availability=windows, overrides=overrides)
     line.send(command)
     event = line.event_of(command["commandId"])
-    content = decode_created(event.value, event.headers)
+    content = decode_event(event.value, event.headers)
     assert (content["availability"], content["overrides"]) == (windows, overrides)
 
 

@@ -15,9 +15,10 @@ from kafka import KafkaConsumer, TopicPartition
 
 from conftest import MakeLine
 import ledger
-from ledger import JSON_HEADERS, WORKING_HOURS, Message, decode_created, framed, messages, query
+from ledger import Message, query
 from line import BINARY, EXAMPLE, Line, until
 from servers import ServerError
+from wire import JSON_HEADERS, WORKING_HOURS, decode_event, framed, messages
 
 Entry = dict[str, Any]
 
@@ -249,7 +250,7 @@ def test_a_user_who_comes_with_a_time_zone_gets_one_default_schedule(running: Li
     for entry in [*ada, *ada]:
         assert import_(running, lines([entry]))[0] == 0
     event, = events_of(running, 5001, 1)
-    content = decode_created(event.value or b"", event.headers)
+    content = decode_event(event.value or b"", event.headers)
     assert (content["name"], content["time_zone"], content["org_id"]) == ("Default schedule", "Europe/Rome", 0)
     assert (content["availability"], content["overrides"], content["is_default"]) == (WORKING_HOURS, [], True)
     assert content == running.row_of(content["command_id"]) | {"command_id": content["command_id"], "is_default": True,
@@ -276,7 +277,7 @@ def test_a_removed_user_leaves_no_schedule_and_each_says_so(running: Line) -> No
     events = events_of(running, 5001, 4)
     assert types_of(events) == [b"ScheduleCreated"] * 2 + [b"ScheduleDeleted"] * 2
     deleted = [messages().ScheduleDeleted.FromString(event.value).schedule for event in events[2:]]
-    created = [decode_created(event.value or b"", event.headers) for event in events[:2]]
+    created = [decode_event(event.value or b"", event.headers) for event in events[:2]]
     assert [one.id for one in deleted] == sorted(one["id"] for one in created)
     assert [one.version for one in deleted] == [2, 2]
 

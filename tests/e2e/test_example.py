@@ -5,8 +5,8 @@ import re
 
 from kafka.partitioner.default import murmur2
 
-from ledger import WORKING_HOURS, decode_created
 from line import EXAMPLE, MINIMAL, PARTITIONS, Line
+from wire import WORKING_HOURS, decode_event
 
 SCHEDULE_KEYS = ["id", "ownerId", "name", "timeZone", "availability", "isDefault", "overrides"]
 
@@ -44,7 +44,7 @@ def test_both_doors_make_the_same_row_and_equal_events(line: Line) -> None:
     schedule_id = line.post(EXAMPLE).json()["data"]["id"]
     http_event = line.event_of_schedule(schedule_id)
     events = [line.event_of(command["commandId"]), line.event_of(command_json["commandId"]), http_event]
-    contents = [decode_created(event.value, event.headers) for event in events]
+    contents = [decode_event(event.value, event.headers) for event in events]
     rows = [line.row_of(content["command_id"]) for content in contents]
     for row, content in zip(rows, contents, strict=True):
         assert row.pop("version") in (1, 2)  # 2: another of the three is the default since

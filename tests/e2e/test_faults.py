@@ -7,8 +7,8 @@ import time
 import pytest
 
 from conftest import MakeLine
-from ledger import Load
 from line import EXAMPLE, MINIMAL, Line, end_by_signal, until
+from load import Load
 from replies import assert_error
 
 FAILPOINTS = ["store.before_sync", "store.after_commit", "relay.after_produce", "relay.after_end_txn"]

@@ -17,12 +17,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "deploy/local"), str(ROOT / "tests")]
 
-from ledger import Load, Place, Report, Send, audit, produce, producer, query, wait_quiet  # noqa: E402
+from ledger import Place, Report, Topic, audit, producer, query, wait_quiet  # noqa: E402
+from load import Load, Send, produce  # noqa: E402
 from servers import Kafka, Postgres, ServerError, Service, admin, prepare, scratch_dir  # noqa: E402
 
 OWNERS = 1000
@@ -88,17 +90,18 @@ class Sender(threading.Thread):
             for burst in self._bursts():
                 self.sent += produce(client, self.place.commands, burst)
             client.close()
+            self.load.close()
         except Exception as error:  # it is the main thread that has to know
             self.error = error
 
     def _bursts(self) -> Iterator[list[Send]]:
-        messages = list(self.load.messages(self.count))
+        messages = self.load.messages(self.count)
         begin = time.monotonic()
         size = self.rate // BURSTS_A_SECOND or 5000
         for start in range(0, self.count, size):
             if self.rate:
                 time.sleep(max(0.0, begin + start / self.rate - time.monotonic()))
-            yield messages[start:start + size]
+            yield list(islice(messages, size))
 
 
 def make_owners(database_url: str, org_id: str) -> list[int]:
@@ -145,7 +148,7 @@ def run(arguments: argparse.Namespace, directory: Path) -> tuple[Report, Replica
         place = Place(database_url, kafka.bootstrap, "schedules.commands.v1", "schedules.events.v1",
                       "schedules.commands.v1.dlq", "schedule_service")
         owners = make_owners(database_url, people["ORG_ID"])
-        load = Load(int(people["ORG_ID"]), owners, arguments.seed)
+        load = Load(int(people["ORG_ID"]), owners, arguments.seed, Topic(place.bootstrap, place.events))
         sender = Sender(place, load, arguments.commands, arguments.rate)
         replicas = Replicas(arguments.binary, env, arguments.replicas, directory)
         try:

@@ -36,6 +36,11 @@ BODY = (b'{"name":"Catch up hours","timeZone":"Europe/Rome","availability":[{"da
 IDS = b',"commandId":"' + UUID.encode() + b'","orgId":7,"userId":478}'
 BAD_BODY = (b'{"name":5,"timeZone":null,"availability":[{"days":["Noday"],"startTime":"24:00","endTime":[]},7,{}],"isDefault":"x",'
             b'"overrides":{"date":"2023-02-29","startTime":"10:00","endTime":"09:00"}}')
+CHANGE = field(1, UUID) + field(2, 7) + field(3, 478) + field(4, 254) + field(5, 3)
+UPDATE = CHANGE + field(6, "New") + field(7, "utc") + field(8, 0) + field(9, field(1, WINDOW)) + field(10, field(1, OVERRIDE))
+CHANGE_IDS = IDS[:-1] + b',"scheduleId":254,"expectedVersion":3}'
+STATE = (b'{"type":"ScheduleUpdated","schedule":{"id":254,"ownerId":478,"orgId":null,"version":2,' + BODY[1:] + b'},"commandId":"'
+         + UUID.encode() + b'","occurredUs":1700000000000000,"traceparent":null}')
 RECORD = b"\x01\x01\x02" + text(b"key") + text(b"value") + text(b"a") + text(b"1") + text(b"b") + text(None)
 USER = field(1, 5) + field(2, "Ada") + field(3, "europe/rome")
 MEMBERSHIP = field(1, 1) + field(2, 5) + field(3, 2)
@@ -51,6 +56,9 @@ SEEDS = {
         "protobuf": b"\0" + COMMAND, "confluent": b"\0\0\0\0\0\x07\0" + COMMAND, "confluent_path": b"\0\0\0\0\0\x07\x02\0" + COMMAND,
         "json": b"\1" + BODY + IDS, "json_bad": b"\1" + BAD_BODY, "empty": b"\0", "defaults": b"\0" + field(3, 5),
         "no_windows": b"\0" + field(7, b""), "unknown": b"\0" + COMMAND + field(15, 1) + field(14, "x"), "not_utf8": b"\0" + field(4, b"\xff"),
+        "update": b"\2" + UPDATE, "update_nothing": b"\2" + CHANGE, "update_clear": b"\2" + CHANGE + field(9, b"") + field(10, b""),
+        "update_json": b"\3" + BODY + CHANGE_IDS, "update_null": b"\3" + b'{"name":null,"overrides":null' + CHANGE_IDS,
+        "delete": b"\4" + CHANGE, "delete_framed": b"\4\0\0\0\0\x07\0" + CHANGE, "delete_json": b"\5{" + CHANGE_IDS[1:],
         "nul": b"\0" + field(4, b"a\0b"), "cut": b"\0" + COMMAND[:-3], "days": b"\0" + field(7, field(1, field(1, varint(-1) + b"\x63"))),
     },
     "directory": {
@@ -61,6 +69,8 @@ SEEDS = {
         "json_bad": directory(b"team/0", b'{"type":"team","id":-1,"orgId":1.5,"name":[],"role":{},"remove":1}', True),
         "json_remove": directory(b"team/3", b'{"type":"team","id":3,"remove":true}', True),
     },
+    "schedule_state": {"updated": STATE, "deleted": STATE.replace(b"Updated", b"Deleted"), "cut": STATE[:-9], "empty": b"{}",
+                       "no_schedule": b'{"type":"ScheduleCreated"}', "bad": STATE.replace(b"17:00", b"25:00")},
     "http_body": {"good": BODY + b"}", "bad": BAD_BODY, "empty": b"{}", "list": b"[]", "nul": b'{"name":"a\\u0000b"}', "number": b"1e5",
                   "deep": b"[" * 60 + b"]" * 60, "null": b'{"availability":null,"overrides":null}',
                   "huge": b'{"name":99999999999999999999,"ignored":[1e400,-1e400,"1e400\\""]}'},

@@ -244,6 +244,33 @@ static void created_is_a_cloud_event_in_binary_mode(void **state)
     emitted_done(&emitted);
 }
 
+static void changes_have_their_own_types_and_the_same_content(void **state)
+{
+    static const char *const headers[] = {
+        [SCHEDULE_UPDATED] = CE("ScheduleUpdated", "254.3", "protobuf") "ce_subject=254\n",
+        [SCHEDULE_DELETED] = CE("ScheduleDeleted", "254.3", "protobuf") "ce_subject=254\n",
+    };
+    (void)state;
+    struct command command = make_command();
+    struct schedule_event event = make_event(&command, SLICE(""));
+    struct emitted created;
+    event.stored.version = 3;
+    emitted_start(&created);
+    event_schedule(&created.bytes, &as_protobuf, &event, created.arena);
+    emitted_read(&created);
+    for (int type = SCHEDULE_UPDATED; type <= SCHEDULE_DELETED; type++) {
+        struct emitted changed;
+        event.type = (enum schedule_event_type)type;
+        emitted_start(&changed);
+        event_schedule(&changed.bytes, &as_protobuf, &event, changed.arena);
+        emitted_read(&changed);
+        assert_buf(&changed.headers, headers[type]);
+        assert_bytes(changed.record.value, created.record.value);
+        emitted_done(&changed);
+    }
+    emitted_done(&created);
+}
+
 static void created_in_protobuf_holds_the_whole_schedule(void **state)
 {
     (void)state;
@@ -544,6 +571,7 @@ int main(void)
         cmocka_unit_test(record_of_other_making_is_refused),
         cmocka_unit_test(record_holds_128_headers_and_leaves_out_more),
         cmocka_unit_test(created_is_a_cloud_event_in_binary_mode),
+        cmocka_unit_test(changes_have_their_own_types_and_the_same_content),
         cmocka_unit_test(created_in_protobuf_holds_the_whole_schedule),
         cmocka_unit_test(created_in_json_holds_the_whole_schedule),
         cmocka_unit_test(created_of_an_own_empty_schedule_has_empty_lists),
