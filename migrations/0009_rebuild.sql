@@ -60,8 +60,10 @@ $$;
 -- first.
 CREATE FUNCTION emit_deletions(p_id uuid, p_max integer, OUT id uuid, OUT emitted bigint)
 LANGUAGE plpgsql
+-- Along the primary key, from p_id on.
 SET plan_cache_mode = force_custom_plan
 SET enable_seqscan = off
+SET enable_bitmapscan = off
 AS $$
 #variable_conflict use_column
 DECLARE

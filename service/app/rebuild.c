@@ -58,9 +58,9 @@ static bool ensure_slot(struct rebuild *rebuild)
         database_fail("replication slot %s was lost again: run the rebuild from the start, without --after", rebuild->slot);
         return false;
     }
-    if (!view.is_usable)
-        fprintf(stderr, "making replication slot %s; transactions that are under way end first\n", rebuild->slot);
-    return (view.is_usable || slot_make(rebuild->db, rebuild->slot)) && database_unlock(rebuild->db);
+    if (view.is_usable) return database_unlock(rebuild->db);
+    fprintf(stderr, "making replication slot %s; transactions that are under way end first\n", rebuild->slot);
+    return slot_make(rebuild->db, rebuild->slot) && database_unlock(rebuild->db);
 }
 
 /* Waits until the relay has published enough of what was told. */
@@ -142,6 +142,7 @@ static int run(struct rebuild *rebuild)
                seconds_since(rebuild->started_us));
         return 0;
     }
+    if (rebuild->id == 0) return database_fail("the rebuild ended early; run it again");
     return database_fail("the rebuild ended early; run it again from the start, or with --after %" PRId64 "/%" PRId64,
                          rebuild->owner_id, rebuild->id);
 }
