@@ -199,6 +199,8 @@ static bool start_doors(struct service *service)
         .pages = service->pages,
         .zones = service->zones,
         .listen = config->http_listen,
+        .tls_certificate = config->http_tls_certificate,
+        .tls_key = config->http_tls_key,
         .connections_max = (size_t)config->http_max_connections,
         .limits = {.api_key = limit_of(config, config->rate_limit_api_key),
                    .oauth_client = limit_of(config, config->rate_limit_oauth_client),

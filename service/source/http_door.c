@@ -56,6 +56,8 @@ struct http_door *http_door_new(struct event_base *base, const struct http_door_
     static const struct http_handler handler = {on_request, on_refusal};
     const struct http_server_config server_config = {
         .listen = config->listen,
+        .tls_certificate = config->tls_certificate,
+        .tls_key = config->tls_key,
         .connections_max = config->connections_max,
         .header_bytes_max = HEADER_BYTES_MAX,
         .body_bytes_max = BODY_BYTES_MAX,

@@ -25,7 +25,9 @@ struct http_door_config {
     struct reader *reader;
     struct reader *pages; /* for lists over many owners: what they take keeps nobody else waiting */
     const struct time_zones *zones;
-    const char *listen; /* "host:port" */
+    const char *listen;          /* "host:port" */
+    const char *tls_certificate; /* PEM files; both empty: no TLS */
+    const char *tls_key;
     size_t connections_max;
     struct http_limits limits;
     /* Whether the whole process should get traffic; *ret_reason, static, says why not. */
