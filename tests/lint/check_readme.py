@@ -10,7 +10,7 @@ import sys
 README = pathlib.Path("README.md").read_text()
 DOCS = README + "".join(path.read_text() for path in sorted(pathlib.Path("docs").rglob("*.md")))
 
-NOT_METRICS = {"schedule_service", "schedule_hours", "schedule_id", "schedule_id_blocks"}
+NOT_METRICS = {"schedule_service", "schedule_relay", "schedule_admin", "schedule_hours", "schedule_id", "schedule_id_blocks"}
 
 
 def config_table(binary: str) -> list[str]:
