@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "app/tzdata.h"
+
 enum kind { KIND_TEXT, KIND_CHOICE, KIND_SWITCH, KIND_NUMBER };
 
 struct option {
@@ -66,7 +68,7 @@ static const struct option options[] = {
     {"CLIENT_ADDRESS_HEADER", KIND_TEXT, "", NULL, false, AT(client_address_header),
      "the header, such as `X-Forwarded-For`, whose last entry a trusted proxy has written; empty: the peer's address "
      "counts"},
-    {"TZDATA", KIND_TEXT, "/usr/share/zoneinfo/tzdata.zi", NULL, false, AT(tzdata), "the time zone names"},
+    {"TZDATA", KIND_TEXT, TZDATA_PATH, NULL, false, AT(tzdata), "the time zone names"},
     {"LOG_LEVEL", KIND_CHOICE, "info", "debug|info|warn|error", false, AT(log_level), "the least level that is logged"},
     {"LOG_FORMAT", KIND_CHOICE, "logfmt", "logfmt|json", false, AT(log_format), "one line an event"},
 };
