@@ -109,18 +109,21 @@ static void settle(struct http_conn *conn)
     else if (conn->server->conns_len > conn->server->config.connections_max) http_refusal_of_connection(conn);
 }
 
+static bool is_over(const struct http_conn *conn)
+{
+    return conn->is_astray || (conn->server->is_draining && is_idle(conn));
+}
+
 static void on_deferred(evutil_socket_t fd, short what, void *ctx)
 {
     struct http_conn *conn = ctx;
     (void)fd;
     if (conn->evcon == NULL) {
         settle(conn);
-    } else if (conn->is_astray) {
+    } else if (is_over(conn)) {
         evhttp_connection_free(conn->evcon);
     } else if (conn->refusal != 0) {
         http_refusal_step(conn, what & EV_TIMEOUT);
-    } else if (conn->server->is_draining && is_idle(conn)) {
-        evhttp_connection_free(conn->evcon);
     }
 }
 
@@ -228,8 +231,7 @@ void http_conn_sweep(struct http_server *server)
         next = conn->next;
         if (conn->evcon == NULL) continue;
         if (conn->phase == CONN_HANDSHAKE && tls_is_established(conn->bev)) enter(conn, CONN_IDLE);
-        bool is_done = server->is_draining && is_idle(conn);
-        if (is_done || is_overdue(conn, now_us)) evhttp_connection_free(conn->evcon);
+        if (is_over(conn) || is_overdue(conn, now_us)) evhttp_connection_free(conn->evcon);
     }
 }
 

@@ -161,16 +161,20 @@ static void set_limits(struct http_server *server)
     evhttp_set_gencb(server->http, on_request, server);
 }
 
-static bool start_tls(struct http_server *server)
+bool http_server_load_tls(struct http_server *server)
 {
     const struct http_server_config *config = &server->config;
     struct buf reason;
-    if (config->tls_certificate[0] == '\0') return true;
     buf_init(&reason, REASON_BYTES_MAX);
-    server->tls = tls_context_new(config->tls_certificate, config->tls_key, &reason);
-    if (server->tls == NULL) LOG_ERROR("http cannot use TLS", LOG_SLICE("reason", buf_slice(&reason)));
+    SSL_CTX *context = tls_context_new(config->tls_certificate, config->tls_key, &reason);
+    if (context == NULL) {
+        LOG_ERROR("http cannot use TLS", LOG_SLICE("reason", buf_slice(&reason)));
+    } else {
+        tls_context_free(server->tls); /* each connection holds its own */
+        server->tls = context;
+    }
     buf_done(&reason);
-    return server->tls != NULL;
+    return context != NULL;
 }
 
 struct http_server *http_server_new(struct event_base *base, const struct http_server_config *config,
@@ -185,7 +189,8 @@ struct http_server *http_server_new(struct event_base *base, const struct http_s
     if (server->http != NULL && server->sweep != NULL) {
         set_limits(server);
         event_add(server->sweep, &period);
-        if (start_tls(server) && start_listening(server)) return server;
+        bool is_plain = config->tls_certificate[0] == '\0';
+        if ((is_plain || http_server_load_tls(server)) && start_listening(server)) return server;
     }
     http_server_free(server);
     return NULL;

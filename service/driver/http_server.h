@@ -64,6 +64,10 @@ void http_server_free(struct http_server *server);
 /* The port it listens on. */
 uint16_t http_server_port(const struct http_server *server);
 
+/* Reads certificate and key anew, for connections that come from now on. False when they cannot be used: the reason was logged, and
+ * those from before stay. */
+bool http_server_load_tls(struct http_server *server);
+
 /* Stops listening and closes idle connections; from here on each reply is the last of its connection. */
 void http_server_drain(struct http_server *server);
 

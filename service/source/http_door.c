@@ -88,6 +88,11 @@ void http_door_drain(struct http_door *door)
     http_server_drain(door->server);
 }
 
+bool http_door_load_tls(struct http_door *door)
+{
+    return http_server_load_tls(door->server);
+}
+
 size_t http_door_pending(const struct http_door *door)
 {
     return http_server_pending(door->server);

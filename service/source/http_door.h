@@ -44,6 +44,9 @@ struct http_door *http_door_new(struct event_base *base, const struct http_door_
 /* Stops accepting; what is in flight is still answered, each answer the last of its connection. */
 void http_door_drain(struct http_door *door);
 
+/* As http_server_load_tls. */
+bool http_door_load_tls(struct http_door *door);
+
 /* Requests being read, handled or answered. */
 size_t http_door_pending(const struct http_door *door);
 

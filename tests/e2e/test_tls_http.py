@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import ssl
 import subprocess
@@ -300,6 +302,35 @@ def test_draining_does_not_wait_for_who_asks_nothing(make_line: MakeLine, author
 
 
 # ---- configuration
+
+def test_a_renewed_certificate_counts_from_the_signal_on(
+        make_line: MakeLine, authority: Authority, certificate: Certificate, tmp_path: Path) -> None:
+    own = Certificate(tmp_path / "own.pem", tmp_path / "own.key")
+    line = make_line(**tls_env(own))
+    trust(line, authority)
+
+    def install(other: Certificate) -> None:
+        own.certificate.write_bytes(other.certificate.read_bytes())
+        own.key.write_bytes(other.key.read_bytes())
+
+    def serial() -> str:
+        with connect(line) as connection:
+            return str(connection.getpeercert()["serialNumber"])
+
+    install(certificate)
+    line.start()
+    first = serial()
+    with connect(line) as kept:
+        own.key.write_text("nonsense")
+        os.kill(line.service.pid, signal.SIGHUP)
+        line.wait_log("cannot be used")
+        assert serial() == first
+        install(authority.issue("renewed", *HERE))
+        os.kill(line.service.pid, signal.SIGHUP)
+        until(lambda: serial() != first, "the renewed one is shown")
+        kept.sendall(get(line, "/healthz", "Connection: close"))
+        assert receive_all(kept).startswith(b"HTTP/1.1 200")
+
 
 def test_files_that_cannot_be_used_are_told(authority: Authority, certificate: Certificate) -> None:
     other = authority.issue("other", *HERE)
