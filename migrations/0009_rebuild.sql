@@ -6,6 +6,7 @@ CREATE TABLE slot_generations (
     slot        text PRIMARY KEY,
     generation  uuid NOT NULL
 );
+INSERT INTO role_grants (role_name, privileges, object) VALUES ('schedule_relay', 'SELECT', 'TABLE slot_generations');
 
 -- Deletes the schedule with its event, whose version is one above the last, and returns that state. It is kept with the create's id.
 CREATE OR REPLACE FUNCTION delete_schedule(p_schedule schedules, p_command_id uuid, p_at timestamptz, p_traceparent text)

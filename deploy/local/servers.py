@@ -20,6 +20,7 @@ import shlex
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -487,7 +488,7 @@ class Service(Server):
         super().__init__(log_path, outlives)
         self.binary = Path(binary)
         self.env = {"HTTP_LISTEN": f"127.0.0.1:{free_port()}"} | self.NO_LIMITS | dict(env)
-        self.url = "http://" + self.env["HTTP_LISTEN"]
+        self.url = ("https://" if self.env.get("HTTP_TLS_CERTIFICATE") else "http://") + self.env["HTTP_LISTEN"]
 
     def command(self) -> list[str]:
         return [str(self.binary), "serve"]
@@ -497,7 +498,8 @@ class Service(Server):
 
     def is_ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/readyz", timeout=2) as answer:
+            anybody = ssl._create_unverified_context()  # whether it answers, not who it is
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=2, context=anybody) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "app/tzdata.h"
+
 enum kind { KIND_TEXT, KIND_CHOICE, KIND_SWITCH, KIND_NUMBER };
 
 struct option {
@@ -27,6 +29,9 @@ static const struct option options[] = {
      "the same database without a pooler between, for replication; empty: `DATABASE_URL`"},
     {"KAFKA_BROKERS", KIND_TEXT, "127.0.0.1:9092", NULL, false, AT(kafka_brokers), "bootstrap servers, `host:port,...`"},
     {"HTTP_LISTEN", KIND_TEXT, "127.0.0.1:8080", NULL, false, AT(http_listen), "`host:port`; port 0 takes a free one"},
+    {"HTTP_TLS_CERTIFICATE", KIND_TEXT, "", NULL, false, AT(http_tls_certificate),
+     "PEM file with the certificate and the chain behind it: HTTP over TLS alone; empty: no TLS"},
+    {"HTTP_TLS_KEY", KIND_TEXT, "", NULL, false, AT(http_tls_key), "PEM file with its key, without a password"},
     {"COMMANDS_TOPIC", KIND_TEXT, "schedules.commands.v1", NULL, false, AT(commands_topic), "commands in"},
     {"EVENTS_TOPIC", KIND_TEXT, "schedules.events.v1", NULL, false, AT(events_topic), "events and rejections out"},
     {"DEAD_LETTER_TOPIC", KIND_TEXT, "schedules.commands.v1.dlq", NULL, false, AT(dead_letter_topic),
@@ -63,7 +68,7 @@ static const struct option options[] = {
     {"CLIENT_ADDRESS_HEADER", KIND_TEXT, "", NULL, false, AT(client_address_header),
      "the header, such as `X-Forwarded-For`, whose last entry a trusted proxy has written; empty: the peer's address "
      "counts"},
-    {"TZDATA", KIND_TEXT, "/usr/share/zoneinfo/tzdata.zi", NULL, false, AT(tzdata), "the time zone names"},
+    {"TZDATA", KIND_TEXT, TZDATA_PATH, NULL, false, AT(tzdata), "the time zone names"},
     {"LOG_LEVEL", KIND_CHOICE, "info", "debug|info|warn|error", false, AT(log_level), "the least level that is logged"},
     {"LOG_FORMAT", KIND_CHOICE, "logfmt", "logfmt|json", false, AT(log_format), "one line an event"},
 };
@@ -195,6 +200,9 @@ bool config_load(struct config *config, struct buf *errors)
     if (config->directory_group == NULL) fault(errors, "CONSUMER_GROUP", "out of memory");
     config->kafka.brokers = config->kafka_brokers;
     config->kafka.properties = config->properties;
+    if ((config->http_tls_certificate[0] == '\0') != (config->http_tls_key[0] == '\0')) {
+        fault(errors, "HTTP_TLS_CERTIFICATE", "goes with HTTP_TLS_KEY; set both or none");
+    }
     if (!config->relay && !config->doors) fault(errors, "RELAY", "RELAY=off and DOORS=off leave nothing to do");
     return errors->len == 0;
 }

@@ -17,7 +17,9 @@ struct config {
     char *database_url;
     char *relay_database_url; /* database_url where none was given */
     char *kafka_brokers;
-    char *http_listen; /* "host:port" */
+    char *http_listen;          /* "host:port" */
+    char *http_tls_certificate; /* may be empty, and then the key is too */
+    char *http_tls_key;
     char *commands_topic;
     char *events_topic;
     char *dead_letter_topic;

@@ -14,6 +14,7 @@
 #include "app/topics.h"
 #include "app/version.h"
 #include "driver/log.h"
+#include "driver/tls.h"
 #include "store/offsets.h"
 
 static int run_serve(const struct config *config, int argc, char **argv)
@@ -50,8 +51,22 @@ static int run_rebuild(const struct config *config, int argc, char **argv)
     return rebuild_run(config, argc - 1, argv + 1);
 }
 
+/* What http_server_new will make of the files. */
+static bool has_usable_tls(const struct config *config)
+{
+    struct buf reason;
+    if (config->http_tls_certificate[0] == '\0') return true;
+    buf_init(&reason, 1 << 13);
+    SSL_CTX *context = tls_context_new(config->http_tls_certificate, config->http_tls_key, &reason);
+    if (context == NULL) fprintf(stderr, "schedule-service: %.*s\n", (int)reason.len, reason.data);
+    tls_context_free(context);
+    buf_done(&reason);
+    return context != NULL;
+}
+
 static int run_check_config(const struct config *config, int argc, char **argv)
 {
+    if (!has_usable_tls(config)) return 2;
     if (argc == 2 && strcmp(argv[1], "--table") == 0) config_print_table(stdout);
     else config_print(config, stdout);
     return 0;

@@ -28,6 +28,8 @@
 
 enum { DRAIN_MAX_MS = 25000, DRAIN_STUCK_MS = 2000, DRAIN_TICK_MS = 20 };
 
+enum { SIGNALS = 3 }; /* SIGTERM, SIGINT, SIGHUP */
+
 enum { COMMANDS_DOOR, DIRECTORY_DOOR, KAFKA_DOORS };
 
 struct service {
@@ -43,7 +45,7 @@ struct service {
     struct kafka_door *kafka[KAFKA_DOORS]; /* NULL: not started, or not wanted */
     struct kafka_door_config kafka_configs[KAFKA_DOORS];
     struct relay_config relay_config;
-    struct event *signals[2];
+    struct event *signals[SIGNALS];
     struct event *drain_tick;
     int64_t drain_until_us; /* 0: not draining */
     int64_t stuck_since_us; /* draining without a database to write to; 0: it is there */
@@ -179,6 +181,16 @@ static void on_signal(evutil_socket_t number, short what, void *ctx)
     event_add(service->drain_tick, &(struct timeval){.tv_usec = DRAIN_TICK_MS * 1000});
 }
 
+/* A certificate was renewed. */
+static void on_hangup(evutil_socket_t number, short what, void *ctx)
+{
+    struct service *service = ctx;
+    (void)number;
+    (void)what;
+    if (service->config->http_tls_certificate[0] == '\0') return;
+    if (http_door_load_tls(service->http)) LOG_INFO("certificate read anew");
+}
+
 /* ---- starting ---- */
 
 static struct event_context event_context_of(const struct config *config)
@@ -233,6 +245,8 @@ static bool start_doors(struct service *service)
         .pages = service->pages,
         .zones = service->zones,
         .listen = config->http_listen,
+        .tls_certificate = config->http_tls_certificate,
+        .tls_key = config->http_tls_key,
         .connections_max = (size_t)config->http_max_connections,
         .limits = {.api_key = limit_of(config, config->rate_limit_api_key),
                    .oauth_client = limit_of(config, config->rate_limit_oauth_client),
@@ -271,9 +285,12 @@ static bool start_signals(struct service *service)
     signal(SIGPIPE, SIG_IGN);
     service->signals[0] = evsignal_new(service->base, SIGTERM, on_signal, service);
     service->signals[1] = evsignal_new(service->base, SIGINT, on_signal, service);
+    service->signals[2] = evsignal_new(service->base, SIGHUP, on_hangup, service);
     service->drain_tick = event_new(service->base, -1, EV_PERSIST, on_drain_tick, service);
-    if (service->signals[0] == NULL || service->signals[1] == NULL || service->drain_tick == NULL) return false;
-    return event_add(service->signals[0], NULL) == 0 && event_add(service->signals[1], NULL) == 0;
+    for (int i = 0; i < SIGNALS; i++) {
+        if (service->signals[i] == NULL || event_add(service->signals[i], NULL) != 0) return false;
+    }
+    return service->drain_tick != NULL;
 }
 
 static void on_libevent_log(int severity, const char *message)
@@ -305,7 +322,7 @@ static void stop(struct service *service)
     reader_free(service->pages);
     watch_free(service->watch);
     if (service->http != NULL) http_door_free(service->http);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < SIGNALS; i++) {
         if (service->signals[i] != NULL) event_free(service->signals[i]);
     }
     if (service->drain_tick != NULL) event_free(service->drain_tick);

@@ -7,6 +7,14 @@
 
 enum { TZDATA_MAX_BYTES = 4 << 20 };
 
+void tzdata_version(const char *path, char ret_version[TZDATA_VERSION_SIZE])
+{
+    FILE *file = fopen(path, "re");
+    if (file == NULL || fscanf(file, "# version %15s", ret_version) != 1)
+        snprintf(ret_version, TZDATA_VERSION_SIZE, "unknown");
+    if (file != NULL) fclose(file);
+}
+
 struct time_zones *tzdata_read(const char *path)
 {
     FILE *file = fopen(path, "re");

@@ -4,6 +4,14 @@
 
 #include "core/time_zone.h"
 
+/* Where TZDATA names no other file. */
+#define TZDATA_PATH "/usr/share/zoneinfo/tzdata.zi"
+
+enum { TZDATA_VERSION_SIZE = 16 };
+
+/* "2025b", as the file says at its beginning; "unknown" when it does not. */
+void tzdata_version(const char *path, char ret_version[TZDATA_VERSION_SIZE]);
+
 /* Reads the file. NULL when it cannot be read or names no zone, which was logged. Free with time_zones_free. */
 struct time_zones *tzdata_read(const char *path);
 

@@ -7,15 +7,20 @@
 #include <openssl/crypto.h>
 #include <protobuf-c/protobuf-c.h>
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "app/tzdata.h"
 #include "driver/metrics.h"
 
 void version_print(void)
 {
+    const char *path = getenv("TZDATA"); /* there need be no good configuration to ask for versions */
+    char zones[TZDATA_VERSION_SIZE];
+    tzdata_version(path == NULL ? TZDATA_PATH : path, zones);
     printf("schedule-service %s (%s)\n", BUILD_VERSION, BUILD_REVISION);
-    printf("librdkafka %s\nlibevent %s\nlibpq %d.%d\nprotobuf-c %s\njansson %s\n%s\n", rd_kafka_version_str(),
+    printf("librdkafka %s\nlibevent %s\nlibpq %d.%d\nprotobuf-c %s\njansson %s\n%s\ntzdata %s\n", rd_kafka_version_str(),
            event_get_version(), PQlibVersion() / 10000, PQlibVersion() % 10000, protobuf_c_version(), JANSSON_VERSION,
-           OpenSSL_version(OPENSSL_VERSION));
+           OpenSSL_version(OPENSSL_VERSION), zones);
 }
 
 void version_metric_register(void)

@@ -2,7 +2,7 @@
 #ifndef APP_VERSION_H
 #define APP_VERSION_H
 
-/* Prints the version, the revision and the versions of the libraries it runs with. */
+/* Prints the version, the revision and the versions of the libraries and time zones it runs with. */
 void version_print(void);
 
 /* Registers schedule_build_info. */

@@ -37,17 +37,39 @@ static void conn_free(struct http_conn *conn)
 
 static void on_closed(struct evhttp_connection *evcon, void *ctx)
 {
+    struct http_conn *conn = ctx;
     (void)evcon;
-    conn_free(ctx);
+    tls_say_goodbye(conn->bev);
+    conn_free(conn);
+}
+
+static void enter(struct http_conn *conn, enum conn_phase phase)
+{
+    conn->phase = phase;
+    conn->since_us = clock_steady_us();
+}
+
+static bool is_idle(const struct http_conn *conn)
+{
+    return conn->phase <= CONN_IDLE;
+}
+
+/* RFC 8446, section 5.1: how every handshake begins, and no request. */
+static bool is_tls_hello(struct evbuffer *input)
+{
+    unsigned char first = 0;
+    return evbuffer_copyout(input, &first, 1) == 1 && first == 22;
 }
 
 static void on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *ctx)
 {
     struct http_conn *conn = ctx;
-    (void)input;
     if (info->n_added == 0) return;
-    if (conn->phase == CONN_READING && conn->since_us == 0) conn->since_us = clock_steady_us();
-    if (conn->is_lingering) event_active(conn->deferred, 0, 0);
+    if (is_idle(conn)) {
+        enter(conn, CONN_READING);
+        conn->is_astray = conn->server->tls == NULL && is_tls_hello(input);
+    }
+    if (conn->is_lingering || conn->is_astray) event_active(conn->deferred, 0, 0);
 }
 
 static void on_output(struct evbuffer *output, const struct evbuffer_cb_info *info, void *ctx)
@@ -87,9 +109,9 @@ static void settle(struct http_conn *conn)
     else if (conn->server->conns_len > conn->server->config.connections_max) http_refusal_of_connection(conn);
 }
 
-static bool is_idle(const struct http_conn *conn)
+static bool is_over(const struct http_conn *conn)
 {
-    return conn->phase == CONN_READING && conn->since_us == 0;
+    return conn->is_astray || (conn->server->is_draining && is_idle(conn));
 }
 
 static void on_deferred(evutil_socket_t fd, short what, void *ctx)
@@ -98,10 +120,10 @@ static void on_deferred(evutil_socket_t fd, short what, void *ctx)
     (void)fd;
     if (conn->evcon == NULL) {
         settle(conn);
+    } else if (is_over(conn)) {
+        evhttp_connection_free(conn->evcon);
     } else if (conn->refusal != 0) {
         http_refusal_step(conn, what & EV_TIMEOUT);
-    } else if (conn->server->is_draining && is_idle(conn)) {
-        evhttp_connection_free(conn->evcon);
     }
 }
 
@@ -109,7 +131,7 @@ static struct http_conn *conn_new(struct http_server *server)
 {
     struct http_conn *conn = calloc(1, sizeof(*conn));
     if (conn == NULL) return NULL;
-    conn->bev = bufferevent_socket_new(server->base, -1, 0);
+    conn->bev = server->tls == NULL ? bufferevent_socket_new(server->base, -1, 0) : tls_accept(server->base, server->tls);
     conn->deferred = event_new(server->base, -1, 0, on_deferred, conn);
     if (conn->bev == NULL || conn->deferred == NULL) {
         if (conn->bev != NULL) bufferevent_free(conn->bev);
@@ -119,9 +141,15 @@ static struct http_conn *conn_new(struct http_server *server)
     }
     conn->server = server;
     conn->fd = -1;
+    enter(conn, server->tls == NULL ? CONN_IDLE : CONN_HANDSHAKE);
     conn->input_watch = evbuffer_add_cb(bufferevent_get_input(conn->bev), on_input, conn);
     conn->output_watch = evbuffer_add_cb(bufferevent_get_output(conn->bev), on_output, conn);
     return conn;
+}
+
+static size_t input_max(const struct http_server *server)
+{
+    return server->config.header_bytes_max + server->config.body_bytes_max + READ_SLACK_BYTES;
 }
 
 struct bufferevent *http_conn_accept(struct event_base *base, void *ctx)
@@ -130,8 +158,7 @@ struct bufferevent *http_conn_accept(struct event_base *base, void *ctx)
     struct http_conn *conn = conn_new(server);
     (void)base;
     if (conn == NULL) return NULL;
-    size_t most = server->config.header_bytes_max + server->config.body_bytes_max + READ_SLACK_BYTES;
-    bufferevent_setwatermark(conn->bev, EV_READ, 0, most);
+    bufferevent_setwatermark(conn->bev, EV_READ, 0, input_max(server));
     bufferevent_incref(conn->bev);
     conn->next = server->conns;
     if (conn->next != NULL) conn->next->previous = conn;
@@ -148,9 +175,15 @@ struct http_conn *http_conn_of(struct http_server *server, struct evhttp_request
     return fd < 0 || (size_t)fd >= server->by_fd_len ? NULL : server->by_fd[fd];
 }
 
+bool http_conn_has_stalled(const struct http_conn *conn)
+{
+    const struct http_server *server = conn->server;
+    return server->tls != NULL && evbuffer_get_length(bufferevent_get_input(conn->bev)) >= input_max(server);
+}
+
 void http_conn_enter_handling(struct http_conn *conn, struct http_request *request)
 {
-    conn->phase = CONN_HANDLING;
+    enter(conn, CONN_HANDLING);
     conn->request = request;
 }
 
@@ -158,29 +191,36 @@ static void on_reply_sent(struct evhttp_request *ev, void *ctx)
 {
     struct http_conn *conn = ctx;
     (void)ev;
-    conn->phase = CONN_READING;
+    enter(conn, evbuffer_get_length(bufferevent_get_input(conn->bev)) > 0 ? CONN_READING : CONN_IDLE);
     conn->server->unsent_bytes -= conn->reply_len;
     conn->reply_len = 0;
-    conn->since_us = evbuffer_get_length(bufferevent_get_input(conn->bev)) > 0 ? clock_steady_us() : 0;
     if (conn->server->is_draining) event_active(conn->deferred, 0, 0);
 }
 
 void http_conn_enter_writing(struct http_conn *conn, struct evhttp_request *ev, size_t reply_len)
 {
-    conn->phase = CONN_WRITING;
+    enter(conn, CONN_WRITING);
     conn->request = NULL;
-    conn->since_us = clock_steady_us();
     conn->reply_len = reply_len;
     conn->server->unsent_bytes += reply_len;
     evhttp_request_set_on_complete_cb(ev, on_reply_sent, conn);
 }
 
-static bool is_overdue(const struct http_conn *conn, int64_t now_us)
+static int64_t limit_ms(const struct http_conn *conn)
 {
     const struct http_server_config *config = &conn->server->config;
-    if (conn->evcon == NULL || conn->phase == CONN_HANDLING || conn->since_us == 0) return false;
-    int64_t limit_ms = conn->phase == CONN_READING ? config->request_timeout_ms : config->reply_timeout_ms;
-    return now_us - conn->since_us > limit_ms * 1000;
+    switch (conn->phase) {
+    case CONN_HANDSHAKE: return config->request_timeout_ms;
+    case CONN_IDLE: return config->idle_timeout_ms;
+    case CONN_READING: return config->request_timeout_ms;
+    case CONN_HANDLING: return INT64_MAX / 1000; /* the handler has deadlines of its own */
+    default: return config->reply_timeout_ms;
+    }
+}
+
+static bool is_overdue(const struct http_conn *conn, int64_t now_us)
+{
+    return now_us - conn->since_us > limit_ms(conn) * 1000;
 }
 
 void http_conn_sweep(struct http_server *server)
@@ -189,8 +229,9 @@ void http_conn_sweep(struct http_server *server)
     struct http_conn *next;
     for (struct http_conn *conn = server->conns; conn != NULL; conn = next) {
         next = conn->next;
-        bool is_done = server->is_draining && conn->evcon != NULL && is_idle(conn);
-        if (is_done || is_overdue(conn, now_us)) evhttp_connection_free(conn->evcon);
+        if (conn->evcon == NULL) continue;
+        if (conn->phase == CONN_HANDSHAKE && tls_is_established(conn->bev)) enter(conn, CONN_IDLE);
+        if (is_over(conn) || is_overdue(conn, now_us)) evhttp_connection_free(conn->evcon);
     }
 }
 

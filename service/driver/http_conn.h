@@ -11,9 +11,16 @@
 #include <event2/listener.h>
 
 #include "driver/http_server.h"
+#include "driver/tls.h"
 
-/* Every reading connection with since_us 0 is idle. */
-enum conn_phase { CONN_READING, CONN_HANDLING, CONN_WRITING };
+/* In this order, and from WRITING back to IDLE or READING. */
+enum conn_phase {
+    CONN_HANDSHAKE,
+    CONN_IDLE, /* nothing was asked, or all was answered */
+    CONN_READING,
+    CONN_HANDLING,
+    CONN_WRITING
+};
 
 struct http_conn {
     struct http_server *server;
@@ -26,7 +33,8 @@ struct http_conn {
     enum conn_phase phase;
     int refusal;       /* status code of a page of evhttp's that is replaced; 0: none */
     bool is_lingering; /* the page waits until the client has stopped sending */
-    int64_t since_us;  /* steady clock: when the phase, or the request being read, began */
+    bool is_astray;    /* speaks TLS where none is spoken */
+    int64_t since_us;  /* steady clock: when the phase began */
     size_t reply_len;
     int fd;
     struct http_conn *next;
@@ -44,6 +52,7 @@ struct http_server {
     struct http_handler handler;
     void *ctx;
     struct evhttp *http;
+    SSL_CTX *tls;                      /* NULL: none */
     struct evhttp_bound_socket *bound; /* NULL when draining */
     struct event *sweep;
     struct http_conn *conns;
@@ -65,6 +74,10 @@ struct http_conn *http_conn_of(struct http_server *server, struct evhttp_request
 /* The phases in their order; an answered connection reads again once the reply is sent. */
 void http_conn_enter_handling(struct http_conn *conn, struct http_request *request);
 void http_conn_enter_writing(struct http_conn *conn, struct evhttp_request *ev, size_t reply_len);
+
+/* Whether nothing more will be read. A bufferevent of TLS that has stopped at its watermark does not come back to what OpenSSL
+ * holds decrypted until the socket brings more. */
+bool http_conn_has_stalled(const struct http_conn *conn);
 
 /* Closes what is over its deadline and, while draining, what is idle. */
 void http_conn_sweep(struct http_server *server);

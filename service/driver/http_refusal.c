@@ -21,6 +21,18 @@ static const char *phrase_of(int status_code)
     }
 }
 
+/* A bufferevent of a socket freezes its output, so that nobody else drains it or, once it has written, reads it. One of TLS
+ * does not, and could not drain a frozen one itself. */
+static void thaw_output(struct http_conn *conn)
+{
+    if (conn->server->tls == NULL) evbuffer_unfreeze(bufferevent_get_output(conn->bev), 1);
+}
+
+static void freeze_output(struct http_conn *conn)
+{
+    if (conn->server->tls == NULL) evbuffer_freeze(bufferevent_get_output(conn->bev), 1);
+}
+
 static void write_refusal(const struct http_conn *conn, int status_code, struct buf *out)
 {
     const struct http_server *server = conn->server;
@@ -67,9 +79,9 @@ static void take_page_back(struct http_conn *conn)
 {
     struct evbuffer *output = bufferevent_get_output(conn->bev);
     bufferevent_disable(conn->bev, EV_WRITE);
-    evbuffer_unfreeze(output, 1); /* a bufferevent lets nobody else drain */
+    thaw_output(conn);
     evbuffer_drain(output, evbuffer_get_length(output));
-    evbuffer_freeze(output, 1);
+    freeze_output(conn);
     conn->is_lingering = conn->refusal == 413 || evbuffer_get_length(bufferevent_get_input(conn->bev)) > 0;
     if (conn->is_lingering) linger(conn);
     else send_page(conn);
@@ -80,10 +92,9 @@ void http_refusal_watch(struct http_conn *conn)
     static const char version[] = "HTTP/1.1 ";
     char head[sizeof(version) + 3] = {0};
     if (conn->phase != CONN_READING || conn->refusal != 0) return;
-    struct evbuffer *output = bufferevent_get_output(conn->bev);
-    evbuffer_unfreeze(output, 1); /* once it has written, a bufferevent lets nobody else read */
-    evbuffer_copyout(output, head, sizeof(head) - 1);
-    evbuffer_freeze(output, 1);
+    thaw_output(conn);
+    evbuffer_copyout(bufferevent_get_output(conn->bev), head, sizeof(head) - 1);
+    freeze_output(conn);
     int status_code = (int)strtol(head + sizeof(version) - 1, NULL, 10);
     if (status_code < 200) return;
     conn->refusal = status_code;
@@ -99,14 +110,20 @@ void http_refusal_step(struct http_conn *conn, bool is_quiet)
     else linger(conn);
 }
 
-void http_refusal_of_connection(struct http_conn *conn)
+/* A courtesy: it fits into an empty socket buffer or is lost. */
+static void send_page_at_once(const struct http_conn *conn)
 {
     struct buf page;
     buf_init(&page, 2 * REFUSAL_BYTES_MAX);
     write_refusal(conn, 503, &page);
-    conn->server->refused++;
     ssize_t sent = send(conn->fd, page.data, page.len, MSG_DONTWAIT | MSG_NOSIGNAL);
-    (void)sent; /* a courtesy: it fits into an empty socket buffer or is lost */
+    (void)sent;
     buf_done(&page);
+}
+
+void http_refusal_of_connection(struct http_conn *conn)
+{
+    conn->server->refused++;
+    if (conn->server->tls == NULL) send_page_at_once(conn);
     evhttp_connection_free(conn->evcon);
 }

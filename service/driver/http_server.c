@@ -15,7 +15,7 @@
 #include "driver/http_conn.h"
 #include "driver/log.h"
 
-enum { SWEEP_MS = 500, BACKLOG = 512, SMALL_REPLY_BYTES = 16384 };
+enum { SWEEP_MS = 500, BACKLOG = 512, SMALL_REPLY_BYTES = 16384, REASON_BYTES_MAX = 8192 };
 
 /* All bits but CONNECT and TRACE: a method that evhttp does not know has the highest one. */
 static const uint16_t accepted_methods = (uint16_t) ~(EVHTTP_REQ_CONNECT | EVHTTP_REQ_TRACE);
@@ -161,6 +161,22 @@ static void set_limits(struct http_server *server)
     evhttp_set_gencb(server->http, on_request, server);
 }
 
+bool http_server_load_tls(struct http_server *server)
+{
+    const struct http_server_config *config = &server->config;
+    struct buf reason;
+    buf_init(&reason, REASON_BYTES_MAX);
+    SSL_CTX *context = tls_context_new(config->tls_certificate, config->tls_key, &reason);
+    if (context == NULL) {
+        LOG_ERROR("http cannot use TLS", LOG_SLICE("reason", buf_slice(&reason)));
+    } else {
+        tls_context_free(server->tls); /* each connection holds its own */
+        server->tls = context;
+    }
+    buf_done(&reason);
+    return context != NULL;
+}
+
 struct http_server *http_server_new(struct event_base *base, const struct http_server_config *config,
                                     const struct http_handler *handler, void *ctx)
 {
@@ -173,7 +189,8 @@ struct http_server *http_server_new(struct event_base *base, const struct http_s
     if (server->http != NULL && server->sweep != NULL) {
         set_limits(server);
         event_add(server->sweep, &period);
-        if (start_listening(server)) return server;
+        bool is_plain = config->tls_certificate[0] == '\0';
+        if ((is_plain || http_server_load_tls(server)) && start_listening(server)) return server;
     }
     http_server_free(server);
     return NULL;
@@ -185,6 +202,7 @@ void http_server_free(struct http_server *server)
     if (server->http != NULL) evhttp_free(server->http);
     http_conn_free_all(server);
     if (server->sweep != NULL) event_free(server->sweep);
+    tls_context_free(server->tls);
     free(server->by_fd);
     free(server);
 }
@@ -206,7 +224,7 @@ size_t http_server_pending(const struct http_server *server)
 {
     size_t pending = 0;
     for (const struct http_conn *conn = server->conns; conn != NULL; conn = conn->next) {
-        pending += conn->phase != CONN_READING || conn->since_us != 0;
+        pending += conn->phase >= CONN_READING;
     }
     return pending;
 }

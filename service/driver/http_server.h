@@ -1,5 +1,5 @@
-/* An HTTP/1.1 server on evhttp with the bounds that evhttp lacks: connections, the time of a whole request and of a whole
- * reply, the bytes of unsent replies. It knows nothing of what is served.
+/* An HTTP/1.1 server on evhttp, over TLS or not, with the bounds that evhttp lacks: connections, the time of a whole request and of a
+ * whole reply, the bytes of unsent replies. It knows nothing of what is served.
  *
  * A request is handed over once it is read whole and belongs to the handler until http_reply. A client that leaves
  * meanwhile changes nothing for the handler: its reply goes nowhere. */
@@ -42,12 +42,14 @@ struct http_handler {
 };
 
 struct http_server_config {
-    const char *listen;      /* "127.0.0.1:8080", "[::1]:8080", "localhost:0"; port 0: any free one; no host: all */
-    size_t connections_max;  /* further ones are answered 503 and closed */
+    const char *listen;          /* "127.0.0.1:8080", "[::1]:8080", "localhost:0"; port 0: any free one; no host: all */
+    const char *tls_certificate; /* PEM files, see driver/tls.h; both empty: no TLS */
+    const char *tls_key;
+    size_t connections_max;  /* further ones are answered 503, which TLS has no time for, and closed */
     size_t header_bytes_max; /* request line and headers */
     size_t body_bytes_max;
     size_t unsent_bytes_max;    /* of all replies together, see http_server_has_room */
-    int64_t request_timeout_ms; /* first byte to last of a request */
+    int64_t request_timeout_ms; /* first byte to last of a request; the same for the handshake of TLS */
     int64_t reply_timeout_ms;   /* for the client to take a whole reply */
     int64_t idle_timeout_ms;    /* between requests of one connection */
 };
@@ -61,6 +63,10 @@ void http_server_free(struct http_server *server);
 
 /* The port it listens on. */
 uint16_t http_server_port(const struct http_server *server);
+
+/* Reads certificate and key anew, for connections that come from now on. False when they cannot be used: the reason was logged, and
+ * those from before stay. */
+bool http_server_load_tls(struct http_server *server);
 
 /* Stops listening and closes idle connections; from here on each reply is the last of its connection. */
 void http_server_drain(struct http_server *server);

@@ -56,6 +56,8 @@ struct http_door *http_door_new(struct event_base *base, const struct http_door_
     static const struct http_handler handler = {on_request, on_refusal};
     const struct http_server_config server_config = {
         .listen = config->listen,
+        .tls_certificate = config->tls_certificate,
+        .tls_key = config->tls_key,
         .connections_max = config->connections_max,
         .header_bytes_max = HEADER_BYTES_MAX,
         .body_bytes_max = BODY_BYTES_MAX,
@@ -84,6 +86,11 @@ void http_door_drain(struct http_door *door)
 {
     door->is_draining = true;
     http_server_drain(door->server);
+}
+
+bool http_door_load_tls(struct http_door *door)
+{
+    return http_server_load_tls(door->server);
 }
 
 size_t http_door_pending(const struct http_door *door)

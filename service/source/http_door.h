@@ -25,7 +25,9 @@ struct http_door_config {
     struct reader *reader;
     struct reader *pages; /* for lists over many owners: what they take keeps nobody else waiting */
     const struct time_zones *zones;
-    const char *listen; /* "host:port" */
+    const char *listen;          /* "host:port" */
+    const char *tls_certificate; /* PEM files; both empty: no TLS */
+    const char *tls_key;
     size_t connections_max;
     struct http_limits limits;
     /* Whether the whole process should get traffic; *ret_reason, static, says why not. */
@@ -41,6 +43,9 @@ struct http_door *http_door_new(struct event_base *base, const struct http_door_
 
 /* Stops accepting; what is in flight is still answered, each answer the last of its connection. */
 void http_door_drain(struct http_door *door);
+
+/* As http_server_load_tls. */
+bool http_door_load_tls(struct http_door *door);
 
 /* Requests being read, handled or answered. */
 size_t http_door_pending(const struct http_door *door);

@@ -96,7 +96,17 @@ def outcome(line: Line, kind: str, command: dict[str, Any], sent: Any) -> Violat
         lambda one: one.headers["ce_id"] == rejection
         or (one.headers.get("ce_subject") == subject
             and decode_event(one.value or b"", one.headers)["command_id"] == command["commandId"]))[0]
-    return [] if event.headers["ce_id"] != rejection else [one[:2] for one in line.violations_of(sent)]
+    if event.headers["ce_id"] == rejection:
+        return [one[:2] for one in line.violations_of(sent)]
+    wait_visible(line, kind, decode_event(event.value or b"", event.headers))
+    return []
+
+
+def wait_visible(line: Line, kind: str, event: dict[str, Any]) -> None:
+    """An event may be there some moments before its transaction is visible to others."""
+    rows = "SELECT count(*) FROM schedules WHERE id = %s AND version >= %s"
+    until(lambda: line.sql(rows, event["id"], event["version"] if kind == UPDATE else 0) == [(1 if kind == UPDATE else 0,)],
+          f"what event {event['id']}.{event['version']} tells is visible")
 
 
 def ask_http(line: Line, door: str, kind: str, schedule: dict[str, Any], by: Person, fields: dict[str, Any] | None,

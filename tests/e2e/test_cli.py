@@ -260,7 +260,9 @@ def test_version_names_the_build_and_its_libraries() -> None:
     told = cli("version")
     assert told.returncode == 0
     assert (Path(__file__).parents[2] / "VERSION").read_text().strip() in told.stdout
-    assert "librdkafka" in told.stdout
+    for name in ("librdkafka", "libevent", "libpq", "protobuf-c", "jansson", "OpenSSL"):
+        assert re.search(rf"^{name} \d", told.stdout, re.MULTILINE), told.stdout
+    assert re.search(r"^tzdata 20\d\d[a-z]$", told.stdout, re.MULTILINE), told.stdout
 
 
 # ---- the log

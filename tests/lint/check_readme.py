@@ -1,5 +1,5 @@
-"""Holds the README to the code: its configuration table is the binary's own, every metric it names exists and every metric
-that exists is named in it or in docs/, every make target it names exists, every test that proves a guarantee exists, every local link leads
+"""Holds the README and SECURITY.md to the code: its configuration table is the binary's own, every metric it names exists and every metric
+that exists is named in it or in docs/, every make target it names exists, every test that proves a guarantee or a protection exists, every local link leads
 somewhere."""
 
 import pathlib
@@ -8,9 +8,10 @@ import subprocess
 import sys
 
 README = pathlib.Path("README.md").read_text()
+SECURITY = pathlib.Path("SECURITY.md").read_text()
 DOCS = README + "".join(path.read_text() for path in sorted(pathlib.Path("docs").rglob("*.md")))
 
-NOT_METRICS = {"schedule_service", "schedule_hours", "schedule_id", "schedule_id_blocks"}
+NOT_METRICS = {"schedule_service", "schedule_relay", "schedule_admin", "schedule_hours", "schedule_id", "schedule_id_blocks"}
 
 
 def config_table(binary: str) -> list[str]:
@@ -39,12 +40,13 @@ def proofs() -> list[str]:
     tests = "".join(path.read_text() for path in files)
     rows = [line for line in README.splitlines() if line.startswith("| G")]
     named = {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[3])}
-    return [f"README.md names the test {name}, which is nowhere" for name in sorted(named) if name not in tests]
+    named |= set(re.findall(r"`(test_\w+)`", SECURITY))
+    return [f"README.md or SECURITY.md names the test {name}, which is nowhere" for name in sorted(named) if name not in tests]
 
 
 def links() -> list[str]:
     faults = []
-    for page in [pathlib.Path("README.md"), pathlib.Path("CONTRIBUTING.md"), *pathlib.Path("docs").rglob("*.md")]:
+    for page in [pathlib.Path("README.md"), pathlib.Path("CONTRIBUTING.md"), pathlib.Path("SECURITY.md"), *pathlib.Path("docs").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
             if not (page.parent / target).exists():
                 faults.append(f"{page}: the link {target} leads nowhere")

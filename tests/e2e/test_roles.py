@@ -1,0 +1,246 @@
+"""The roles of the database: with what each has the service and its commands work, and no more."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import psycopg2
+import pytest
+from psycopg2.extras import LogicalReplicationConnection
+
+import ledger
+from ledger import query
+from line import BINARY, MINIMAL, Line, Servers, until
+from wire import JSON_HEADERS
+from servers import Postgres, admin, run
+
+GROUPS = ("schedule_service", "schedule_relay", "schedule_admin")
+
+
+@dataclass(frozen=True)
+class Logins:
+    """Logins of these roles; `nobody` is in none."""
+
+    service: str
+    relay: str
+    admin: str
+    nobody: str
+
+
+@pytest.fixture(scope="module")
+def logins(servers: Servers) -> Iterator[Logins]:
+    """Made as docs/operations.md says."""
+    suffix = uuid.uuid4().hex[:8]
+    names = Logins(*(f"{name}_{suffix}" for name in ("service", "relay", "admin", "nobody")))
+    psql = servers.postgres.psql
+    psql(f"CREATE ROLE {names.service} LOGIN IN ROLE schedule_service")
+    psql(f"CREATE ROLE {names.relay} LOGIN REPLICATION IN ROLE schedule_relay")
+    psql(f"CREATE ROLE {names.admin} LOGIN IN ROLE schedule_admin")
+    psql(f"CREATE ROLE {names.nobody} LOGIN")
+    yield names
+    psql(f"DROP ROLE {names.service}, {names.relay}, {names.admin}, {names.nobody}")
+
+
+def url_of(line: Line, login: str) -> str:
+    return line.database_url.replace("postgres@", f"{login}@")
+
+
+@pytest.fixture(scope="module")
+def line(servers: Servers, logins: Logins) -> Iterator[Line]:
+    """A line whose service has no more than its roles, and whose commands are those of schedule_admin."""
+    one = Line(servers)
+    one.env |= {"DATABASE_URL": url_of(one, logins.service), "RELAY_DATABASE_URL": url_of(one, logins.relay)}
+    try:
+        one.start()
+        one.env["DATABASE_URL"] = url_of(one, logins.admin)
+        yield one
+    except BaseException:
+        one.abandon()
+        raise
+    one.close()
+
+
+# ---- what they can
+
+def tell(line: Line, entry: dict[str, object]) -> None:
+    """Produces an entry to the directory's topic."""
+    producer = ledger.producer(line.servers.kafka.bootstrap)
+    headers = [(name, text.encode()) for name, text in JSON_HEADERS.items()]
+    producer.send(line.env["DIRECTORY_TOPIC"], key=f"user/{entry['id']}".encode(), value=json.dumps(entry).encode(),
+                  headers=headers).get(30)
+    producer.close(timeout=5)
+
+
+def test_commands_requests_and_directory_entries_are_served(line: Line) -> None:
+    sent = line.command(isDefault=True)
+    line.send(sent)
+    line.send(b"\xff", expect="dead")
+    line.send(line.command(timeZone="Nowhere"), expect="rejected")
+    line.event_of(sent["commandId"])
+    made = line.post(MINIMAL, headers={"Idempotency-Key": "roles"})
+    assert made.status_code == 201
+    again = line.request("POST", line.schedules_path(), line.people.admin_key, json=MINIMAL,
+                         headers={"Idempotency-Key": "roles"})
+    assert (again.status_code, again.json()["data"]["id"]) == (201, made.json()["data"]["id"])
+    path = f"{line.schedules_path()}/{made.json()['data']['id']}"
+    for method, body in (("GET", None), ("PATCH", {"name": "Changed"}), ("DELETE", None)):
+        assert line.request(method, path, line.people.admin_key, json=body).status_code == 200
+    for path in (f"/v2/organizations/{line.people.org}/schedules", "/v2/schedules", "/v2/schedules/default"):
+        assert line.request("GET", path, line.people.admin_key).status_code == 200
+    user = line.sql("SELECT max(id) + 1000 FROM users")[0][0]
+    tell(line, {"type": "user", "id": user, "name": "Told", "timeZone": "UTC"})
+    until(lambda: line.sql("SELECT 1 FROM schedules WHERE owner_id = %s", user) == [(1,)], "the user has a schedule")
+    told = line.sql("SELECT id FROM schedules WHERE owner_id = %s", user)[0][0]
+    assert line.event_of_schedule(told).headers["ce_type"] == b"schedules.v1.ScheduleCreated"
+
+
+def test_every_command_of_the_directory_works(line: Line) -> None:
+    org = line.admin("org", "add", "--name", "Roles")["id"]
+    user = line.admin("user", "add", "--name", "Ada", "--time-zone", "Europe/Rome")["id"]
+    line.admin("member", "add", "--org", org, "--user", user, "--role", "owner")
+    team = line.admin("team", "add", "--org", org, "--name", "Sales")["id"]
+    line.admin("team-member", "add", "--team", team, "--user", user, "--role", "admin")
+    key = line.admin("apikey", "create", "--user", user)
+    line.admin("apikey", "limit", "--id", key["id"], "--name", "a", "--requests", "9", "--window", "1", "--block", "1")
+    client = line.admin("oauth-client", "create", "--org", org, "--permissions", "read,write")
+    line.cli("system-admin", "add", "--user", user)
+
+    def as_client() -> int:
+        headers = {"x-cal-client-id": client["id"], "x-cal-secret-key": client["secret"]}
+        return line.request("GET", f"/v2/organizations/{org}/teams/{team}/schedules", headers=headers).status_code
+
+    assert (as_client(), line.request("GET", "/v2/schedules", key["key"]).status_code) == (200, 200)
+    for listing in (("org", "list"), ("user", "list"), ("member", "list", "--org", org), ("team", "list", "--org", org),
+                    ("team-member", "list", "--team", team), ("apikey", "list"), ("apikey", "limits", "--id", key["id"]),
+                    ("oauth-client", "list"), ("system-admin", "list"), ("offsets", "show")):
+        assert line.cli(*listing), listing
+    line.cli("system-admin", "remove", "--user", user)
+    line.cli("oauth-client", "delete", "--id", client["id"])
+    line.cli("apikey", "unlimit", "--id", key["id"], "--name", "a")
+    line.cli("apikey", "revoke", "--id", key["id"])
+    line.cli("team-member", "remove", "--team", team, "--user", user)
+    line.cli("team", "remove", "--id", team)
+    line.cli("member", "remove", "--org", org, "--user", user)
+    run(str(BINARY), "import", env=line.env, stdin=json.dumps({"type": "user", "id": int(user), "remove": True}))
+    line.cli("org", "remove", "--id", org)
+    line.cli("offsets", "reset", "--topic", line.env["DIRECTORY_TOPIC"], "--partition", "0", "--to", "earliest")
+    assert as_client() == 401
+
+
+# ---- what they cannot
+
+WRITE = "SELECT write_batch('{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}'," \
+        "now(),'1 s')"
+APPLY = """SELECT apply_directory('{"type":"organization","id":1,"name":"Mine"}', now())"""
+CREATE = ["CREATE TABLE mine ()", "CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+          "ALTER FUNCTION apply_directory SECURITY INVOKER", "DROP TABLE schedules", "TRUNCATE schedules",
+          "INSERT INTO schema_migrations VALUES (99, 'mine', '')", "UPDATE schema_migrations SET checksum = ''",
+          "INSERT INTO role_grants VALUES ('schedule_service', 'ALL', 'TABLE users')", "SELECT grant_roles()",
+          "CREATE PUBLICATION mine FOR TABLE schedules", "DROP PUBLICATION schedule_service"]
+TABLES = ["organizations", "users", "memberships", "teams", "team_memberships", "api_keys", "api_key_limits", "oauth_clients",
+          "schedules", "default_schedules", "command_offsets", "settled_commands", "schema_migrations", "role_grants",
+          "schedule_hours"]
+REFUSED = {
+    "service": [*CREATE, APPLY, "SELECT name FROM users", "SELECT note FROM api_keys", "SELECT name FROM oauth_clients",
+                "SELECT FROM settled_commands", "SELECT checksum FROM schema_migrations", "SELECT FROM role_grants",
+                "SELECT setval('schedule_id_blocks', 1)", "UPDATE schedules SET name = 'x'", "DELETE FROM schedules",
+                "INSERT INTO schedules SELECT * FROM schedules", "UPDATE command_offsets SET next_offset = 0",
+                "UPDATE users SET is_system_admin = true", "INSERT INTO api_keys (user_id, key_hash) VALUES (1, '')",
+                "UPDATE oauth_clients SET permissions = 48", "INSERT INTO memberships VALUES (1, 1, 'OWNER')",
+                "UPDATE api_key_limits SET requests = 1", "DELETE FROM default_schedules"],
+    "relay": [*CREATE, APPLY, WRITE, *(f"SELECT FROM {table}" for table in TABLES)],
+    "admin": [*CREATE, WRITE, "SELECT key_hash FROM api_keys", "SELECT secret_hash FROM oauth_clients", "SELECT FROM schedules",
+              "SELECT FROM default_schedules", "SELECT FROM settled_commands", "UPDATE users SET name = 'x'",
+              "UPDATE api_keys SET expires_at = NULL", "INSERT INTO memberships VALUES (1, 1, 'OWNER')",
+              "DELETE FROM users", "DELETE FROM api_keys", "DELETE FROM command_offsets"],
+    "nobody": [*CREATE, APPLY, WRITE, *(f"SELECT FROM {table}" for table in TABLES)],
+}
+
+
+@pytest.mark.parametrize("role", REFUSED)
+def test_what_a_role_does_not_need_is_refused(line: Line, logins: Logins, role: str) -> None:
+    for statement in REFUSED[role]:
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            query(url_of(line, getattr(logins, role)), statement)
+
+
+def test_the_statements_that_are_refused_are_right(line: Line) -> None:
+    """The owner may run those that read or call: what refused the others was their privileges."""
+    for statement in (WRITE, *(f"SELECT FROM {table}" for table in TABLES), "SELECT key_hash FROM api_keys",
+                      "SELECT secret_hash FROM oauth_clients", "SELECT name FROM users", "SELECT checksum FROM schema_migrations"):
+        line.sql(statement)
+
+
+def test_functions_with_their_owners_privileges_keep_to_their_schema(line: Line) -> None:
+    sealed = line.sql("SELECT proname::text, array_to_string(proconfig, ';') FROM pg_proc WHERE prosecdef ORDER BY 1")
+    assert [name for name, _ in sealed] == ["apply_directory", "write_batch"]
+    assert all("search_path=public, pg_temp" in config for _, config in sealed)
+
+
+def test_replication_does_not_come_with_a_role(line: Line, logins: Logins) -> None:
+    url = url_of(line, logins.nobody)
+    line.sql(f"GRANT schedule_relay TO {logins.nobody}")
+    try:
+        with pytest.raises(psycopg2.OperationalError, match="replication"):
+            psycopg2.connect(url, connection_factory=LogicalReplicationConnection)
+    finally:
+        line.sql(f"REVOKE schedule_relay FROM {logins.nobody}")
+
+
+# ---- who may not make roles
+
+class Owned:
+    """A database whose owner may make no roles."""
+
+    def __init__(self, postgres: Postgres) -> None:
+        self.postgres, self.name = postgres, f"owned_{uuid.uuid4().hex[:8]}"
+        postgres.psql(f"CREATE ROLE {self.name} LOGIN REPLICATION")
+        postgres.psql(f"CREATE DATABASE {self.name} OWNER {self.name}")
+        self.env = {"DATABASE_URL": postgres.dsn(self.name).replace("postgres@", f"{self.name}@"), "REPLICATION_SLOT": self.name}
+
+    def migrate(self) -> str:
+        done = subprocess.run([str(BINARY), "migrate"], env=self.env, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
+    def close(self) -> None:
+        self.postgres.psql(f"SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '{self.name}'")
+        self.postgres.psql(f"DROP DATABASE {self.name} WITH (FORCE)")
+        self.postgres.psql(f"DROP ROLE {self.name}")
+
+
+@pytest.fixture
+def owned(servers: Servers) -> Iterator[Owned]:
+    one = Owned(servers.postgres)
+    yield one
+    one.close()
+
+
+def can_read(owned: Owned, role: str) -> bool:
+    return owned.postgres.psql(f"SELECT has_table_privilege('{role}', 'schedules', 'SELECT')", owned.name) == "t\n"
+
+
+def test_roles_of_another_database_are_used(owned: Owned) -> None:
+    assert owned.migrate() == ""
+    assert can_read(owned, "schedule_service")
+    assert not can_read(owned, "schedule_relay")
+
+
+def test_without_the_roles_and_the_right_to_make_them_it_goes_on(owned: Owned) -> None:
+    psql = owned.postgres.psql
+    for group in GROUPS:
+        psql(f"ALTER ROLE {group} RENAME TO parked_{group}")
+    try:
+        warned = owned.migrate()
+    finally:
+        for group in GROUPS:
+            psql(f"ALTER ROLE parked_{group} RENAME TO {group}")
+    assert all(f"let an administrator CREATE ROLE {group}" in warned for group in GROUPS), warned
+    assert admin(BINARY, owned.env, "org", "add", "--name", "Here")["id"]
+    assert not can_read(owned, "schedule_service")
+    assert owned.migrate() == ""
+    assert can_read(owned, "schedule_service")
