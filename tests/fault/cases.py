@@ -68,6 +68,8 @@ CASES = [
     _case("snapshot-held", "a session holds a snapshot for 30 s", faults.hold_a_snapshot, {"seconds": 30}),
     _case("disk-full", "PostgreSQL's disk is full, 3 times", faults.fill_disk, {"times": 3}, world=SmallDisk),
     _case("clock", "the replicas' wall clock jumps by up to a day, 8 times", faults.jump_clock, {"times": 8}),
+    _case("volume", "100,000 commands as fast as the client makes them, and kill -9 of a replica every few seconds",
+          faults.kill_service_until_sent, {"commands": 100_000}, rate=5000),
     _case("idle-slot", "others write 400 MB while nothing comes", faults.idle_beside_writers, {"megabytes": 400}, rate=0),
 ]
 

@@ -1,11 +1,14 @@
 /* Preloaded into a process it puts its wall clock off, by as many seconds as the file CLOCK_FILE holds (an int64_t in the
- * machine's byte order), from one reading to the next when the file changes. Steady clocks stay. */
+ * machine's byte order), from one reading to the next when the file changes. Steady clocks stay, and who waits until a time of
+ * that clock (librdkafka, by cnd_timedwait) waits as long as it meant to. */
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <threads.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -38,10 +41,24 @@ int gettimeofday(struct timeval *restrict ret_now, void *restrict zone)
     return 0;
 }
 
+int timespec_get(struct timespec *ret_now, int base)
+{
+    return base == TIME_UTC && clock_gettime(CLOCK_REALTIME, ret_now) == 0 ? base : 0;
+}
+
 time_t time(time_t *ret_now)
 {
     struct timespec now = {0};
     (void)clock_gettime(CLOCK_REALTIME, &now);
     if (ret_now != NULL) *ret_now = now.tv_sec;
     return now.tv_sec;
+}
+
+int cnd_timedwait(cnd_t *restrict condition, mtx_t *restrict mutex, const struct timespec *restrict until)
+{
+    int (*wait)(cnd_t *, mtx_t *, const struct timespec *) = NULL;
+    struct timespec real = *until;
+    *(void **)&wait = dlsym(RTLD_NEXT, "cnd_timedwait");
+    if (offset_s != NULL) real.tv_sec -= *offset_s;
+    return wait(condition, mutex, &real);
 }

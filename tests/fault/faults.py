@@ -31,6 +31,13 @@ def kill_service(rig: Rig, times: int) -> None:
     rig.wait_writes(5)
 
 
+def kill_service_until_sent(rig: Rig, commands: int) -> None:
+    assert rig.kafka_client
+    while rig.kafka_client.sent < commands:
+        rig.pause(2, 4)
+        rig.kill_one()
+
+
 def reach_failpoints(rig: Rig, times: int) -> None:
     """The only replica dies at each failpoint, some passes after its start."""
     service = rig.service
@@ -143,7 +150,7 @@ def send_poison(rig: Rig, times: int) -> None:
     for number in range(times):
         for value in POISON:
             rig.send(value, expect="dead", key=b"poison")
-            rig.send(value, expect="dead", as_json=True)
+            rig.send(value, expect="dead", key=b"poison", as_json=True)
             rig.faults += 2
         if number % 5 == 4:
             rig.kill_one()
@@ -196,20 +203,22 @@ def postgres_away(rig: Rig, seconds: float) -> None:
     rig.wait_writes(5)
 
 
+BIND_OF_WRITE = b"\0write\0"  # portal and prepared statement of a batch
+
+
 def cut_at_commit(rig: Rig, times: int) -> None:
-    """Before the server has committed and after it, in turn; and all connections at once."""
+    """Of commands and of anything, before the server has committed and after it; now and then all connections at once."""
     proxy = rig.world.postgres_proxy
     for number in range(times):
-        cut = CutAtCommit(is_after=number % 2 == 1)
+        cut = CutAtCommit(rig.place.commands.encode() if number % 4 < 2 else BIND_OF_WRITE, is_after=number % 2 == 0)
         proxy.weather = cut
         rig.until(cut.done.is_set, "a commit is cut")
         proxy.weather = calm
+        if number % 8 == 7:
+            proxy.cut_all()
         rig.faults += 1
         rig.wait_writes(2)
-        if number % 4 == 3:
-            proxy.cut_all()
-            rig.faults += 1
-            rig.wait_writes(2)
+        rig.wait_commands(50)
 
 
 def bad_network_to_postgres(rig: Rig, seconds: float) -> None:

@@ -21,7 +21,7 @@ class Link:
 
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.client, self.server = client, server
-        self.notes: dict[str, object] = {}
+        self.notes: dict[object, object] = {}
 
     def close(self) -> None:
         for end in (self.client, self.server):
@@ -130,22 +130,22 @@ class BlackHole:
 
 # ---- PostgreSQL
 
-SYNC = b"S\0\0\0\4"            # the client's last message of a transaction in a pipeline
-BIND_OF_WRITE = b"\0write\0"  # portal and prepared statement of a batch
-READY = b"Z\0\0\0\5"           # the server's answer to a Sync: it has committed
+SYNC = b"S\0\0\0\4"   # the client's last message of a transaction in a pipeline
+READY = b"Z\0\0\0\5"  # the server's answer to a Sync: it has committed
 
 
 class CutAtCommit:
-    """Once: cuts the connection of a batch right before the server is told to commit it, or right after it has."""
+    """Once: cuts the connection of a transaction whose beginning holds `mark` right before the server is told to commit it, or
+    right after it has."""
 
-    def __init__(self, is_after: bool) -> None:
-        self.is_after = is_after
+    def __init__(self, mark: bytes, is_after: bool) -> None:
+        self.mark, self.is_after = mark, is_after
         self.done = threading.Event()
 
     def __call__(self, link: Link, is_request: bool, data: bytes) -> Iterator[bytes]:
-        if is_request and BIND_OF_WRITE in data:
-            link.notes["batch"] = True
-        if not link.notes.get("batch") or self.done.is_set():
+        if is_request and self.mark in data:
+            link.notes[id(self)] = True
+        if id(self) not in link.notes or self.done.is_set():
             yield data
         elif self.is_after and not is_request and READY in data:
             self._fire()
