@@ -3,6 +3,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+enum { ATTEMPTS_MAX = 10, RETRY_MS = 50 };
+
+/* Any fixed number that no other application locks on the same database. */
+#define LOCK_KEY "7215830125519"
 
 int database_fail(const char *format, ...)
 {
@@ -63,4 +69,30 @@ bool database_execute(PGconn *conn, const char *sql, int params_len, const char 
     PGresult *result = params_len == 0 ? checked(PQexec(conn, sql)) : database_query(conn, sql, params_len, params);
     PQclear(result);
     return result != NULL;
+}
+
+static bool is_conflict(const PGresult *result)
+{
+    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    return sqlstate != NULL && strncmp(sqlstate, "40", 2) == 0;
+}
+
+PGresult *database_try(PGconn *conn, const char *sql, int params_len, const char *const *params)
+{
+    for (int attempt = 1;; attempt++) {
+        PGresult *result = PQexecParams(conn, sql, params_len, NULL, params, NULL, NULL, 0);
+        if (!is_conflict(result) || attempt == ATTEMPTS_MAX) return result;
+        PQclear(result);
+        usleep(RETRY_MS * 1000);
+    }
+}
+
+bool database_lock(PGconn *conn)
+{
+    return database_execute(conn, "SELECT pg_advisory_lock(" LOCK_KEY ")", 0, NULL);
+}
+
+bool database_unlock(PGconn *conn)
+{
+    return database_execute(conn, "SELECT pg_advisory_unlock(" LOCK_KEY ")", 0, NULL);
 }

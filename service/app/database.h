@@ -15,6 +15,14 @@ PGresult *database_query(PGconn *conn, const char *sql, int params_len, const ch
 /* The same when nothing but success matters. Without parameters the text may hold several statements. */
 bool database_execute(PGconn *conn, const char *sql, int params_len, const char *const *params);
 
+/* The same with the result as it is: the caller judges it and clears it. A transaction that another one was in the way of (a
+ * deadlock, a conflict) is tried again some times. */
+PGresult *database_try(PGconn *conn, const char *sql, int params_len, const char *const *params);
+
+/* Lets one command at a time change what the service stands on; the others wait. The lock goes with the connection at the latest. */
+bool database_lock(PGconn *conn);
+bool database_unlock(PGconn *conn);
+
 /* Says what went wrong; returns 1, the exit code. */
 int database_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

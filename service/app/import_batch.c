@@ -6,11 +6,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "codec/directory_codec.h"
-
-enum { ATTEMPTS_MAX = 10, RETRY_MS = 50 };
 
 static const char apply_sql[] = "SELECT count(*) FILTER (WHERE apply_directory(e.entry, now()))"
                                 " FROM json_array_elements($1::json) AS e (entry)";
@@ -49,7 +46,7 @@ static PGresult *send_lines(struct import_batch *batch, size_t from, size_t to)
     }
     buf_append(&batch->sent, "]", 2);
     if (batch->sent.failed) return NULL;
-    return PQexecParams(batch->db, apply_sql, 1, NULL, &(const char *){batch->sent.data}, NULL, NULL, 0);
+    return database_try(batch->db, apply_sql, 1, &(const char *){batch->sent.data});
 }
 
 enum answer { ANSWER_APPLIED, ANSWER_REFUSED, ANSWER_FAILED };
@@ -57,16 +54,11 @@ enum answer { ANSWER_APPLIED, ANSWER_REFUSED, ANSWER_FAILED };
 /* The answer for lines [from, to); its message is in *ret_result where it is not applied. The caller clears the result. */
 static enum answer try_lines(struct import_batch *batch, size_t from, size_t to, PGresult **ret_result)
 {
-    for (int attempt = 1;; attempt++) {
-        *ret_result = send_lines(batch, from, to);
-        if (PQresultStatus(*ret_result) == PGRES_TUPLES_OK) return ANSWER_APPLIED;
-        const char *sqlstate = PQresultErrorField(*ret_result, PG_DIAG_SQLSTATE);
-        if (sqlstate == NULL) return ANSWER_FAILED;
-        if (strncmp(sqlstate, "22", 2) == 0 || strncmp(sqlstate, "23", 2) == 0) return ANSWER_REFUSED;
-        if (strncmp(sqlstate, "40", 2) != 0 || attempt == ATTEMPTS_MAX) return ANSWER_FAILED;
-        PQclear(*ret_result);
-        usleep(RETRY_MS * 1000);
-    }
+    *ret_result = send_lines(batch, from, to);
+    if (PQresultStatus(*ret_result) == PGRES_TUPLES_OK) return ANSWER_APPLIED;
+    const char *sqlstate = PQresultErrorField(*ret_result, PG_DIAG_SQLSTATE);
+    bool is_data = sqlstate != NULL && (strncmp(sqlstate, "22", 2) == 0 || strncmp(sqlstate, "23", 2) == 0);
+    return is_data ? ANSWER_REFUSED : ANSWER_FAILED;
 }
 
 static bool apply_lines(struct import_batch *batch, size_t from, size_t to)

@@ -9,6 +9,7 @@
 #include "app/import.h"
 #include "app/migrate.h"
 #include "app/offsets_command.h"
+#include "app/rebuild.h"
 #include "app/serve.h"
 #include "app/topics.h"
 #include "app/version.h"
@@ -44,6 +45,11 @@ static int run_offsets(const struct config *config, int argc, char **argv)
     return offsets_command_run(config, argc - 1, argv + 1);
 }
 
+static int run_rebuild(const struct config *config, int argc, char **argv)
+{
+    return rebuild_run(config, argc - 1, argv + 1);
+}
+
 static int run_check_config(const struct config *config, int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--table") == 0) config_print_table(stdout);
@@ -75,6 +81,7 @@ static const struct command commands[] = {
     {"migrate", run_migrate, "bring the database's schema up to this build"},
     {"topics", run_topics, "make and check the Kafka topics"},
     {"offsets", run_offsets, "show or reset the stored offsets"},
+    {"rebuild", run_rebuild, "make the lost replication slot and its events anew"},
     {"import", run_import, "apply directory entries from standard input, one JSON object a line"},
     {"check-config", run_check_config, "check and print the configuration; --table: its documentation"},
 };

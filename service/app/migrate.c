@@ -6,11 +6,9 @@
 #include <string.h>
 
 #include "app/database.h"
+#include "app/slot.h"
 
 enum { CHECKSUM_SIZE = 2 * SHA256_DIGEST_LENGTH + 1 };
-
-/* Any fixed number that no other application locks on the same database. */
-#define LOCK_KEY "7215830125519"
 
 int64_t migrations_latest(void)
 {
@@ -61,27 +59,31 @@ static bool ensure(PGconn *conn, const struct migration *migration)
     return same;
 }
 
-/* A slot cannot be made in a transaction that wrote; it comes last, and before any service can write. */
+/* Only before the first write, which takes ids: after it, a slot that is not there has taken events with it. */
 static bool ensure_slot(PGconn *conn, const char *slot)
 {
-    const char *const params[] = {slot};
-    PGresult *made = database_query(conn,
-                                    "SELECT pg_create_logical_replication_slot($1, 'pgoutput') "
-                                    "WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1)",
-                                    1, params);
-    if (made == NULL) return false;
-    if (PQntuples(made) > 0) printf("made replication slot %s\n", slot);
-    PQclear(made);
-    return true;
+    struct slot_view view;
+    if (!slot_look(conn, slot, &view)) return false;
+    if (view.is_usable) return true;
+    PGresult *ids = database_query(conn, "SELECT WHERE pg_sequence_last_value('schedule_id_blocks') IS NOT NULL", 0, NULL);
+    if (ids == NULL) return false;
+    bool has_writes = PQntuples(ids) > 0;
+    PQclear(ids);
+    if (!has_writes) return slot_make(conn, slot);
+    database_fail("replication slot %s is missing or lost, and with it the events that were not published; "
+                  "`schedule-service rebuild` makes both anew",
+                  slot);
+    return false;
 }
 
 static bool migrate(PGconn *conn, const char *slot)
 {
-    static const char prepare[] = "SET client_min_messages = warning; SELECT pg_advisory_lock(" LOCK_KEY ")";
+    static const char quiet[] = "SET client_min_messages = warning";
     static const char table[] =
         "CREATE TABLE IF NOT EXISTS schema_migrations (version bigint PRIMARY KEY, name text NOT NULL, "
         "checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())";
-    if (!database_execute(conn, prepare, 0, NULL) || !database_execute(conn, table, 0, NULL)) return false;
+    if (!database_execute(conn, quiet, 0, NULL) || !database_lock(conn)) return false;
+    if (!database_execute(conn, table, 0, NULL)) return false;
     for (const struct migration *m = migrations; m->version != 0; m++) {
         if (!ensure(conn, m)) return false;
     }

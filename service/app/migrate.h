@@ -17,8 +17,9 @@ extern const struct migration migrations[];
 /* The version that a database has when all are applied. */
 int64_t migrations_latest(void);
 
-/* Applies what is missing, each file in its own transaction, then makes the replication slot. An advisory lock lets one of
- * several callers work while the others wait and find nothing to do. A recorded file that has changed is an error. Returns the
+/* Applies what is missing, each file in its own transaction, then makes the replication slot, unless something was written
+ * already: then a missing one is an error (see app/rebuild.h). One of several callers works while the others wait and find
+ * nothing to do. A recorded file that has changed is an error. Returns the
  * process's exit code. */
 int migrate_run(const char *database_url, const char *slot);
 

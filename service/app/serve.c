@@ -26,7 +26,7 @@
 #include "store/watch.h"
 #include "store/writer.h"
 
-enum { DRAIN_MAX_MS = 25000, DRAIN_TICK_MS = 20 };
+enum { DRAIN_MAX_MS = 25000, DRAIN_STUCK_MS = 2000, DRAIN_TICK_MS = 20 };
 
 enum { COMMANDS_DOOR, DIRECTORY_DOOR, KAFKA_DOORS };
 
@@ -46,11 +46,14 @@ struct service {
     struct event *signals[2];
     struct event *drain_tick;
     int64_t drain_until_us; /* 0: not draining */
+    int64_t stuck_since_us; /* draining without a database to write to; 0: it is there */
     bool relay_draining;
     bool failed;
 };
 
 /* ---- readiness ---- */
+
+static const char slot_reason[] = "the replication slot is missing or lost; run schedule-service rebuild";
 
 static bool has_stopped_partitions(const struct service *service)
 {
@@ -68,7 +71,7 @@ static bool is_ready(void *ctx, const char **ret_reason)
     if (service->drain_until_us != 0) reason = "stopping";
     else if (!view->is_known) reason = "the database is away";
     else if (!view->has_schema) reason = "the schema is older than this build; run schedule-service migrate";
-    else if (!view->has_slot) reason = "the replication slot is missing or lost";
+    else if (!view->has_slot) reason = slot_reason;
     else if (service->config->doors && !writer_is_ready(service->writer)) reason = "no write connection";
     else if (service->config->doors && !reader_is_ready(service->reader)) reason = "no read connection";
     else if (view->slot_behind_bytes > service->config->wal_budget_bytes) reason = "too much WAL waits for the relay";
@@ -89,17 +92,21 @@ static void start_kafka_doors(struct service *service)
     }
 }
 
+/* Whether the database can be written to. */
+static bool is_writable(const struct watch_view *view)
+{
+    return view->is_known && view->has_schema && view->has_slot;
+}
+
 /* Without its slot the database would forget what it was to publish: the doors stay shut. While the database is away nothing
  * is known, and nothing changes. */
 static void on_watch(void *ctx, const struct watch_view *view)
 {
     struct service *service = ctx;
     if (!view->is_known || !service->config->doors) return;
-    bool fit = view->has_schema && view->has_slot;
+    bool fit = is_writable(view);
     if (!fit) {
-        LOG_ERROR("doors shut",
-                  LOG_STR("reason", view->has_schema ? "the replication slot is missing or lost"
-                                                     : "the schema is older than this build"),
+        LOG_ERROR("doors shut", LOG_STR("reason", view->has_schema ? slot_reason : "the schema is older than this build"),
                   LOG_STR("slot", service->config->slot));
     }
     writer_open(service->writer, fit);
@@ -116,19 +123,46 @@ static bool doors_are_empty(const struct service *service)
     return http_door_pending(service->http) == 0;
 }
 
+/* Without the database, or its slot, nothing is settled or published: what was taken is left to the next start. */
+static bool is_stuck(struct service *service)
+{
+    int64_t now_us = clock_steady_us();
+    if (is_writable(watch_view(service->watch))) service->stuck_since_us = 0;
+    else if (service->stuck_since_us == 0) service->stuck_since_us = now_us;
+    return service->stuck_since_us != 0 && now_us - service->stuck_since_us >= DRAIN_STUCK_MS * 1000LL;
+}
+
+static void drop_commands(struct service *service)
+{
+    for (int i = 0; i < KAFKA_DOORS; i++) {
+        if (service->kafka[i] != NULL) kafka_door_drop(service->kafka[i]);
+    }
+}
+
+/* Why draining ends now; NULL: it goes on. */
+static const char *drain_end(const struct service *service, bool stuck)
+{
+    if (service->relay_draining && (service->relay == NULL || relay_is_done(service->relay))) return "done";
+    if (service->relay_draining && stuck) return "nothing can be written; what is left is on the next start";
+    if (clock_steady_us() > service->drain_until_us) return "it took too long; what is left is on the next start";
+    return NULL;
+}
+
 static void on_drain_tick(evutil_socket_t fd, short what, void *ctx)
 {
     struct service *service = ctx;
     (void)fd;
     (void)what;
+    bool stuck = is_stuck(service);
+    if (stuck) drop_commands(service);
     if (!service->relay_draining && doors_are_empty(service)) {
         service->relay_draining = true;
         if (service->relay != NULL) relay_drain(service->relay);
     }
-    bool drained = service->relay_draining && (service->relay == NULL || relay_is_done(service->relay));
-    bool late = clock_steady_us() > service->drain_until_us;
-    if (late && !drained) LOG_WARN("draining took too long; what is left is on the next start");
-    if (drained || late) event_base_loopbreak(service->base);
+    const char *end = drain_end(service, stuck);
+    if (end == NULL) return;
+    LOG_INFO("drained", LOG_STR("reason", end));
+    event_base_loopbreak(service->base);
 }
 
 static void on_signal(evutil_socket_t number, short what, void *ctx)

@@ -193,8 +193,9 @@ static int on_busy(struct relay *relay)
 static int on_lost(struct relay *relay)
 {
     if (!relay->has_outcome || relay->last_outcome != OUTCOME_LOST) {
-        LOG_ERROR("relay: THE REPLICATION SLOT IS LOST, events are not published. Close the doors, make the slot again with "
-                  "`schedule-service migrate` and rebuild the events from the rows",
+        LOG_ERROR("relay: THE REPLICATION SLOT IS LOST, events are not published. `schedule-service rebuild` makes the slot "
+                  "anew and "
+                  "tells the events from the rows",
                   LOG_STR("slot", relay->config.slot), LOG_STR("reason", relay->reason.text));
     }
     relay_enter(relay, RELAY_SLOT_LOST, relay->reason.text);

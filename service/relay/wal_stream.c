@@ -63,9 +63,13 @@ static enum wal_result read_slot_row(const PGresult *result, const char *slot, s
         reason_set(reason, "replication slot \"%s\" was invalidated: its WAL is removed (max_slot_wal_keep_size)", slot);
         return WAL_LOST;
     }
-    if (lsn_parse(slice_of(PQgetvalue(result, 0, 0)), &ret_source->confirmed)) return WAL_OK;
-    reason_set(reason, "replication slot \"%s\" is not a logical one", slot);
-    return WAL_LOST;
+    if (!lsn_parse(slice_of(PQgetvalue(result, 0, 0)), &ret_source->confirmed)) {
+        reason_set(reason, "replication slot \"%s\" is not a logical one", slot);
+        return WAL_LOST;
+    }
+    size_t len = strlen(ret_source->name);
+    snprintf(ret_source->name + len, sizeof(ret_source->name) - len, "%s", PQgetvalue(result, 0, 2));
+    return WAL_OK;
 }
 
 /* The slot's place, even while somebody else streams from it. */
@@ -75,7 +79,10 @@ static enum wal_result look_up_slot(PGconn *conn, const char *slot, struct waite
     char sql[512];
     char *quoted = PQescapeLiteral(conn, slot, strlen(slot));
     if (quoted == NULL) return WAL_FAILED;
-    snprintf(sql, sizeof(sql), "SELECT confirmed_flush_lsn, wal_status FROM pg_replication_slots WHERE slot_name = %s",
+    snprintf(sql, sizeof(sql),
+             "SELECT confirmed_flush_lsn, wal_status, "
+             "coalesce((SELECT '/' || generation::text FROM slot_generations WHERE slot = slot_name), '') "
+             "FROM pg_replication_slots WHERE slot_name = %s",
              quoted);
     PQfreemem(quoted);
     PGresult *result = query_one_row(conn, sql, waiter, reason);

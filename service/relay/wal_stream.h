@@ -24,9 +24,11 @@ enum { WAL_SOURCE_MAX = 192 };
 
 /* Where the stream comes from, as the server told when it was opened. */
 struct wal_source {
-    char name[WAL_SOURCE_MAX]; /* "<system identifier>/<database>/<slot>": names one slot among all servers */
-    uint64_t confirmed;        /* the slot's flush position */
-    uint64_t server_end;       /* the server's WAL was flushed up to here */
+    /* "<system identifier>/<database>/<slot>/<generation>": names one making of one slot among all servers. The last part is not
+     * there when the slot was made by hand. */
+    char name[WAL_SOURCE_MAX];
+    uint64_t confirmed;  /* the slot's flush position */
+    uint64_t server_end; /* the server's WAL was flushed up to here */
 };
 
 struct wal_stream;

@@ -133,6 +133,13 @@ static void on_offsets(void *ctx, const struct stored_offset *items, size_t len)
     event_active(door->wake, EV_READ, 0);
 }
 
+/* What is not on its way to the database, and what comes of the fetch that is under way. */
+static void drop_taken(struct kafka_door *door, struct door_partition *partition)
+{
+    partition->fetching = false;
+    writer_drop_partition(door->config->writer, &partition->stored);
+}
+
 static void revoke_all(struct kafka_door *door)
 {
     offsets_cancel(door->offsets);
@@ -140,8 +147,7 @@ static void revoke_all(struct kafka_door *door)
         struct door_partition *partition = door->partitions[i];
         if (partition == NULL || !partition->assigned) continue;
         partition->assigned = false;
-        partition->fetching = false;
-        writer_drop_partition(door->config->writer, &partition->stored);
+        drop_taken(door, partition);
         LOG_INFO("partition revoked", LOG_STR("topic", partition->stored.topic), LOG_INT("partition", i));
     }
 }
@@ -392,6 +398,13 @@ struct kafka_door *kafka_door_new(struct event_base *base, const struct kafka_do
 void kafka_door_drain(struct kafka_door *door)
 {
     door->draining = true;
+}
+
+void kafka_door_drop(struct kafka_door *door)
+{
+    for (int i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
+        if (door->partitions[i] != NULL) drop_taken(door, door->partitions[i]);
+    }
 }
 
 size_t kafka_door_pending(const struct kafka_door *door)

@@ -28,6 +28,9 @@ struct kafka_door *kafka_door_new(struct event_base *base, const struct kafka_do
 /* Stops taking. What was taken is still settled. */
 void kafka_door_drain(struct kafka_door *door);
 
+/* Drops what was taken and is not on its way to the database: whoever has the partitions next reads it again. After a drain. */
+void kafka_door_drop(struct kafka_door *door);
+
 /* Messages taken and not settled. */
 size_t kafka_door_pending(const struct kafka_door *door);
 

@@ -143,6 +143,7 @@ static int set_up(void **state)
     exec_on(world->admin, "CREATE DATABASE %s", world->name);
     world->db = connect_to(world->url);
     exec_on(world->db, "CREATE PUBLICATION schedule_service");
+    exec_on(world->db, "CREATE TABLE slot_generations (slot text PRIMARY KEY, generation uuid NOT NULL)");
     make_slot(world);
     world->kafka.brokers = getenv("TEST_KAFKA_BROKERS");
     make_topic(world, world->events, 3, "delete");
@@ -584,6 +585,25 @@ static void progress_ahead_of_the_wal_is_forgotten(void **state)
     expect_events(world, 10);
 }
 
+/* As after a failover to a server whose WAL is behind what was published, has no slot, and writes on beyond that. */
+static void progress_of_an_earlier_slot_skips_nothing_of_the_next(void **state)
+{
+    struct world *world = *state;
+    char text[LSN_TEXT_MAX];
+    uint64_t here = query_lsn(world->db, "SELECT pg_current_wal_insert_lsn()");
+    produce_progress(world, lsn_format(here + (1 << 20), text));
+    exec_on(world->db, "INSERT INTO slot_generations VALUES ('%s', gen_random_uuid())", world->name);
+    emit_events(world, "7", 1, 5);
+    for (int i = 0; i < 2; i++) exec_on(world->db, "SELECT pg_logical_emit_message(false, 'other', 'x'), pg_switch_wal()");
+    start(world);
+    emit_events(world, "7", 6, 10);
+    drain(world);
+    expect_events(world, 10);
+    start(world); /* what it publishes counts from then on */
+    drain(world);
+    expect_events(world, 10);
+}
+
 static void a_standby_takes_over(void **state)
 {
     struct world *world = *state;
@@ -740,6 +760,7 @@ int main(void)
         TEST(skips_what_was_published_when_the_slot_goes_backwards),
         TEST(skips_exactly_up_to_the_progress_topic),
         TEST(progress_ahead_of_the_wal_is_forgotten),
+        TEST(progress_of_an_earlier_slot_skips_nothing_of_the_next),
         TEST(a_standby_takes_over),
         TEST(draining_a_standby_ends_it_at_once),
         TEST(a_large_transaction_is_one_unit),

@@ -146,12 +146,25 @@ def test_it_starts_without_servers_and_becomes_ready_when_they_come(make_line: M
     line.balance()
 
 
-def test_it_stops_while_postgres_is_away(make_line: MakeLine) -> None:
-    line = make_line()
+@pytest.mark.parametrize("relay", ["on", "off"])
+def test_it_stops_soon_while_postgres_is_away(make_line: MakeLine, relay: str) -> None:
+    line = make_line(RELAY=relay)
     line.start()
+    made = line.post(MINIMAL).json()["data"]["id"]
+    line.send(line.command())
+    until(lambda: len(line.sql("SELECT id FROM schedules")) == 2, "it takes commands")
+    command = line.command()
     line.servers.postgres.stop()
     try:
         line.wait_readiness((503, "the database is away"))
+        line.send(command)
+        until(lambda: line.metric("schedule_commands_in_flight") == 1, "the command is taken")
+        before = time.monotonic()
         assert end_by_signal(line.service, signal.SIGINT, 30) == 0
+        assert time.monotonic() - before < 10
     finally:
         line.servers.postgres.start()
+    line.replicas = [line.start(RELAY="on"), *line.replicas]
+    line.event_of_schedule(made)
+    line.event_of(command["commandId"])
+    line.balance()

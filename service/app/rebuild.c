@@ -1,0 +1,173 @@
+/* Happy path: make the slot if it is not there, then tell the deletions, then the schedules in the order of owners and ids, in
+ * bounded transactions.
+ *
+ * Failure modes: the relay does not keep up: the next batch waits, so that the slot is not lost again for the WAL it holds. An error,
+ * a lost connection or a slot that is lost meanwhile ends the command, which says from where it can go on. */
+#include "app/rebuild.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/database.h"
+#include "app/slot.h"
+#include "driver/clock.h"
+
+enum { PROGRESS_US = 1000000, WAIT_MS = 100 };
+
+#define BATCH "100" /* schedules; their owners cannot be written to meanwhile */
+
+struct rebuild {
+    PGconn *db;
+    const char *slot;
+    int64_t behind_max; /* WAL that may wait for the relay */
+    int64_t owner_id;   /* of the schedule up to which all is told */
+    int64_t id;
+    char create_id[40]; /* of the deleted schedule up to which all are told */
+    int64_t schedules;  /* told */
+    int64_t deletions;
+    int64_t started_us;
+    int64_t told_us; /* when progress was last shown */
+};
+
+static double seconds_since(int64_t then_us)
+{
+    return (double)(clock_steady_us() - then_us) / 1e6;
+}
+
+static void show_progress(struct rebuild *rebuild, int64_t behind_bytes)
+{
+    int64_t now_us = clock_steady_us();
+    if (now_us - rebuild->told_us < PROGRESS_US) return;
+    rebuild->told_us = now_us;
+    fprintf(stderr,
+            "deletions=%" PRId64 " schedules=%" PRId64 " after=%" PRId64 "/%" PRId64 " waiting_bytes=%" PRId64
+            " seconds=%.0f\n",
+            rebuild->deletions, rebuild->schedules, rebuild->owner_id, rebuild->id, behind_bytes,
+            seconds_since(rebuild->started_us));
+}
+
+/* ---- the slot ---- */
+
+static bool ensure_slot(struct rebuild *rebuild)
+{
+    struct slot_view view;
+    if (!database_lock(rebuild->db) || !slot_look(rebuild->db, rebuild->slot, &view)) return false;
+    if (!view.is_usable && rebuild->id > 0) {
+        database_fail("replication slot %s was lost again: run the rebuild from the start, without --after", rebuild->slot);
+        return false;
+    }
+    if (view.is_usable) return database_unlock(rebuild->db);
+    fprintf(stderr, "making replication slot %s; transactions that are under way end first\n", rebuild->slot);
+    return slot_make(rebuild->db, rebuild->slot) && database_unlock(rebuild->db);
+}
+
+/* Waits until the relay has published enough of what was told. */
+static bool await_relay(struct rebuild *rebuild)
+{
+    struct slot_view view;
+    while (slot_look(rebuild->db, rebuild->slot, &view)) {
+        show_progress(rebuild, view.behind_bytes);
+        if (!view.is_usable) {
+            database_fail("replication slot %s was lost again", rebuild->slot);
+            return false;
+        }
+        if (view.behind_bytes <= rebuild->behind_max) return true;
+        usleep(WAIT_MS * 1000);
+    }
+    return false;
+}
+
+/* ---- the events ---- */
+
+/* One transaction; its row's last column is how many were told. NULL on an error, which was said. */
+static PGresult *tell(struct rebuild *rebuild, const char *sql, int params_len, const char *const *params)
+{
+    if (!await_relay(rebuild)) return NULL;
+    PGresult *told = database_try(rebuild->db, sql, params_len, params);
+    if (PQresultStatus(told) == PGRES_TUPLES_OK) return told;
+    database_fail("%s", PQerrorMessage(rebuild->db));
+    PQclear(told);
+    return NULL;
+}
+
+/* Each returns how many were told, 0 behind the last; -1 on an error. */
+static int64_t tell_deletions(struct rebuild *rebuild)
+{
+    static const char sql[] = "SELECT id, emitted FROM emit_deletions($1, " BATCH ")";
+    const char *after = rebuild->deletions == 0 ? NULL : rebuild->create_id;
+    PGresult *told = tell(rebuild, sql, 1, &after);
+    if (told == NULL) return -1;
+    int64_t emitted = strtoll(PQgetvalue(told, 0, 1), NULL, 10);
+    snprintf(rebuild->create_id, sizeof(rebuild->create_id), "%s", PQgetvalue(told, 0, 0));
+    rebuild->deletions += emitted;
+    PQclear(told);
+    return emitted;
+}
+
+static int64_t tell_schedules(struct rebuild *rebuild)
+{
+    static const char sql[] = "SELECT owner_id, id, emitted FROM emit_schedules($1, $2, " BATCH ")";
+    char owner_id[24];
+    char id[24];
+    snprintf(owner_id, sizeof(owner_id), "%" PRId64, rebuild->owner_id);
+    snprintf(id, sizeof(id), "%" PRId64, rebuild->id);
+    PGresult *told = tell(rebuild, sql, 2, (const char *const[]){owner_id, id});
+    if (told == NULL) return -1;
+    int64_t emitted = strtoll(PQgetvalue(told, 0, 2), NULL, 10);
+    if (emitted > 0) {
+        rebuild->owner_id = strtoll(PQgetvalue(told, 0, 0), NULL, 10);
+        rebuild->id = strtoll(PQgetvalue(told, 0, 1), NULL, 10);
+    }
+    rebuild->schedules += emitted;
+    PQclear(told);
+    return emitted;
+}
+
+/* Until there are none left; false on an error. */
+static bool tell_all(struct rebuild *rebuild, int64_t (*tell_some)(struct rebuild *rebuild))
+{
+    int64_t emitted;
+    do emitted = tell_some(rebuild);
+    while (emitted > 0);
+    return emitted == 0;
+}
+
+static int run(struct rebuild *rebuild)
+{
+    if (!ensure_slot(rebuild)) return 1;
+    if (tell_all(rebuild, tell_deletions) && tell_all(rebuild, tell_schedules)) {
+        printf("deletions=%" PRId64 " schedules=%" PRId64 " seconds=%.1f\n", rebuild->deletions, rebuild->schedules,
+               seconds_since(rebuild->started_us));
+        return 0;
+    }
+    if (rebuild->id == 0) return database_fail("the rebuild ended early; run it again");
+    return database_fail("the rebuild ended early; run it again from the start, or with --after %" PRId64 "/%" PRId64,
+                         rebuild->owner_id, rebuild->id);
+}
+
+/* "OWNER/ID", both positive. */
+static bool parse_place(const char *text, struct rebuild *rebuild)
+{
+    char *end = NULL;
+    rebuild->owner_id = strtoll(text, &end, 10);
+    if (*end != '/') return false;
+    rebuild->id = strtoll(end + 1, &end, 10);
+    return *end == '\0' && rebuild->owner_id > 0 && rebuild->id > 0;
+}
+
+int rebuild_run(const struct config *config, int argc, char **argv)
+{
+    struct rebuild rebuild = {.slot = config->slot, .behind_max = config->wal_budget_bytes / 2};
+    bool has_place = argc == 2 && strcmp(argv[0], "--after") == 0 && parse_place(argv[1], &rebuild);
+    if (argc != 0 && !has_place) {
+        fprintf(stderr, "usage: schedule-service rebuild [--after OWNER/ID]\n");
+        return 2;
+    }
+    rebuild.started_us = rebuild.told_us = clock_steady_us();
+    rebuild.db = database_connect(config->database_url);
+    int code = rebuild.db == NULL ? 1 : run(&rebuild);
+    PQfinish(rebuild.db);
+    return code;
+}

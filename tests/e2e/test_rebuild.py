@@ -1,0 +1,247 @@
+"""When the replication slot is lost: nothing is taken without it, and after a rebuild the events tell the rows again."""
+
+import os
+import re
+import subprocess
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg2
+import pytest
+
+import ledger
+from conftest import MakeLine
+from ledger import Message
+from line import BINARY, EXAMPLE, MINIMAL, Line, until
+from servers import ServerError
+from wire import REJECTED, decode_event
+
+SLOT_LOST = (503, "the replication slot is missing or lost; run schedule-service rebuild")
+PROGRESS = r"deletions=0 schedules=(?P<schedules>\d+) after=\d+/\d+ waiting_bytes=(?P<waiting>\d+) seconds=\d+"
+CREATES = {"reused": 0.0, "invalid": 0.0, "undecodable": 0.0, "changes": 0.0}
+ROWS = """SELECT s.id, command_id::text, coalesce(org_id, 0), s.owner_id, name, time_zone, availability, overrides, version,
+                 d.schedule_id IS NOT NULL
+            FROM schedules s LEFT JOIN default_schedules d ON d.schedule_id = s.id"""
+NAMES = ("id", "command_id", "org_id", "owner_id", "name", "time_zone", "availability", "overrides", "version", "is_default")
+
+
+def kind_of(event: Message) -> str:
+    return event.headers["ce_type"].decode().removeprefix("schedules.v1.Schedule")
+
+
+def state_of(event: Message) -> dict[str, Any]:
+    return decode_event(event.value or b"", event.headers)
+
+
+def fold(events: list[Message]) -> dict[int, dict[str, Any]]:
+    """What a consumer knows that keeps the latest version of each schedule. Versions never go back, and one that comes again
+    tells the same."""
+    known: dict[int, tuple[str, dict[str, Any]]] = {}
+    for event in events:
+        kind, state = kind_of(event), state_of(event)
+        assert event.headers["ce_id"] == f"{state['id']}.{state['version']}".encode()
+        before = known.get(state["id"])
+        if before and before[1]["version"] == state["version"]:
+            assert (kind, content(state)) == (before[0], content(before[1]))
+        else:
+            assert not before or before[1]["version"] < state["version"]
+            known[state["id"]] = kind, state
+    return {schedule: state for schedule, (kind, state) in known.items() if kind != "Deleted"}
+
+
+def content(state: dict[str, Any]) -> dict[str, Any]:
+    """Without the command's id, which a rebuild knows of first versions and deletions only."""
+    return {name: value for name, value in state.items() if name != "command_id"}
+
+
+def rows(line: Line) -> dict[int, dict[str, Any]]:
+    return {row[0]: dict(zip(NAMES, row, strict=True)) for row in line.sql(ROWS)}
+
+
+def assert_told(line: Line) -> list[Message]:
+    """A consumer that reads the topic from its beginning ends with the rows. Returns what it read of schedules."""
+    ledger.wait_quiet(line.place)
+    events = [event for event in line.topic(line.place.events).read_to_end() if event.headers["ce_type"] != REJECTED.encode()]
+    told = fold(events)
+    assert {schedule: content(state) for schedule, state in told.items()} == {
+        schedule: content(row) for schedule, row in rows(line).items()}
+    return events
+
+
+def drop_slot(line: Line) -> None:
+    """By hand, while no relay holds it."""
+
+    def drop() -> bool:
+        try:
+            line.sql("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = %s", line.place.slot)
+            line.sql("SELECT pg_drop_replication_slot(%s)", line.place.slot)
+        except psycopg2.errors.ObjectInUse:  # the relay was quicker
+            return False
+        return True
+
+    until(drop, "the slot is dropped")
+
+
+def post(line: Line, name: str, is_default: bool = False) -> int:
+    answer = line.post(MINIMAL | {"name": name, "isDefault": is_default})
+    assert answer.status_code == 201, answer.text
+    return int(answer.json()["data"]["id"])
+
+
+def change(line: Line, method: str, schedule: int, body: Any = None) -> None:
+    answer = line.request(method, f"{line.schedules_path()}/{schedule}", line.people.admin_key, json=body)
+    assert answer.status_code == 200, answer.text
+
+
+@contextmanager
+def unpublished(line: Line) -> Iterator[None]:
+    """What is written meanwhile is not published: the doors run without a relay, which then goes."""
+    doors = line.start(RELAY="off")
+    line.replicas.reverse()  # the one that is asked
+    yield
+    line.stop(doors)
+    line.replicas.reverse()
+
+
+def write_all_kinds(line: Line) -> dict[str, int]:
+    """Creates, updates, a replaced default and deletes."""
+    made = {name: post(line, name, name == "first default") for name in ("kept", "changed", "first default", "deleted")}
+    change(line, "PATCH", made["changed"], {"name": "changed twice"})
+    change(line, "PATCH", made["changed"], EXAMPLE | {"isDefault": False})
+    made["second default"] = post(line, "second default", True)
+    change(line, "DELETE", made["deleted"])
+    return made
+
+
+def test_what_was_lost_with_the_slot_is_told_again(make_line: MakeLine) -> None:
+    line = make_line()
+    line.start()
+    before = write_all_kinds(line)
+    published = assert_told(line)
+    line.stop()
+    with unpublished(line):
+        lost = write_all_kinds(line)
+        change(line, "PATCH", before["kept"], {"name": "changed unseen"})
+        change(line, "DELETE", before["changed"])
+        drop_slot(line)
+    replica = line.start(wait=False)
+    line.replicas = [replica]
+    line.wait_log("started")
+    line.wait_readiness(SLOT_LOST)
+    line.wait_log("THE REPLICATION SLOT IS LOST")
+    answer = line.post(MINIMAL)
+    assert (answer.status_code, bool(answer.headers["Retry-After"])) == (503, True)
+    waiting = line.command()
+    line.send(waiting)
+    with pytest.raises(ServerError, match="schedule-service rebuild"):
+        line.cli("migrate")
+    assert line.readiness() == SLOT_LOST
+    assert waiting["commandId"] not in [row["command_id"] for row in rows(line).values()]
+
+    told = line.cli("rebuild")
+    assert f"made replication slot {line.place.slot}" in told
+    assert "deletions=3 schedules=7 " in told
+    line.wait_readiness((200, None))
+    line.event_of(waiting["commandId"])
+    events = assert_told(line)
+    first = {event.headers["ce_id"]: event for event in reversed(published)}
+    again = [event for event in events[len(published):] if event.headers["ce_id"] in first]
+    assert again
+    for event in again:
+        original = first[event.headers["ce_id"]]
+        if kind_of(event) == "Updated":
+            assert state_of(event)["command_id"] == str(uuid.UUID(int=0))
+        else:
+            assert (event.key, event.value, event.header_list) == (original.key, original.value, original.header_list)
+    deleted = {state_of(event)["id"] for event in events if kind_of(event) == "Deleted"}
+    assert deleted == {before["deleted"], before["changed"], lost["deleted"]}
+
+
+def test_a_rebuild_may_be_repeated_and_may_go_on(make_line: MakeLine) -> None:
+    line = make_line()
+    line.start()
+    line.load(350, **CREATES)
+    published = assert_told(line)
+    schedules = line.sql("SELECT owner_id, id FROM schedules ORDER BY owner_id, id")
+    assert f"deletions=0 schedules={len(schedules)} " in line.cli("rebuild")
+    owner, place = schedules[-51]
+    assert "schedules=50 " in line.cli("rebuild", "--after", f"{owner}/{place}")
+    again = assert_told(line)[len(published):]
+    expected = [schedule for _, schedule in schedules + schedules[-50:]]
+    assert sorted(state_of(event)["id"] for event in again) == sorted(expected)
+    drop_slot(line)
+    with pytest.raises(ServerError, match="without --after"):
+        line.cli("rebuild", "--after", f"{owner}/{place}")
+
+
+@pytest.mark.parametrize("arguments", [["--after"], ["--after", "5"], ["--after", "0/1"], ["--after", "1/x"], ["now"]])
+def test_a_senseless_place_is_refused(make_line: MakeLine, arguments: list[str]) -> None:
+    with pytest.raises(ServerError, match="usage: schedule-service rebuild"):
+        make_line().cli("rebuild", *arguments)
+
+
+def test_writes_go_on_during_a_rebuild(make_line: MakeLine) -> None:
+    line = make_line()
+    line.start()
+    line.load(300)
+    line.load(600, seed=2)
+    schedules = [post(line, f"busy {number}") for number in range(5)]
+    ledger.wait_quiet(line.place)
+    with line.posting(pause_s=0):
+        for number in range(6):
+            for schedule in schedules[number:]:
+                change(line, "PATCH", schedule, {"name": f"round {number}", "isDefault": number % 2 == 0})
+            line.cli("rebuild")
+            if number < len(schedules):
+                change(line, "DELETE", schedules[number])
+    assert_told(line)
+
+
+def test_a_rebuild_waits_for_the_relay(make_line: MakeLine) -> None:
+    line = make_line(WAL_BUDGET="40000")
+    line.start()
+    line.load(500, **CREATES)
+    assert_told(line)
+    line.stop()
+    with subprocess.Popen([str(BINARY), "rebuild"], env=os.environ | line.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True) as rebuild:
+        assert rebuild.stderr and rebuild.stdout
+        waiting = [re.match(PROGRESS, rebuild.stderr.readline()) for _ in range(2)]
+        assert all(told and int(told["waiting"]) > 20000 and int(told["schedules"]) < 500 for told in waiting), waiting
+        line.start()
+        assert re.search(r" schedules=\d+ seconds=", rebuild.stdout.read())
+    assert rebuild.returncode == 0
+    assert_told(line)
+
+
+def test_a_slot_that_was_invalidated_is_made_anew(make_line: MakeLine) -> None:
+    line = make_line()
+    line.start()
+    post(line, "published")
+    assert_told(line)
+    line.stop()
+    with unpublished(line):
+        post(line, "lost")
+    postgres = line.servers.postgres
+    postgres.psql("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'")
+    try:
+        postgres.psql("SELECT pg_reload_conf()")
+
+        def is_lost() -> bool:
+            line.sql("SELECT pg_logical_emit_message(false, 'filler', ''), pg_switch_wal()")
+            postgres.psql("CHECKPOINT")
+            return line.sql("SELECT wal_status FROM pg_replication_slots WHERE slot_name = %s", line.place.slot) == [("lost",)]
+
+        until(is_lost, "the slot is invalidated", 40)
+    finally:
+        postgres.psql("ALTER SYSTEM RESET max_slot_wal_keep_size")
+        postgres.psql("SELECT pg_reload_conf()")
+    replica = line.start(wait=False)
+    line.replicas = [replica]
+    line.wait_log("was invalidated")
+    line.wait_readiness(SLOT_LOST)
+    assert "made replication slot" in line.cli("rebuild")
+    line.wait_readiness((200, None))
+    assert len(assert_told(line)) == 3
