@@ -347,24 +347,45 @@ def idle_beside_writers(rig: Rig, megabytes: int) -> None:
     rig.wait_events()
     with rig.under_load(200):
         rig.wait_writes(20)
+        rig.wait_commands(1000)
 
 
-def lose_the_slot(rig: Rig) -> None:
-    """Readiness fails and says why, and writes are refused until there is a slot."""
+SLOT_LOST = (503, "the replication slot is missing or lost; run schedule-service rebuild")
+
+
+def lose_the_slot(rig: Rig) -> Report:
+    """Readiness fails and says why, and writes are refused until the slot is there again. What came before is audited before, as a
+    rebuild tells some of it again."""
     with rig.under_load(200):
-        rig.wait_writes(20)
-    wait_quiet(rig.place, DEADLINE_S)
+        rig.wait_writes(50)
+        rig.wait_commands(1000)
+    report = rig.settle()
+    start_again(rig)
     rig.until(lambda: _drop_slot(rig), "the slot is dropped")
     rig.faults += 1
     for replica in rig.replicas:
-        rig.until(lambda: rig.readiness(replica) == (503, "the replication slot is missing or lost"), "readiness fails")
-    answer = rig.request("POST", rig.schedules_path(), rig.people.admin_key,
-                         json={"name": "Late", "timeZone": "UTC", "isDefault": False})
-    if answer.status_code != 503:
-        raise AssertionError(f"a write without a slot was answered {answer.status_code}")
-    rig.sql("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", rig.place.slot)
-    with rig.under_load(200):
-        rig.wait_writes(20)
+        rig.until(lambda: rig.readiness(replica) == SLOT_LOST, "readiness fails")
+    if (answer := _late_write(rig)) != 503:
+        raise AssertionError(f"a write without a slot was answered {answer}")
+    rig.cli("rebuild")
+    for replica in rig.replicas:
+        replica.wait_ready(DEADLINE_S)
+    if (answer := _late_write(rig)) != 201:
+        raise AssertionError(f"a write after the rebuild was answered {answer}")
+    rig.wait_events()
+    return report
+
+
+def _late_write(rig: Rig) -> int:
+    body = {"name": "Late", "timeZone": "UTC", "isDefault": False}
+    return rig.request("POST", rig.schedules_path(), rig.people.admin_key, json=body).status_code
+
+
+def start_again(rig: Rig) -> None:
+    for replica in rig.replicas:
+        replica.start(wait=False)
+    for replica in rig.replicas:
+        replica.wait_ready(DEADLINE_S)
 
 
 def _drop_slot(rig: Rig) -> bool:
@@ -381,6 +402,7 @@ def make_topic_anew(rig: Rig) -> Report:
     in the new topic is carried out. What the old one held is audited before."""
     with rig.under_load(200):
         rig.wait_writes(50)
+        rig.wait_commands(1000)
     report = rig.settle()
     before = query(rig.database_url, "SELECT count(*) FROM schedules")[0][0]
     admin = KafkaAdminClient(bootstrap_servers=rig.place.bootstrap)
@@ -402,9 +424,7 @@ def make_topic_anew(rig: Rig) -> Report:
         rig.stop(replica)
     for partition in range(4):
         rig.cli("offsets", "reset", "--partition", str(partition), "--to", "earliest")
-    for replica in rig.replicas:
-        replica.start(wait=False)
-        replica.wait_ready(DEADLINE_S)
+    start_again(rig)
     for command in commands:
         rig.event_of(command["commandId"], DEADLINE_S)
     if query(rig.database_url, "SELECT count(*) FROM schedules")[0][0] != before + len(commands):
