@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-import faults
+import kafka_faults as kafka
+import postgres_faults as postgres
+import service_faults as service
 from ledger import Report
 from rig import Rig
 from world import SmallDisk, ThreeBrokers, World
@@ -18,7 +20,7 @@ Inject = Callable[[Rig], Report | None]
 
 @dataclass(frozen=True)
 class Case:
-    """`inject` is called under a load of `rate` commands a second, or brings its own when that is 0. It may return the audit itself.
+    """`inject` is called under a load of `rate` commands a second, or brings its own when that is 0; it may return the audit itself.
     `through` names the servers that the replicas reach by a proxy."""
 
     name: str
@@ -38,48 +40,48 @@ def _case(name: str, what: str, fault: Callable[..., Report | None], options: di
 
 
 CASES = [
-    _case("service-kill", "kill -9 of a replica, at random, 50 times", faults.kill_service, {"times": 50}),
-    _case("failpoints", "kill -9 at every failpoint, 3 times each", faults.reach_failpoints, {"times": 3}, replicas=1,
+    _case("service-kill", "kill -9 of a replica, at random, 50 times", service.kill_service, {"times": 50}),
+    _case("failpoints", "kill -9 at every failpoint, 3 times each", service.reach_failpoints, {"times": 3}, replicas=1,
           has_failpoints=True),
     _case("frozen", "a replica stands still longer than its session while another takes over, 5 times",
-          faults.freeze_service, {"times": 5}),
-    _case("postgres-kill", "kill -9 of PostgreSQL, 20 times", faults.kill_postgres, {"times": 20}),
-    _case("commit-cut", "the connection to PostgreSQL is cut right before or after a commit, 40 times", faults.cut_at_commit,
+          service.freeze_service, {"times": 5}),
+    _case("postgres-kill", "kill -9 of PostgreSQL, 20 times", postgres.kill_postgres, {"times": 20}),
+    _case("commit-cut", "the connection to PostgreSQL is cut right before or after a commit, 40 times", postgres.cut_at_commit,
           {"times": 40}, through=("postgres",), shares=BAD),
     _case("postgres-network", "the way to PostgreSQL is slow, drips, and swallows everything for 10 s",
-          faults.bad_network_to_postgres, {"seconds": 10}, through=("postgres",)),
-    _case("kafka-kill", "kill -9 of the broker, 8 times", faults.kill_kafka, {"times": 8}),
-    _case("brokers", "one of three brokers is killed or stopped, 6 times", faults.kill_brokers_in_turn, {"times": 6},
+          postgres.bad_network_to_postgres, {"seconds": 10}, through=("postgres",)),
+    _case("kafka-kill", "kill -9 of the broker, 8 times", kafka.kill_kafka, {"times": 8}),
+    _case("brokers", "one of three brokers is killed or stopped, 6 times", kafka.kill_brokers_in_turn, {"times": 6},
           world=ThreeBrokers),
-    _case("end-txn-late", "the answer to EndTxn comes after the relay has given up, 4 times", faults.answer_end_txn_late,
+    _case("end-txn-late", "the answer to EndTxn comes after the relay has given up, 4 times", kafka.answer_end_txn_late,
           {"times": 4, "seconds": 8}, through=("kafka",)),
-    _case("kafka-away", "the broker is away for a minute", faults.kafka_away, {"seconds": 60}),
-    _case("postgres-away", "PostgreSQL is away for a minute: no rebalance, no growth", faults.postgres_away, {"seconds": 60}),
-    _case("rolling", "three replicas are restarted in turn, 10 times", faults.restart_in_turn, {"times": 10}, replicas=3),
-    _case("join-leave", "a third replica joins and leaves, 10 times", faults.join_and_leave, {"times": 10}),
-    _case("two-relays", "a frozen relay wakes up after another one has taken over, 8 times", faults.wake_a_second_relay,
+    _case("kafka-away", "the broker is away for a minute", kafka.kafka_away, {"seconds": 60}),
+    _case("postgres-away", "PostgreSQL is away for a minute: no rebalance, no growth", postgres.postgres_away, {"seconds": 60}),
+    _case("rolling", "three replicas are restarted in turn, 10 times", service.restart_in_turn, {"times": 10}, replicas=3),
+    _case("join-leave", "a third replica joins and leaves, 10 times", service.join_and_leave, {"times": 10}),
+    _case("two-relays", "a frozen relay wakes up after another one has taken over, 8 times", service.wake_a_second_relay,
           {"times": 8}),
     _case("open-transaction", "a replica is killed while its relay is in the middle of a transaction, 8 times",
-          faults.die_in_a_transaction, {"times": 8}),
-    _case("poison", "more than half of the commands are bad, and replicas are killed", faults.send_poison, {"times": 25},
+          service.die_in_a_transaction, {"times": 8}),
+    _case("poison", "more than half of the commands are bad, and replicas are killed", service.send_poison, {"times": 25},
           shares=BAD),
-    _case("topic-anew", "the commands topic is deleted and made anew", faults.make_topic_anew, rate=0),
-    _case("slot-lost", "the replication slot is dropped: readiness fails and writes are refused", faults.lose_the_slot, rate=0),
-    _case("snapshot-held", "a session holds a snapshot for 30 s", faults.hold_a_snapshot, {"seconds": 30}),
-    _case("disk-full", "PostgreSQL's disk is full, 3 times", faults.fill_disk, {"times": 3}, world=SmallDisk),
-    _case("clock", "the replicas' wall clock jumps by up to a day, 8 times", faults.jump_clock, {"times": 8}),
+    _case("topic-anew", "the commands topic is deleted and made anew", kafka.make_topic_anew, rate=0),
+    _case("slot-lost", "the replication slot is dropped: readiness fails and writes are refused", postgres.lose_the_slot, rate=0),
+    _case("snapshot-held", "a session holds a snapshot for 30 s", postgres.hold_a_snapshot, {"seconds": 30}),
+    _case("disk-full", "PostgreSQL's disk is full, 3 times", postgres.fill_disk, {"times": 3}, world=SmallDisk),
+    _case("clock", "the replicas' wall clock jumps by up to a day, 8 times", service.jump_clock, {"times": 8}),
     _case("volume", "100,000 commands as fast as the client makes them, and kill -9 of a replica every few seconds",
-          faults.kill_service_until_sent, {"commands": 100_000}, rate=5000),
-    _case("idle-slot", "others write 400 MB while nothing comes", faults.idle_beside_writers, {"megabytes": 400}, rate=0),
+          service.kill_service_until_sent, {"commands": 100_000}, rate=5000),
+    _case("idle-slot", "others write 400 MB while nothing comes", postgres.idle_beside_writers, {"megabytes": 400}, rate=0),
 ]
 
 # Of `make test`: the same faults, less often.
 SHORT = [
-    _case("short-kill", "kill -9 of a replica, 5 times", faults.kill_service, {"times": 5}),
-    _case("short-postgres-kill", "kill -9 of PostgreSQL, 2 times", faults.kill_postgres, {"times": 2}),
-    _case("short-cut", "a connection is cut right before or after a commit, 8 times", faults.cut_at_commit, {"times": 8},
+    _case("short-kill", "kill -9 of a replica, 5 times", service.kill_service, {"times": 5}),
+    _case("short-postgres-kill", "kill -9 of PostgreSQL, 2 times", postgres.kill_postgres, {"times": 2}),
+    _case("short-cut", "a connection is cut right before or after a commit, 8 times", postgres.cut_at_commit, {"times": 8},
           through=("postgres",), shares=BAD),
     _case("short-open-transaction", "a replica is killed while its relay is in the middle of a transaction",
-          faults.die_in_a_transaction, {"times": 1}),
-    _case("short-kafka-kill", "kill -9 of the broker, once", faults.kill_kafka, {"times": 1}),
+          service.die_in_a_transaction, {"times": 1}),
+    _case("short-kafka-kill", "kill -9 of the broker, once", kafka.kill_kafka, {"times": 1}),
 ]

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The proof that the fault rig sees: copies of the service, each without one mechanism that a guarantee rests on, of which every one
-must make a case fail, and by what the ledger says, not by a timeout.
+"""The proof that the fault rig sees: copies of the service, each without one mechanism that a guarantee rests on. Every one must
+make a case fail, and by what the ledger says, not by a timeout.
 
     proof.py [--seed N] [NAME ...]"""
 

@@ -51,6 +51,13 @@ class Rig(Line):
         replica.start(wait)
         return replica
 
+    def start_all(self) -> None:
+        """All replicas that there were, which are stopped, until they answer."""
+        for replica in self.replicas:
+            replica.start(wait=False)
+        for replica in self.replicas:
+            replica.wait_ready(DEADLINE_S)
+
     # ---- load
 
     @contextmanager
