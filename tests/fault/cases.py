@@ -20,7 +20,7 @@ Inject = Callable[[Rig], Report | None]
 
 @dataclass(frozen=True)
 class Case:
-    """`inject` is called under a load of `rate` commands a second, or brings its own when that is 0; it may return the audit itself.
+    """`inject` is called under a load of `rate` commands a second, or brings its own when that is 0; it may return the audit.
     `through` names the servers that the replicas reach by a proxy."""
 
     name: str
