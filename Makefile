@@ -154,11 +154,11 @@ down: ## stop what `make up` started
 
 VENV_PYTHON = $(shell $(PYTHON) deploy/local/servers.py python)
 
-.PHONY: test test-unit test-component test-tsan test-e2e fault fuzz
+.PHONY: test test-unit test-component test-tsan test-e2e test-fault fault fault-proof fuzz
 test: setup ## all tests, against real PostgreSQL and Kafka, with sanitizers
 	@$(MAKE) -s -j2 build
 	@$(MAKE) -s -j2 PROFILE=asan test-binaries
-	@$(MAKE) -s PROFILE=asan test-unit test-component test-e2e
+	@$(MAKE) -s PROFILE=asan test-unit test-component test-fault test-e2e
 
 test-unit: build $(UNIT) $(REPLAY) ## the pure parts, and the fuzzers' corpora
 	@for test in $(UNIT); do $$test || exit 1; done
@@ -174,6 +174,9 @@ test-tsan: setup ## the component tests under the thread sanitizer
 test-e2e: build ## the whole service from outside, with kill tests
 	@SERVICE_BINARY=$(CURDIR)/$(BINARY) $(VENV_PYTHON) -m pytest -q -p no:cacheprovider --basetemp=$(BUILD)/pytest -W ignore::DeprecationWarning tests/e2e
 
+test-fault: build ## a short selection of the fault rig's cases
+	@SERVICE_BINARY=$(CURDIR)/$(BINARY) $(VENV_PYTHON) tests/fault/fault.py --short
+
 FUZZ_SECONDS ?= 120
 
 fuzz: setup ## libFuzzer on every decoder of outside bytes, FUZZ_SECONDS each
@@ -186,9 +189,19 @@ fuzz: setup ## libFuzzer on every decoder of outside bytes, FUZZ_SECONDS each
 	    build/fuzz/$$fuzzer -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -rss_limit_mb=1024 -print_final_stats=1 \
 	        -artifact_prefix=build/fuzz/$$fuzzer- build/fuzz/found_$$fuzzer tests/fuzz/corpus/$${fuzzer#fuzz_} || exit 1; done
 
-fault: setup ## 100,000 commands, two replicas, kill -9 every few seconds, then the audit
-	@$(MAKE) -s -j2 build
+CLOCK := build/release/tests/fault/clock.so
+$(CLOCK): tests/fault/clock.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -std=c17 -O2 $(WARNINGS) -fPIC -shared -o $@ $<
+
+fault: setup ## every fault of docs/faults.md, and after each the audit; FAULT_ARGS="--list" shows them
+	@$(MAKE) -s -j2 build $(CLOCK)
+	@$(MAKE) -s -j2 PROFILE=asan build
 	@$(VENV_PYTHON) tests/fault/fault.py $(FAULT_ARGS)
+
+fault-proof: setup ## leaves out one mechanism after the other, and the rig has to notice each
+	@$(MAKE) -s -j2 build
+	@$(VENV_PYTHON) tests/fault/proof.py $(FAULT_ARGS)
 
 .PHONY: bench
 bench: setup ## drain rate, CPU and memory beside PostgreSQL alone; writes build/bench/results.json

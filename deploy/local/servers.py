@@ -339,6 +339,9 @@ class Kafka(Server):
         self.data = Path(directory).resolve() / "data"
         self.scratch = self.data.with_name("tmp")  # for the libraries that the JVM unpacks; a killed one leaves them behind
         self.jvm = [f"-Djava.io.tmpdir={self.scratch}", "-Xmx512m", "-XX:+UseSerialGC", "-Dorg.apache.logging.log4j.level=INFO", *jvm]
+        # The tool that formats the storage would take a leading "-" for an option: no first byte above 127, no such beginning.
+        identity = bytes([uuid.uuid4().bytes[0] & 0x7F]) + uuid.uuid4().bytes[1:]
+        self.cluster = base64.urlsafe_b64encode(identity).decode()[:22]
         self.port, controller = free_port(), free_port()
         self.bootstrap = f"127.0.0.1:{self.port}"
         self.properties = {
@@ -370,9 +373,7 @@ class Kafka(Server):
         self.scratch.mkdir(exist_ok=True)
         if not (self.data / "meta.properties").exists():
             config.write_text("".join(f"{name}={value}\n" for name, value in self.properties.items()))
-            # The tool would take a leading "-" for an option: no first byte above 127, no such beginning.
-            cluster = base64.urlsafe_b64encode(bytes([uuid.uuid4().bytes[0] & 0x7F]) + uuid.uuid4().bytes[1:]).decode()[:22]
-            self.tool("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config))
+            self.tool("kafka.tools.StorageTool", "format", "-t", self.cluster, "-c", str(config))
         return [*_java(*self.jvm), "kafka.Kafka", str(config)]
 
     def is_ready(self) -> bool:

@@ -52,14 +52,20 @@ static bool report_created(const rd_kafka_event_t *event)
 static bool create(rd_kafka_t *client, rd_kafka_queue_t *queue, const struct config *config, int partitions)
 {
     static const char *const plain[][2] = {{NULL, NULL}};
-    /* A dead letter is a whole message and some headers: it must fit where the message did. */
-    static const char *const roomy[][2] = {{"max.message.bytes", "16777216"}, {NULL, NULL}};
+    /* What the service writes is stamped by the broker, which refuses a writer whose clock is an hour ahead of its own. A dead
+     * letter is a whole message and some headers: it must fit where the message did. */
+    static const char *const roomy[][2] = {{"max.message.bytes", "16777216"},
+                                           {"message.timestamp.type", "LogAppendTime"},
+                                           {NULL, NULL}};
+    static const char *const progress[][2] = {{"cleanup.policy", "compact"},
+                                              {"message.timestamp.type", "LogAppendTime"},
+                                              {NULL, NULL}};
     static const char *const compacted[][2] = {{"cleanup.policy", "compact"}, {NULL, NULL}};
     rd_kafka_NewTopic_t *topics[TOPICS_MAX] = {
         new_topic(config->commands_topic, partitions, plain),
         new_topic(config->events_topic, partitions, roomy),
         new_topic(config->dead_letter_topic, partitions, roomy),
-        new_topic(config->progress_topic, 1, compacted),
+        new_topic(config->progress_topic, 1, progress),
     };
     size_t len = 4;
     if (config->directory_topic[0] != '\0') topics[len++] = new_topic(config->directory_topic, partitions, compacted);

@@ -1,0 +1,118 @@
+"""Faults of Kafka, of its answers and topics. Each function is called under load unless it says otherwise, injects one kind, heals
+it and returns when the line does its work again."""
+
+from __future__ import annotations
+
+import time
+
+from kafka import KafkaAdminClient
+
+from ledger import Report
+from line import PARTITIONS
+from proxy import HoldEndTxn, calm
+from rig import DEADLINE_S, Rig
+from world import ThreeBrokers
+
+
+def kill_kafka(rig: Rig, times: int) -> None:
+    kafka = rig.world.kafka
+    for _ in range(times):
+        rig.wait_commands(50)
+        rig.wait_events()
+        rig.pause(0.2, 1)
+        kafka.kill9()
+        rig.faults += 1
+        kafka.start()
+
+
+def kafka_away(rig: Rig, seconds: float) -> None:
+    """HTTP goes on meanwhile."""
+    rig.wait_events()
+    rig.world.kafka.stop()
+    rig.faults += 1
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        rig.wait_writes(5)
+    rig.world.kafka.start()
+    rig.wait_events()
+
+
+def kill_brokers_in_turn(rig: Rig, times: int) -> None:
+    """One at a time: its partitions' leaders, the group's and the transactions' coordinators move."""
+    world = rig.world
+    assert isinstance(world, ThreeBrokers)
+    for number in range(times):
+        victim = world.kafka.brokers[number % 3]
+        if rig.random.random() < 0.5:
+            victim.kill9()
+        else:
+            victim.stop()
+        rig.faults += 1
+        rig.wait_writes(5)
+        rig.wait_events()
+        victim.start()
+        world.kafka.wait_whole()
+
+
+def answer_end_txn_late(rig: Rig, times: int, seconds: float) -> None:
+    """Kafka commits, and the relay is told when it waits no more."""
+    proxy = rig.world.kafka_proxy
+    for _ in range(times):
+        rig.wait_events()
+        hold = HoldEndTxn(seconds)
+        proxy.weather = hold
+        rig.until(hold.done.is_set, "an EndTxn is answered late")
+        proxy.weather = calm
+        rig.faults += 1
+    rig.wait_events()
+
+
+def make_topic_anew(rig: Rig) -> Report:
+    """Brings its own load. Every partition stops, nothing is skipped, and after `offsets reset` what is in the new topic is carried
+    out. What the old one held is audited before."""
+    with rig.under_load(200):
+        rig.wait_writes(50)
+        rig.wait_commands(1000)
+    report = rig.settle()
+    before = _count_rows(rig)
+    _delete_commands_topic(rig)
+    rig.cli("topics", "--partitions", str(PARTITIONS))
+    rig.faults += 1
+    commands = [rig.command(name=f"Anew {number}") for number in range(10 * PARTITIONS)]
+    for number, command in enumerate(commands):
+        rig.send(command, partition=number % PARTITIONS)
+    _see_partitions_stop(rig)
+    if _count_rows(rig) != before:
+        raise AssertionError("commands of the new topic were carried out at offsets of the old one")
+    _reset_offsets(rig)
+    for command in commands:
+        rig.event_of(command["commandId"], DEADLINE_S)
+    if _count_rows(rig) != before + len(commands):
+        raise AssertionError("not every command of the new topic made one row")
+    return report
+
+
+def _count_rows(rig: Rig) -> int:
+    return int(rig.sql("SELECT count(*) FROM schedules")[0][0])
+
+
+def _delete_commands_topic(rig: Rig) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=rig.place.bootstrap)
+    admin.delete_topics([rig.place.commands])
+    rig.until(lambda: rig.place.commands not in admin.list_topics(), "the topic is gone")
+    admin.close()
+
+
+def _see_partitions_stop(rig: Rig) -> None:
+    for replica in rig.replicas:
+        replica.start(wait=False)
+    rig.until(lambda: rig.count_log("partition stopped") >= PARTITIONS, "every partition stops")
+    rig.until(lambda: any(rig.readiness(replica) == (503, "a partition is stopped") for replica in rig.replicas), "it is told")
+
+
+def _reset_offsets(rig: Rig) -> None:
+    for replica in rig.replicas:
+        rig.stop(replica)
+    for partition in range(PARTITIONS):
+        rig.cli("offsets", "reset", "--partition", str(partition), "--to", "earliest")
+    rig.start_all()

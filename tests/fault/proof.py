@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""The proof that the fault rig sees: copies of the service, each without one mechanism that a guarantee rests on. Every one must
+make a case fail, and by what the ledger says, not by a timeout.
+
+    proof.py [--seed N] [NAME ...]"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`old` in `file` becomes `new`; `case` must then report a fault with the text `fault`."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    case: str
+    fault: str
+
+
+MUTANTS = [
+    Mutant("no compare-and-set of offsets", "migrations/0005_changes.sql",
+           "o.partition = u.partition AND o.next_offset = u.expected", "o.partition = u.partition", "short-cut", "twice: "),
+    Mutant("repeated commands are not told apart", "migrations/0005_changes.sql",
+           "WHERE cardinality(v_inserted) = v_schedules OR u.id IS NULL OR u.id = ANY (v_inserted)", "WHERE true",
+           "short-cut", "twice: "),
+    Mutant("published transactions are not skipped", "service/relay/pump.c",
+           "pump->is_skipping = message->commit_lsn < pump->progress;", "pump->is_skipping = false;", "short-postgres-kill",
+           "twice: "),
+    Mutant("the slot is confirmed before Kafka has committed", "service/relay/pump.c",
+           "    if (batch_records(pump) > 0) return;\n", "", "open-transaction",
+           "is not there"),
+]
+
+
+def build(mutant: Mutant, directory: Path) -> Path:
+    """The mutant's binary, made in a copy of the tree from what is built already."""
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    for name in filter(None, files.split("\0")):
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, directory / name)
+    shutil.copytree(ROOT / "build/release", directory / "build/release")
+    source = directory / mutant.file
+    text = source.read_text()
+    assert text.count(mutant.old) == 1, f"{mutant.file} holds `{mutant.old}` {text.count(mutant.old)} times"
+    source.write_text(text.replace(mutant.old, mutant.new))
+    subprocess.run(["make", "-s", "-j2", "build/release/schedule-service"], cwd=directory, check=True)
+    return directory / "build/release/schedule-service"
+
+
+def is_caught(mutant: Mutant, seed: int) -> bool:
+    """Prints what the case found."""
+    with tempfile.TemporaryDirectory(prefix="schedule-service-mutant-") as directory:
+        env = os.environ | {"SERVICE_BINARY": str(build(mutant, Path(directory)))}
+        rig = [sys.executable, str(ROOT / "tests/fault/fault.py"), "--case", mutant.case, "--seed", str(seed)]
+        done = subprocess.run(rig, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    found = [line.strip() for line in done.stdout.splitlines() if mutant.fault in line]
+    caught = done.returncode != 0 and bool(found)
+    print(f"{'caught' if caught else 'NOT CAUGHT'}: {mutant.name}, by {mutant.case}: "
+          f"{found[0] if found else done.stdout}", flush=True)
+    return caught
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help="only the mutants whose name holds one of these")
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    arguments = parser.parse_args()
+    chosen = [one for one in MUTANTS if not arguments.names or any(name in one.name for name in arguments.names)]
+    print(f"seed {arguments.seed}; {len(chosen)} mutants", flush=True)
+    missed = [mutant.name for mutant in chosen if not is_caught(mutant, arguments.seed)]
+    print(f"FAILED: {missed}" if missed or not chosen else "OK: every mutant is caught")
+    return 1 if missed or not chosen else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

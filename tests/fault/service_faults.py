@@ -1,0 +1,165 @@
+"""Faults of the service itself, and of what it is sent. Each function is called under load, injects one kind, heals it and returns
+when the line does its work again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import struct
+
+from rig import DEADLINE_S, Rig
+from servers import Service
+
+FAILPOINTS = ("store.before_sync", "store.after_commit", "relay.after_produce", "relay.after_end_txn")
+SESSION_TIMEOUT_S = 2  # of the line's replicas
+
+
+def kill_service(rig: Rig, times: int) -> None:
+    for _ in range(times):
+        rig.pause(0.1, 1.5)
+        rig.kill_one()
+    rig.wait_writes(5)
+
+
+def kill_service_until_sent(rig: Rig, commands: int) -> None:
+    assert rig.kafka_client
+    while rig.kafka_client.sent < commands:
+        rig.pause(2, 4)
+        rig.kill_one()
+
+
+def reach_failpoints(rig: Rig, times: int) -> None:
+    """The only replica dies at each failpoint, some passes after its start."""
+    service = rig.service
+    for failpoint in FAILPOINTS * times:
+        service.stop()
+        service.env["FAILPOINT"] = f"{failpoint}:{rig.random.randint(1, 30)}"
+        service.start(wait=False)
+        rig.until(lambda: not service.is_running(), f"it dies at {failpoint}")
+        del service.env["FAILPOINT"]
+        service.start(wait=False)
+        rig.faults += 1
+        rig.wait_writes(3)
+
+
+def freeze_service(rig: Rig, times: int) -> None:
+    """Longer than the group waits for it, while another one takes over its partitions."""
+    for _ in range(times):
+        frozen, other = rig.random.sample(rig.replicas, 2)
+        before = other.log_path.read_text().count("partition assigned")
+        frozen.sigstop()
+        rig.faults += 1
+        try:
+            rig.until(lambda: other.log_path.read_text().count("partition assigned") > before, "another one takes over")
+            rig.pause(SESSION_TIMEOUT_S, 2 * SESSION_TIMEOUT_S)
+        finally:
+            frozen.sigcont()
+        rig.wait_writes(5)
+        rig.pause(1, 2)
+
+
+def die_in_a_transaction(rig: Rig, times: int) -> None:
+    """Kafka stands still, so that the relay waits in the middle of a transaction; then its replica is killed."""
+    for _ in range(times):
+        rig.wait_events()
+        rig.until(lambda: active_relay(rig) is not None, "one relays")
+        relay, kafka = active_relay(rig), rig.world.kafka
+        assert relay
+        os.kill(kafka.pid, signal.SIGSTOP)
+        try:
+            rig.wait_writes(20)
+            rig.pause(1, 2)
+            relay.kill9()
+            rig.faults += 1
+        finally:
+            os.kill(kafka.pid, signal.SIGCONT)
+        relay.start(wait=False)
+    rig.wait_events()
+
+
+def restart_in_turn(rig: Rig, times: int) -> None:
+    for _ in range(times):
+        for replica in rig.replicas:
+            rig.sample()
+            rig.stop(replica)
+            replica.start(wait=False)
+            replica.wait_ready(DEADLINE_S)
+            rig.faults += 1
+    rig.wait_writes(5)
+
+
+def join_and_leave(rig: Rig, times: int) -> None:
+    """One more replica comes and goes, every other time without a word."""
+    for number in range(times):
+        extra = rig.start(wait=False)
+        extra.wait_ready(DEADLINE_S)
+        rig.pause(0.5, 2)
+        rig.sample()
+        rig.replicas.remove(extra)
+        if number % 2:
+            extra.kill9()
+        elif extra.stop():
+            raise extra.error("did not stop well")
+        rig.faults += 1
+    rig.wait_writes(5)
+
+
+def active_relay(rig: Rig) -> Service | None:
+    for replica in rig.replicas:
+        text = rig.http.get(f"{replica.url}/metrics", timeout=10).text
+        if "\nschedule_relay_active 1" in text:
+            return replica
+    return None
+
+
+def wake_a_second_relay(rig: Rig, times: int) -> None:
+    """The relay freezes in the middle of its work and another one takes the slot; then it wakes up and goes on."""
+    for _ in range(times):
+        rig.until(lambda: active_relay(rig) is not None, "one relays")
+        frozen = active_relay(rig)
+        assert frozen
+        others = [replica for replica in rig.replicas if replica is not frozen]
+        taken_over = sum(other.log_path.read_text().count("relay publishes") for other in others)
+        frozen.sigstop()
+        rig.faults += 1
+        try:
+            rig.sql("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = %s", rig.place.slot)
+            rig.until(lambda: sum(other.log_path.read_text().count("relay publishes") for other in others) > taken_over,
+                      "another one relays")
+            rig.pause(0.5, 1.5)
+        finally:
+            frozen.sigcont()
+        rig.wait_events()
+
+
+POISON = (None, b"", b"[" * 100_000, b"\x22" + bytes(1_000_000), b"\0\0\0\0\x07\x02\x02")  # beside the load's own
+
+
+def send_poison(rig: Rig, times: int) -> None:
+    """Of every kind, while replicas are killed."""
+    for number in range(times):
+        for value in POISON:
+            rig.send(value, expect="dead", key=b"poison")
+            rig.send(value, expect="dead", key=b"poison", as_json=True)
+            rig.faults += 2
+        if number % 5 == 4:
+            rig.kill_one()
+        rig.wait_writes(2)
+
+
+def jump_clock(rig: Rig, times: int) -> None:
+    """The replicas' wall clock, by up to a day in both directions."""
+    offset = rig.directory / "clock"
+    offset.write_bytes(struct.pack("=q", 0))
+    for replica in rig.replicas:
+        rig.stop(replica)
+        replica.env |= {"LD_PRELOAD": str(rig.binary.parent / "tests/fault/clock.so"), "CLOCK_FILE": str(offset)}
+        replica.start(wait=False)
+    for number in range(times):
+        rig.wait_writes(10)
+        seconds = rig.random.randint(60, 86400) * (-1) ** number
+        with offset.open("r+b") as file:
+            file.write(struct.pack("=q", seconds))
+        rig.faults += 1
+        rig.wait_writes(10)
+        rig.wait_events()
