@@ -44,10 +44,11 @@ def postgres_away(rig: Rig, seconds: float) -> None:
 
 
 def cut_at_commit(rig: Rig, times: int) -> None:
-    """Of commands and of anything, before the server has committed and after it; now and then all connections at once."""
+    """Of a batch of commands and of any batch, before the server has committed and after it; now and then all connections at once."""
     proxy = rig.world.postgres_proxy
     for number in range(times):
-        cut = CutAtCommit(rig.place.commands.encode() if number % 4 < 2 else BIND_OF_WRITE, is_after=number % 2 == 0)
+        of_commands = (rig.place.commands.encode(),) if number % 4 < 2 else ()
+        cut = CutAtCommit(BIND_OF_WRITE, *of_commands, is_after=number % 2 == 0)
         proxy.weather = cut
         rig.until(cut.done.is_set, "a commit is cut")
         proxy.weather = calm

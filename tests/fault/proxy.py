@@ -131,23 +131,24 @@ class BlackHole:
 # ---- PostgreSQL
 
 SYNC = b"S\0\0\0\4"   # the client's last message of a transaction in a pipeline
-READY = b"Z\0\0\0\5"  # the server's answer to a Sync: it has committed
+READY = b"Z\0\0\0\5"  # the server's answer to it: all is over,
+DONE = b"SELECT "      # and this beside it says that nothing was refused, so that it is committed
 
 
 class CutAtCommit:
-    """Once: cuts the connection of a transaction whose beginning holds `mark` right before the server is told to commit it, or
-    right after it has."""
+    """Once: cuts the connection of a transaction whose beginning holds all of `marks` right before the server is told to commit it,
+    or right after it has."""
 
-    def __init__(self, mark: bytes, is_after: bool) -> None:
-        self.mark, self.is_after = mark, is_after
+    def __init__(self, *marks: bytes, is_after: bool) -> None:
+        self.marks, self.is_after = marks, is_after
         self.done = threading.Event()
 
     def __call__(self, link: Link, is_request: bool, data: bytes) -> Iterator[bytes]:
-        if is_request and self.mark in data:
-            link.notes[id(self)] = True
-        if id(self) not in link.notes or self.done.is_set():
+        if is_request and all(mark in data for mark in self.marks):
+            link.notes[self] = True
+        if self not in link.notes or self.done.is_set():
             yield data
-        elif self.is_after and not is_request and READY in data:
+        elif self.is_after and not is_request and READY in data and DONE in data:
             self._fire()
         elif not self.is_after and is_request and data.endswith(SYNC):
             yield data[:-len(SYNC)]
