@@ -34,7 +34,7 @@ struct file {
     char etag[ETAG_SIZE]; /* made when it is first asked for */
 };
 
-static struct file openapi = {"openapi.json", "application/json; charset=utf-8", NULL, openapi_json, openapi_json_end, ""};
+static struct file openapi = {"openapi.json", JSON_TYPE, NULL, openapi_json, openapi_json_end, ""};
 static struct file page = {"index.html", "text/html; charset=utf-8", NULL, page_html, page_html_end, ""};
 static struct file parts[] = {
     {"start.js", "text/javascript; charset=utf-8", NULL, page_js, page_js_end, ""},

@@ -160,6 +160,8 @@ void refuse_schedule(struct exchange *exchange, enum schedule_standing standing)
 
 enum { REPLY_BYTES_MAX = 16 << 20 };
 
+#define JSON_TYPE "application/json; charset=utf-8"
+
 /* A body of JSON; what failed to be built is answered 500. body is the caller's to free. */
 void reply_json(struct exchange *exchange, int status_code, const struct buf *body);
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
-enum { PRINTABLE_MAX = 128, REQUEST_ID_MAX = 64, IDEMPOTENCY_KEY_MAX = 255 };
+enum { PRINTABLE_MAX = 128, REQUEST_ID_MAX = 64 };
 
 static bool is_given(const char *value)
 {

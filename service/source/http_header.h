@@ -39,7 +39,9 @@ bool is_json_type(const char *content_type);
  * is none of this service. False when it is malformed or a list. */
 bool if_match_version(const char *if_match, int64_t *ret_version);
 
-/* 1 to 255 visible ASCII characters. */
+enum { IDEMPOTENCY_KEY_MAX = 255 };
+
+/* 1 to IDEMPOTENCY_KEY_MAX visible ASCII characters. */
 bool is_idempotency_key(const char *text);
 
 /* Whether a request id from outside is fit for logs and headers: 1 to 64 letters, digits and "._-". */

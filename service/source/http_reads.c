@@ -83,20 +83,12 @@ static void on_schedule(void *ctx, enum status status, enum schedule_standing st
     else reply_schedule(exchange, 200, row);
 }
 
-static void reply_no_default(struct exchange *exchange)
-{
-    struct buf body;
-    buf_init(&body, REPLY_BYTES_MAX);
-    buf_printf(&body, "{\"status\":\"success\",\"data\":null}");
-    reply_json(exchange, 200, &body);
-    buf_done(&body);
-}
-
 static void on_default(void *ctx, enum status status, enum schedule_standing standing, const struct schedule_row *row)
 {
     struct exchange *exchange = ctx;
     if (status != STATUS_OK) reply_failure(exchange, status);
-    else if (standing != SCHEDULE_OWN) reply_no_default(exchange);
+    else if (standing != SCHEDULE_OWN)
+        reply_bytes(exchange, 200, JSON_TYPE, SLICE("{\"status\":\"success\",\"data\":null}"));
     else reply_schedule(exchange, 200, row);
 }
 

@@ -7,8 +7,6 @@
 #include "driver/log.h"
 #include "source/http_exchange.h"
 
-#define JSON_TYPE "application/json; charset=utf-8"
-
 /* Status codes by the names the contract's envelope gives them; without a reason the details are the message. */
 static const struct exception {
     int status_code;

@@ -2,6 +2,7 @@
  *
  * Happy path: the body becomes a checked schedule, goes to the writer as a command, and is answered when that is durable. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 
@@ -64,15 +65,6 @@ static void reply_created(struct exchange *exchange)
     else reply_stored(exchange, 201, &stored);
 }
 
-static void reply_deleted(struct exchange *exchange)
-{
-    struct buf body;
-    buf_init(&body, REPLY_BYTES_MAX);
-    buf_printf(&body, "{\"status\":\"success\"}");
-    reply_json(exchange, 200, &body);
-    buf_done(&body);
-}
-
 /* An update whose answer was lost on the way may find its schedule deleted since. */
 static void reply_updated(struct exchange *exchange)
 {
@@ -85,7 +77,7 @@ static void reply_done(struct exchange *exchange)
     switch (exchange->write.command.kind) {
     case COMMAND_CREATE: reply_created(exchange); break;
     case COMMAND_UPDATE: reply_updated(exchange); break;
-    case COMMAND_DELETE: reply_deleted(exchange); break;
+    case COMMAND_DELETE: reply_bytes(exchange, 200, JSON_TYPE, SLICE("{\"status\":\"success\"}")); break;
     }
 }
 
@@ -137,12 +129,13 @@ static bool never_replaced(struct write *write, enum status status)
 static const struct write_ops write_ops = {on_done, never_replaced};
 
 /* Keys are the caller's own: those of others are never met. */
-static struct uuid key_of(const struct exchange *exchange, struct slice key)
+static struct uuid key_of(int64_t caller_id, const char *key)
 {
     uint8_t sha256[SHA256_DIGEST_LENGTH];
     struct uuid id;
-    struct slice text = arena_printf(exchange->arena, "%" PRId64 "/%.*s", exchange->caller_id, (int)key.len, key.data);
-    SHA256((const unsigned char *)text.data, text.len, sha256);
+    char text[IDEMPOTENCY_KEY_MAX + 24];
+    int len = snprintf(text, sizeof(text), "%" PRId64 "/%s", caller_id, key);
+    SHA256((const unsigned char *)text, (size_t)len, sha256);
     memcpy(id.bytes, sha256, sizeof(id.bytes));
     return id;
 }
@@ -157,7 +150,7 @@ static bool read_key(struct exchange *exchange)
         return false;
     }
     exchange->write.has_key = true;
-    exchange->write.key = key_of(exchange, slice_of(key));
+    exchange->write.key = key_of(exchange->caller_id, key);
     return true;
 }
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 
-from conftest import MakeLine
+from conftest import MakeLine, running
 from document import Document, token
 from line import Line, Servers
 from servers import ROOT, viewer
@@ -99,14 +99,8 @@ class Caller:
 @pytest.fixture(scope="module")
 def line(servers: Servers) -> Iterator[Line]:
     """A line without the ledger's audit: schedules change and go here."""
-    one = Line(servers)
-    try:
-        one.start()
+    with running(Line(servers), audited=False) as one:
         yield one
-    except BaseException:
-        one.abandon()
-        raise
-    one.close()
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import pytest
 from psycopg2.extras import LogicalReplicationConnection
 
 import ledger
+from conftest import running
 from ledger import query
 from line import BINARY, MINIMAL, Line, Servers, until
 from wire import JSON_HEADERS
@@ -54,14 +55,9 @@ def line(servers: Servers, logins: Logins) -> Iterator[Line]:
     """A line whose service has no more than its roles, and whose commands are those of schedule_admin."""
     one = Line(servers)
     one.env |= {"DATABASE_URL": url_of(one, logins.service), "RELAY_DATABASE_URL": url_of(one, logins.relay)}
-    try:
-        one.start()
+    with running(one, audited=False):
         one.env["DATABASE_URL"] = url_of(one, logins.admin)
         yield one
-    except BaseException:
-        one.abandon()
-        raise
-    one.close()
 
 
 # ---- what they can

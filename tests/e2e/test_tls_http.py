@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from certificates import Authority, Certificate
-from conftest import MakeLine
+from conftest import MakeLine, running
 from line import BINARY, MINIMAL, Line, Servers, receive_all, receive_until, until
 from replies import assert_envelope, parse_answers
 from servers import free_port
@@ -44,14 +44,8 @@ def line(servers: Servers, authority: Authority, certificate: Certificate) -> It
     """A line whose replicas speak TLS, and whose own client knows their authority."""
     one = Line(servers, **tls_env(certificate))
     trust(one, authority)
-    try:
-        one.start()
+    with running(one):
         yield one
-        one.balance()
-    except BaseException:
-        one.abandon()
-        raise
-    one.close()
 
 
 def trust(line: Line, authority: Authority) -> None:
