@@ -51,21 +51,23 @@ void record_pack(struct buf *out, const struct record *record)
     }
 }
 
-bool record_unpack(struct slice bytes, struct record *ret_record)
+bool record_take(struct slice *bytes, struct record *ret_record)
 {
+    struct slice rest = *bytes;
     struct slice start;
-    if (!take(&bytes, 3, &start) || start.data[0] != FORMAT_VERSION) return false;
+    if (!take(&rest, 3, &start) || start.data[0] != FORMAT_VERSION) return false;
     ret_record->topic = (enum record_topic)start.data[1];
     ret_record->headers_len = (unsigned char)start.data[2];
     if (ret_record->topic != RECORD_EVENT && ret_record->topic != RECORD_DEAD_LETTER) return false;
     if (ret_record->headers_len > RECORD_HEADERS_MAX) return false;
-    if (!take_bytes(&bytes, &ret_record->key) || !take_bytes(&bytes, &ret_record->value)) return false;
+    if (!take_bytes(&rest, &ret_record->key) || !take_bytes(&rest, &ret_record->value)) return false;
     for (size_t i = 0; i < ret_record->headers_len; i++) {
         struct record_header *header = &ret_record->headers[i];
-        if (!take_bytes(&bytes, &header->name) || header->name.data == NULL) return false;
-        if (!take_bytes(&bytes, &header->value)) return false;
+        if (!take_bytes(&rest, &header->name) || header->name.data == NULL) return false;
+        if (!take_bytes(&rest, &header->value)) return false;
     }
-    return bytes.len == 0;
+    *bytes = rest;
+    return true;
 }
 
 void record_add_header(struct record *record, struct slice name, struct slice value)

@@ -1,5 +1,5 @@
-/* One Kafka record as it travels inside a WAL message: where it goes, key, headers and value. The writer packs it, the
- * relay unpacks it without a copy.
+/* One Kafka record as it travels inside a WAL message, which holds one or several of them: where it goes, key, headers and
+ * value. The writer packs it, the relay unpacks it without a copy.
  *
  * Layout, numbers little-endian: u8 version (1), u8 topic, u8 header count; then key, value and for each
  * header name and value, each as u32 length and bytes, the length UINT32_MAX standing for null. */
@@ -34,8 +34,9 @@ struct record {
 /* Appends the packed record. */
 void record_pack(struct buf *out, const struct record *record);
 
-/* Unpacks one; every slice of *ret_record borrows from bytes. False when the bytes are no packed record. */
-bool record_unpack(struct slice bytes, struct record *ret_record);
+/* Takes the first one off *bytes; every slice of *ret_record borrows from them. False, and nothing is taken, when they do not begin
+ * with a packed record. */
+bool record_take(struct slice *bytes, struct record *ret_record);
 
 /* Adds a header; beyond RECORD_HEADERS_MAX it is left out. Slices are borrowed. */
 void record_add_header(struct record *record, struct slice name, struct slice value);

@@ -49,27 +49,48 @@ static bool commit_batch(struct pump *pump)
     meter_published(pump->batch.events, pump->batch.dead_letters, took_us);
     meter_behind_since(0);
     pump->batch = (struct pump_batch){0};
-    pump->batch_us = took_us;
+    pump->commit_took_us = took_us;
     pump->has_published = true;
     confirm(pump);
     return true;
 }
 
-/* A pause of the stream closes it: latency matters when little comes, and when much comes there is no pause. */
+/* The slower Kafka is, the more each of its transactions must carry. */
+static int64_t gather_us(const struct pump *pump)
+{
+    int64_t us = pump->commit_took_us * PUMP_GATHER_FACTOR;
+    if (us < PUMP_GATHER_MIN_US) return PUMP_GATHER_MIN_US;
+    return us < PUMP_GATHER_MAX_US ? us : PUMP_GATHER_MAX_US;
+}
+
+static int64_t gather_left_us(const struct pump *pump)
+{
+    return pump->batch.begun_us + gather_us(pump) - clock_steady_us();
+}
+
+/* Little is published as soon as the stream pauses: then latency matters. Much goes on gathering. */
 static bool is_batch_due(const struct pump *pump, bool is_paused)
 {
     if (batch_records(pump) == 0 || !is_between_transactions(pump)) return false;
-    return is_paused || batch_records(pump) >= PUMP_BATCH_EVENTS ||
-           clock_steady_us() - pump->batch.begun_us >= (pump->batch_us > PUMP_BATCH_US ? pump->batch_us : PUMP_BATCH_US);
+    if (is_paused && batch_records(pump) < PUMP_MANY_EVENTS) return true;
+    return batch_records(pump) >= PUMP_BATCH_EVENTS || gather_left_us(pump) <= 0;
+}
+
+/* How long the stream may be waited for. */
+static int patience_ms(const struct pump *pump)
+{
+    if (pump->in_transaction || batch_records(pump) == 0) return IDLE_MS;
+    if (batch_records(pump) < PUMP_MANY_EVENTS) return 0;
+    int64_t left_us = gather_left_us(pump);
+    return left_us > 0 ? (int)(left_us / 1000) + 1 : 0;
 }
 
 /* ---- what is read ---- */
 
-static bool on_message(struct pump *pump, const struct pgoutput *message)
+static bool send_record(struct pump *pump, struct pgoutput *message)
 {
     struct record record;
-    if (pump->is_skipping || !wal_record_is_in(message)) return true;
-    if (wal_record_read(message, pump->events, &pump->scratch, &record) != STATUS_OK) {
+    if (wal_record_take(message, pump->events, &pump->scratch, &record) != STATUS_OK) {
         reason_set(pump->reason, "out of memory");
         return false;
     }
@@ -80,6 +101,15 @@ static bool on_message(struct pump *pump, const struct pgoutput *message)
     if (record.topic == RECORD_EVENT) pump->batch.events++;
     else pump->batch.dead_letters++;
     return publisher_send(pump->publisher, &record);
+}
+
+static bool on_message(struct pump *pump, struct pgoutput *message)
+{
+    if (pump->is_skipping || !wal_record_is_in(message)) return true;
+    bool sent;
+    do sent = send_record(pump, message);
+    while (sent && message->content.len > 0);
+    return sent;
 }
 
 /* Progress is the end of a commit record: a transaction ends at or before it exactly if its commit record begins before. */
@@ -97,7 +127,7 @@ static void on_commit(struct pump *pump, const struct pgoutput *message)
     advance(pump, message->end_lsn);
 }
 
-static bool take(struct pump *pump, const struct pgoutput *message)
+static bool take(struct pump *pump, struct pgoutput *message)
 {
     switch (message->kind) {
     case PGOUTPUT_BEGIN: on_begin(pump, message); return true;
@@ -143,7 +173,7 @@ static bool is_drained(const struct pump *pump)
 
 /* ---- the loop ---- */
 
-static bool step(struct pump *pump, const struct pgoutput *message, enum wal_result read)
+static bool step(struct pump *pump, struct pgoutput *message, enum wal_result read)
 {
     if (read == WAL_OK && !take(pump, message)) return false;
     if (is_batch_due(pump, read == WAL_NOTHING)) return commit_batch(pump);
@@ -156,8 +186,7 @@ static enum pump_end run(struct pump *pump)
         struct pgoutput message;
         if (waiter_is_draining(pump->waiter) && pump->drain_target == 0 && !write_marker(pump)) return PUMP_FAILED;
         if (is_drained(pump)) return PUMP_DRAINED;
-        bool may_wait = pump->in_transaction || batch_records(pump) == 0;
-        enum wal_result read = wal_stream_read(pump->stream, may_wait ? IDLE_MS : 0, &message, pump->reason);
+        enum wal_result read = wal_stream_read(pump->stream, patience_ms(pump), &message, pump->reason);
         if (read == WAL_LOST) return PUMP_LOST;
         if (read != WAL_OK && read != WAL_NOTHING) return PUMP_FAILED;
         if (!step(pump, &message, read)) return PUMP_FAILED;

@@ -17,9 +17,15 @@
 #include "codec/event.h"
 #include "relay/wal_stream.h"
 
-/* A batch is closed at the next end of a transaction after either; a larger transaction is still one batch. The time grows
- * to what the last commit took: the slower Kafka is, the more each commit must carry. */
-enum { PUMP_BATCH_US = 5000, PUMP_BATCH_EVENTS = 10000 };
+/* A batch is closed between transactions: when the stream pauses, but from PUMP_MANY_EVENTS on only when it has gathered for a few
+ * times what the last commit took, or has PUMP_BATCH_EVENTS. A larger transaction is still one batch. */
+enum {
+    PUMP_MANY_EVENTS = 1000,
+    PUMP_BATCH_EVENTS = 10000,
+    PUMP_GATHER_FACTOR = 3,
+    PUMP_GATHER_MIN_US = 5000,
+    PUMP_GATHER_MAX_US = 200000
+};
 
 /* Records that are queued in Kafka's open transaction. */
 struct pump_batch {
@@ -47,7 +53,7 @@ struct pump {
     bool in_transaction;
     bool is_skipping;
     bool has_published;
-    int64_t batch_us; /* how long the next batch may gather */
+    int64_t commit_took_us; /* of the last batch */
     struct pump_batch batch;
     struct buf scratch; /* of the record at hand */
 };

@@ -22,7 +22,8 @@ static enum status read_state(struct slice content, const struct event_context *
     if (status == STATUS_OK) event_schedule(scratch, events, &event, arena);
     arena_free(arena);
     if (scratch->failed) return STATUS_NO_MEMORY;
-    if (status == STATUS_OK && !record_unpack(buf_slice(scratch), ret_record)) return STATUS_UNDECODABLE;
+    struct slice packed = buf_slice(scratch);
+    if (status == STATUS_OK && !record_take(&packed, ret_record)) return STATUS_UNDECODABLE;
     return status;
 }
 
@@ -36,16 +37,15 @@ static void wrap_unreadable(struct slice content, struct record *record)
     record_add_header(record, SLICE("reason"), SLICE("a WAL message that is no record"));
 }
 
-enum status wal_record_read(const struct pgoutput *message, const struct event_context *events, struct buf *scratch,
+enum status wal_record_take(struct pgoutput *message, const struct event_context *events, struct buf *scratch,
                             struct record *ret_record)
 {
-    enum status status = STATUS_OK;
-    if (slice_equal(message->prefix, SLICE(STATE_WAL_PREFIX))) {
-        status = read_state(message->content, events, scratch, ret_record);
-    } else if (!record_unpack(message->content, ret_record)) {
-        status = STATUS_UNDECODABLE;
-    }
+    bool is_state = slice_equal(message->prefix, SLICE(STATE_WAL_PREFIX));
+    if (!is_state && record_take(&message->content, ret_record)) return STATUS_OK;
+    struct slice content = message->content;
+    enum status status = is_state ? read_state(content, events, scratch, ret_record) : STATUS_UNDECODABLE;
     if (status == STATUS_NO_MEMORY) return status;
-    if (status != STATUS_OK) wrap_unreadable(message->content, ret_record);
+    if (status != STATUS_OK) wrap_unreadable(content, ret_record);
+    message->content.len = 0;
     return STATUS_OK;
 }

@@ -1,4 +1,4 @@
-/* What a WAL message of this service holds, as the record to publish: a packed record as it is, or the state of a schedule as
+/* What a WAL message of this service holds, as the records to publish: packed records as they are, or the state of a schedule as
  * its event. */
 #ifndef RELAY_WAL_RECORD_H
 #define RELAY_WAL_RECORD_H
@@ -10,9 +10,10 @@
 /* Whether the message is of this service and was committed. */
 bool wal_record_is_in(const struct pgoutput *message);
 
-/* Makes the record, which borrows from the message and from scratch. A message that is neither, which is a bug of the writer, becomes
- * a dead letter: what it holds is kept for those who can tell. STATUS_OK or STATUS_NO_MEMORY. */
-enum status wal_record_read(const struct pgoutput *message, const struct event_context *events, struct buf *scratch,
+/* Takes the next record off the message's content, until that is empty. The record borrows from the message and from scratch. Content
+ * that is neither, which is a bug of the writer, becomes a dead letter: it is kept for those who can tell. STATUS_OK, or
+ * STATUS_NO_MEMORY, and nothing is taken. */
+enum status wal_record_take(struct pgoutput *message, const struct event_context *events, struct buf *scratch,
                             struct record *ret_record);
 
 #endif

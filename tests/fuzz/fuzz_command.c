@@ -9,7 +9,8 @@ static const struct event_origin origin = {{"commands", 8}, 1, 2};
 static void must_unpack(struct buf *bytes, enum record_topic topic)
 {
     struct record record;
-    MUST(!bytes->failed && record_unpack(buf_slice(bytes), &record) && record.topic == topic);
+    struct slice rest = buf_slice(bytes);
+    MUST(!bytes->failed && record_take(&rest, &record) && rest.len == 0 && record.topic == topic);
     buf_done(bytes);
 }
 

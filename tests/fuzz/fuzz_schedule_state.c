@@ -9,7 +9,8 @@ static void emit(const struct schedule_event *event, bool json, struct arena *ar
     struct buf bytes;
     buf_init(&bytes, 32 << 20);
     event_schedule(&bytes, &context, event, arena);
-    MUST(!bytes.failed && record_unpack(buf_slice(&bytes), &record) && record.topic == RECORD_EVENT);
+    struct slice rest = buf_slice(&bytes);
+    MUST(!bytes.failed && record_take(&rest, &record) && rest.len == 0 && record.topic == RECORD_EVENT);
     buf_done(&bytes);
 }
 

@@ -51,10 +51,15 @@ static struct schedule_event make_event(const struct command *command, struct sl
 
 /* ---- packed records ---- */
 
+static bool unpack(struct slice bytes, struct record *record)
+{
+    return record_take(&bytes, record) && bytes.len == 0;
+}
+
 static bool unpack_exact(struct slice bytes, struct record *record)
 {
     struct slice copy = exact_copy(bytes);
-    bool ok = record_unpack(copy, record);
+    bool ok = unpack(copy, record);
     free_copy(copy);
     return ok;
 }
@@ -76,7 +81,7 @@ static void record_is_unpacked_as_it_was_packed(void **state)
     make_record(&record);
     buf_init(&bytes, 4096);
     record_pack(&bytes, &record);
-    assert_true(record_unpack(buf_slice(&bytes), &back));
+    assert_true(unpack(buf_slice(&bytes), &back));
     assert_int_equal(back.topic, RECORD_DEAD_LETTER);
     assert_bytes(back.key, SLICE("k\0y"));
     assert_bytes(back.value, SLICE("v"));
@@ -91,6 +96,28 @@ static void record_is_unpacked_as_it_was_packed(void **state)
     buf_done(&bytes);
 }
 
+static void records_are_taken_one_after_the_other(void **state)
+{
+    (void)state;
+    struct record record;
+    struct record back;
+    struct buf bytes;
+    make_record(&record);
+    buf_init(&bytes, 4096);
+    record_pack(&bytes, &record);
+    record.value = SLICE("second");
+    record_pack(&bytes, &record);
+    buf_append(&bytes, "rest", 4);
+    struct slice rest = buf_slice(&bytes);
+    assert_true(record_take(&rest, &back));
+    assert_bytes(back.value, SLICE("v"));
+    assert_true(record_take(&rest, &back));
+    assert_bytes(back.value, SLICE("second"));
+    assert_false(record_take(&rest, &back));
+    assert_text(rest, "rest");
+    buf_done(&bytes);
+}
+
 static void record_keeps_null_and_empty_apart(void **state)
 {
     static const struct slice none = {NULL, 0};
@@ -101,7 +128,7 @@ static void record_keeps_null_and_empty_apart(void **state)
         struct buf bytes;
         buf_init(&bytes, 4096);
         record_pack(&bytes, &record);
-        assert_true(record_unpack(buf_slice(&bytes), &back));
+        assert_true(unpack(buf_slice(&bytes), &back));
         assert_int_equal(back.key.data == NULL, (i & 1) != 0);
         assert_int_equal(back.value.data == NULL, (i & 2) != 0);
         buf_done(&bytes);
@@ -169,7 +196,7 @@ static void record_holds_128_headers_and_leaves_out_more(void **state)
     assert_int_equal(record.headers_len, RECORD_HEADERS_MAX);
     buf_init(&bytes, 1 << 16);
     record_pack(&bytes, &record);
-    assert_true(record_unpack(buf_slice(&bytes), &back));
+    assert_true(unpack(buf_slice(&bytes), &back));
     assert_int_equal(back.headers_len, 128);
     buf_done(&bytes);
 }
@@ -194,7 +221,7 @@ static void emitted_start(struct emitted *emitted)
 static void emitted_read(struct emitted *emitted)
 {
     assert_false(emitted->bytes.failed);
-    assert_true(record_unpack(buf_slice(&emitted->bytes), &emitted->record));
+    assert_true(unpack(buf_slice(&emitted->bytes), &emitted->record));
     for (size_t i = 0; i < emitted->record.headers_len; i++) {
         buf_append_slice(&emitted->headers, emitted->record.headers[i].name);
         buf_append_char(&emitted->headers, '=');
@@ -565,6 +592,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(record_is_unpacked_as_it_was_packed),
+        cmocka_unit_test(records_are_taken_one_after_the_other),
         cmocka_unit_test(record_keeps_null_and_empty_apart),
         cmocka_unit_test(record_has_the_documented_bytes),
         cmocka_unit_test(record_cut_at_any_length_is_refused),
