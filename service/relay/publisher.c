@@ -1,6 +1,7 @@
 #include "relay/publisher.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "driver/clock.h"
 #include "driver/failpoint.h"
@@ -12,6 +13,7 @@ enum {
     DELIVER_TIMEOUT_US = 40000000, /* behind message.timeout.ms, which normally ends the wait */
     METADATA_TIMEOUT_MS = 2000,
     ABANDON_TIMEOUT_MS = 500,
+    MARKERS_US = 3000,        /* what the broker usually needs to end a transaction behind its answer */
     COMMIT_TIMEOUT_MS = 5000, /* EndTxn alone: everything is delivered before. The longest that stopping can take. */
 };
 
@@ -22,6 +24,7 @@ struct publisher {
     rd_kafka_topic_t *events;
     rd_kafka_topic_t *dead_letters;
     rd_kafka_topic_t *progress;
+    int64_t committed_us; /* when the last transaction ended */
     bool in_transaction;
     bool failed;
 };
@@ -94,10 +97,19 @@ static bool init_transactions(struct publisher *publisher)
     return true;
 }
 
+/* A partition that joins the next transaction while the broker still writes the markers of the last one is refused, and
+ * librdkafka asks again 20 ms later. */
+static void wait_for_markers(const struct publisher *publisher)
+{
+    int64_t left_us = publisher->committed_us + MARKERS_US - clock_steady_us();
+    if (left_us > 0) usleep((useconds_t)left_us);
+}
+
 static bool begin(struct publisher *publisher)
 {
     if (publisher->failed) return false;
     if (publisher->in_transaction) return true;
+    wait_for_markers(publisher);
     rd_kafka_error_t *error = rd_kafka_begin_transaction(publisher->producer);
     if (error != NULL) return fail_with(publisher, "beginning a transaction", error);
     publisher->in_transaction = true;
@@ -257,6 +269,7 @@ bool publisher_commit(struct publisher *publisher, struct slice progress_key, st
     if (error != NULL) return fail_with(publisher, "committing a transaction", error);
     FAILPOINT("relay.after_end_txn");
     publisher->in_transaction = false;
+    publisher->committed_us = clock_steady_us();
     return true;
 }
 
