@@ -120,8 +120,8 @@ static struct kafka_gauges gauges = {
 /* A full queue makes librdkafka wait for a second before it fetches again, which versions before 2.2 cannot change. So the queue
  * holds about what is settled in a second; in memory that is some 15 MiB. */
 const struct kafka_kind kafka_command_kind = {
-    .queued_messages = "30000",
-    .queued_kbytes = "16384",
+    .queued_messages = "12000",
+    .queued_kbytes = "8192",
     .judge = judge,
     .refuse = refuse,
     .settled = settled,

@@ -17,7 +17,7 @@
 #include "store/offsets.h"
 
 enum {
-    IN_FLIGHT_MAX = 2048,          /* messages: two batches for each connection */
+    IN_FLIGHT_MAX = 4096,          /* messages: four batches for each connection */
     IN_FLIGHT_BYTES_MAX = 8 << 20, /* of them */
     POLL_BUDGET = 1000,            /* messages before other events get their turn */
     TICK_MS = 200,
@@ -25,7 +25,14 @@ enum {
     COMMIT_EVERY_TICKS = 25
 };
 
-enum { HAS_QUEUE_BACKOFF = 0x020200ff };
+/* When a full fetch queue is looked at again. Older versions do so when something wakes the broker's thread, which may be a second later;
+ * an answer with metadata does. */
+static struct kafka_property queue_backoff(void)
+{
+    const int has_property = 0x020200ff;
+    if (rd_kafka_version() >= has_property) return (struct kafka_property){"fetch.queue.backoff.ms", "10"};
+    return (struct kafka_property){"topic.metadata.refresh.interval.ms", "100"};
+}
 
 /* What the door knows of one partition of the topic. */
 struct door_partition {
@@ -331,14 +338,13 @@ static bool start_consumer(struct kafka_door *door)
         {"auto.offset.reset", "error"},
         {"isolation.level", "read_committed"},
         {"fetch.wait.max.ms", "100"},
-        {"fetch.message.max.bytes", "1048576"},
+        {"fetch.message.max.bytes", "65536"}, /* of one partition: all of them take turns, and so both connections */
         {"fetch.max.bytes", "4194304"},
         {"queued.max.messages.kbytes", door->config->kind->queued_kbytes},
         {"queued.min.messages", door->config->kind->queued_messages},
-        {"fetch.queue.backoff.ms", "10"}, /* last: older versions have not got it */
+        queue_backoff(),
     };
-    size_t len = sizeof(properties) / sizeof(properties[0]) - (rd_kafka_version() < HAS_QUEUE_BACKOFF);
-    rd_kafka_conf_t *conf = kafka_conf_new(door->config->kafka, properties, len);
+    rd_kafka_conf_t *conf = kafka_conf_new(door->config->kafka, properties, sizeof(properties) / sizeof(properties[0]));
     if (conf == NULL) return false;
     rd_kafka_conf_set_opaque(conf, door);
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
