@@ -1,79 +1,130 @@
 """`make bench`: what the service does beside what each of its neighbours does alone, measured in turn in the same run.
 
-    bench.py [--only PART,...] [--commands N] [--rounds N]
+    bench.py [--only PART,...] [--growth] [--commands N] [--rounds N]
 
-Each round measures every part once, on a fresh database and fresh topics. A part that is compared with a limit wants that one too:
-`--only limit,drain`."""
+Each round measures every part once, on a database and topics of its own; only the table of ten million rows is made once. A part
+that needs the figure of another measures that one too."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shutil
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from pathlib import Path
 
+import growth
 import limits
 import report
+from cost import cost
 from drain import drain
-from rig import Rig, World, say, servers
+from rig import OWNERS, Rig, World, say, servers
+from steady import steady
+from web import web
+
+TRIAL_COMMANDS = 100_000
 
 
-@dataclass
 class Run:
-    """One run: what was asked for, and the figures so far, a list with one of each round by name."""
+    """The figures so far, one of each round by name, and the parts that add to them."""
 
-    rig: Rig
-    commands: int
-    batch: int = 0
-    round: int = 0
-    figures: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    def __init__(self, rig: Rig, commands: int, stack: contextlib.ExitStack) -> None:
+        self.rig, self.commands, self.stack = rig, commands, stack
+        self.figures: dict[str, list[float]] = defaultdict(list)
+        self.round = 0
+        self.batch = 0
+        self.grown: World | None = None
 
     def add(self, part: str, values: dict[str, float]) -> None:
         for name, value in values.items():
             self.figures[f"{part} {name}"].append(value)
 
-    def name(self, part: str) -> str:
-        return f"{part}{self.round}"
+    def world(self, part: str, topics: bool = True) -> World:
+        return World(self.rig, f"{part}{self.round}", topics)
+
+    # ---- the parts
+
+    def limit(self) -> None:
+        self.batch = self.batch or limits.best_batch(self.world, min(self.commands, TRIAL_COMMANDS))
+        with self.world("limit", topics=False) as world:
+            self.add("limit", {"rows_per_s": limits.pg_rows_per_s(world, self.commands, self.batch)})
+        with self.world("commit", topics=False) as world:
+            self.add("limit", {"commit_ms": limits.commit_ms(world)})
+
+    def drain(self) -> None:
+        with self.world("drain") as world:
+            self.add("drain", drain(world, self.commands))
+
+    def kafka(self) -> None:
+        with self.world("kafka") as world:
+            self.add("kafka", limits.kafka(world, self.commands))
+
+    def steady(self) -> None:
+        with self.world("steady") as world:
+            self.add("steady", steady(world, self.figures["drain events_per_s"][-1]))
+
+    def web(self) -> None:
+        with self.world("web") as world:
+            world.fill(OWNERS)
+            self.add("web", web(world))
+
+    def cost(self) -> None:
+        with self.world("cost") as world:
+            self.add("cost", cost(world))
+
+    def growth(self) -> None:
+        if self.grown is None:
+            self.grown = self.stack.enter_context(self.world("grown"))
+            growth.grow(self.grown)
+        self.add("growth", growth.growth(self.grown, self.commands))
 
 
-def measure_limit(run: Run) -> None:
-    run.batch = run.batch or limits.best_batch(run.rig, min(run.commands, 100_000))
-    run.add("limit", {"rows_per_s": limits.pg_rows_per_s(run.rig, run.name("limit"), run.commands, run.batch)})
-
-
-def measure_drain(run: Run) -> None:
-    with World(run.rig, run.name("drain")) as world:
-        run.add("drain", drain(world, run.commands))
-
-
+# In the order of a round: what is compared stands side by side.
 PARTS: dict[str, Callable[[Run], None]] = {
-    "limit": measure_limit,
-    "drain": measure_drain,
+    "limit": Run.limit, "drain": Run.drain, "growth": Run.growth, "kafka": Run.kafka, "steady": Run.steady, "web": Run.web,
+    "cost": Run.cost,
 }
+NEEDS = {"steady": {"drain"}, "growth": {"drain", "web"}}
+
+
+def measure(run: Run, parts: list[str], rounds: int) -> None:
+    if "drain" in parts:
+        say("warming up")
+        with run.world("warm") as world:
+            drain(world, TRIAL_COMMANDS)
+    for run.round in range(1, rounds + 1):
+        for part in parts:
+            begin = time.monotonic()
+            PARTS[part](run)
+            say(f"round {run.round} of {rounds}, {part}: {time.monotonic() - begin:.0f} s")
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", metavar="PART,...", help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--growth", action="store_true", help="all parts, also with ten million schedules in the table")
+    parser.add_argument("--commands", type=int, default=500_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    asked = set(given.only.split(",")) if given.only else set(PARTS) - ({"growth"} if not given.growth else set())
+    if unknown := asked - set(PARTS):
+        parser.error(f"no part {', '.join(sorted(unknown))}")
+    asked |= {need for part in asked for need in NEEDS.get(part, set())}
+    given.parts = [part for part in PARTS if part in asked]
+    return given
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", metavar="PART,...", default=",".join(PARTS), help=f"of {', '.join(PARTS)}")
-    parser.add_argument("--commands", type=int, default=500_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
-    parts = options.only.split(",")
-    if unknown := set(parts) - set(PARTS):
-        parser.error(f"no part {', '.join(sorted(unknown))}")
-    directory = servers.scratch_dir()
+    given = options()
+    directory: Path = servers.scratch_dir()
     try:
-        with Rig(directory) as rig:
-            run = Run(rig, options.commands)
-            for run.round in range(1, options.rounds + 1):
-                for part in (part for part in PARTS if part in parts):
-                    begin = time.monotonic()
-                    PARTS[part](run)
-                    say(f"round {run.round} of {options.rounds}, {part}: {time.monotonic() - begin:.0f} s")
-            report.show(run.figures, options.commands, options.rounds)
+        with contextlib.ExitStack() as stack:
+            run = Run(stack.enter_context(Rig(directory)), given.commands, stack)
+            measure(run, given.parts, given.rounds)
+        report.show(run.figures, given.commands, given.rounds, run.batch)
     finally:
         shutil.rmtree(directory)
     return 0

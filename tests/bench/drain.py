@@ -9,6 +9,7 @@ from rig import EventWatch, Metrics, World, memory_mib, servers, wait_for
 OFFSETS = "SELECT coalesce(sum(next_offset), 0)::bigint FROM command_offsets"
 PUBLISHED = 'schedule_relay_events_total{topic="events"}'
 PARTS = ("service", "PostgreSQL backends", "PostgreSQL walsender", "PostgreSQL others", "Kafka")
+NOTHING = (0.0, 0.0)
 
 
 def drain(world: World, commands: int) -> dict[str, float]:
@@ -37,8 +38,9 @@ def drain(world: World, commands: int) -> dict[str, float]:
             "peak_mib": memory_mib(service.pid, "VmHWM"),
         }
         for part in PARTS:
-            for kind, seconds, base in zip(("user", "system"), used.get(part, (0, 0)), used_before.get(part, (0, 0))):
-                results[f"{part} {kind}_us"] = (seconds - base) / counted * 1e6
+            seconds = [now - then for now, then in zip(used.get(part, NOTHING), used_before.get(part, NOTHING))]
+            results |= {f"{part} {kind}_us": spent / counted * 1e6
+                        for kind, spent in zip(("user", "system", "cpu"), (*seconds, sum(seconds)))}
         rows = world.rows() - rows_before
         if rows != commands:
             raise servers.ServerError(f"{rows} rows for {commands} commands")

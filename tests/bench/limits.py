@@ -1,38 +1,43 @@
-"""What each neighbour of the service does when nothing else is in the way."""
+"""What PostgreSQL and Kafka do when nothing else is in the way."""
 
 from __future__ import annotations
 
-from rig import FIRST_OWNER, Rig, World, say, tool
+from collections.abc import Callable
 
-BATCHES = (128, 256, 512, 1024)
+from rig import FIRST_OWNER, World, say, tool
+
+BATCHES = (256, 512, 1024, 2048)
 COMMITS = 3000
 
 
-def best_batch(rig: Rig, commands: int) -> int:
+def best_batch(new_world: Callable[..., World], commands: int) -> int:
     """The number of rows in a transaction with which a bare libpq loop is fastest."""
-    rates = {batch: pg_rows_per_s(rig, f"batch{batch}", commands, batch) for batch in BATCHES}
+    rates = {}
+    for batch in BATCHES:
+        with new_world(f"batch{batch}_", topics=False) as world:
+            rates[batch] = pg_rows_per_s(world, commands, batch)
     say("  libpq alone, rows/s by batch: " + ", ".join(f"{batch}: {rate:,.0f}" for batch, rate in rates.items()))
     return max(rates, key=lambda batch: rates[batch])
 
 
-def pg_rows_per_s(rig: Rig, name: str, commands: int, batch: int) -> float:
+def pg_rows_per_s(world: World, commands: int, batch: int) -> float:
     """A bare libpq loop with two connections, into an empty table with its indexes and checks."""
-    with World(rig, name, topics=False) as world:
-        rig.postgres.psql("CHECKPOINT")
-        return commands / float(tool("pg_limit", world.env["DATABASE_URL"], commands, batch, 2, world.org, FIRST_OWNER).split()[0])
+    world.rig.postgres.psql("CHECKPOINT")
+    return commands / float(pg_limit(world, commands, batch, 2).split()[0])
 
 
-def commit_us(rig: Rig, name: str) -> float:
-    """One row and its message, committed, one after the other over one connection: the median."""
-    with World(rig, name, topics=False) as world:
-        printed = tool("pg_limit", world.env["DATABASE_URL"], COMMITS, 1, 1, world.org, FIRST_OWNER)
-        return parse(printed)["p50"]
+def commit_ms(world: World) -> float:
+    """One row and its message inserted and committed, one after the other over one connection: the median."""
+    return parse(pg_limit(world, COMMITS, 1, 1))["p50"] / 1000
 
 
-def kafka_per_s(rig: Rig, name: str, commands: int) -> tuple[float, float]:
-    """librdkafka alone, producing commands to eight partitions and consuming them."""
-    with World(rig, name) as world:
-        return commands / world.produce(commands), commands / world.consume("COMMANDS", commands)
+def pg_limit(world: World, commands: int, batch: int, connections: int) -> str:
+    return tool("pg_limit", world.env["DATABASE_URL"], commands, batch, connections, world.org, FIRST_OWNER)
+
+
+def kafka(world: World, commands: int) -> dict[str, float]:
+    """librdkafka alone, producing the commands to eight partitions and consuming them."""
+    return {"produced_per_s": commands / world.produce(commands), "consumed_per_s": commands / world.consume("COMMANDS", commands)}
 
 
 def parse(printed: str) -> dict[str, float]:

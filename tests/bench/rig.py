@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,17 @@ TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 # Tuned as one would for a small machine, the same for the limits and the service. fsync and synchronous_commit are on.
 POSTGRES_SETTINGS = {"shared_buffers": "2GB", "max_wal_size": "8GB", "checkpoint_timeout": "15min"}
+
+FILL_ROWS = 500_000
+FILL = """
+INSERT INTO schedules (id, command_id, command_digest, org_id, owner_id, name, time_zone, availability, overrides, created_at,
+                       updated_at)
+SELECT i, (lpad(to_hex(1700000000000 + i), 12, '0') || '7' || substr(md5(i::text), 1, 3) || '8' || substr(md5(i::text), 4, 15))::uuid,
+       decode(md5(i::text), 'hex'), {org}, {owner} + (i - 1) % {owners}, 'Working hours ' || i,
+       (ARRAY['Europe/Rome', 'America/New_York', 'Asia/Kolkata', 'Australia/Sydney'])[i % 4 + 1],
+       '[{{"days":["Monday","Tuesday","Wednesday","Thursday","Friday"],"startTime":"09:00","endTime":"17:00"}}]',
+       CASE WHEN i % 8 = 0 THEN '[{{"date":"2027-12-24","startTime":"00:00","endTime":"00:00"}}]' ELSE '[]' END::json, now(), now()
+  FROM generate_series({first}, {last}) AS i"""
 
 
 def say(text: str) -> None:
@@ -87,7 +98,7 @@ class World(servers.Startable):
         self.rig, self.name, self.topics = rig, name, topics
         self.env: dict[str, str] = {}
         self.demo: dict[str, str] = {}
-        self.produced = 0
+        self.produced = 0  # commands on the topic
         self.services = 0
 
     def start(self) -> None:
@@ -101,16 +112,37 @@ class World(servers.Startable):
         self.add_members(OWNERS)
 
     def close(self) -> None:
-        self.sql(f"SELECT pg_drop_replication_slot('{self.name}')")
+        self.drop_slot()
         self.rig.postgres.psql(f'DROP DATABASE "{self.name}" WITH (FORCE)')
+
+    def make_slot(self) -> None:
+        servers.admin(BINARY, self.env, "migrate")
+
+    def drop_slot(self) -> None:
+        """A slot that nobody reads would hold the WAL of all other measurements."""
+        slot = f"FROM pg_replication_slots WHERE slot_name = '{self.name}'"
+        wait_for(lambda: self.rig.postgres.psql(f"SELECT 1 {slot} AND active") == "", 0.1)
+        self.sql(f"SELECT pg_drop_replication_slot(slot_name) {slot}")
 
     def sql(self, sql: str) -> str:
         return self.rig.postgres.psql(sql, self.name)
 
     def add_members(self, count: int) -> None:
-        members = f"generate_series({FIRST_OWNER}, {FIRST_OWNER + count - 1}) AS i"
+        members = f"generate_series({FIRST_OWNER}, {FIRST_OWNER + count - 1}) AS i ON CONFLICT DO NOTHING"
         self.sql(f"INSERT INTO users (id, name) SELECT i, 'bench' FROM {members}; "
                  f"INSERT INTO memberships (org_id, user_id) SELECT {self.org}, i FROM {members}; ANALYZE")
+
+    def fill(self, rows: int, owners: int = OWNERS) -> None:
+        """Stores schedules 1 to `rows` of the owners by turns, past the service, and lets its own ids begin behind them."""
+        self.drop_slot()
+        for first in range(1, rows + 1, FILL_ROWS):
+            last = min(rows, first + FILL_ROWS - 1)
+            self.sql(FILL.format(org=self.org, owner=FIRST_OWNER, owners=owners, first=first, last=last))
+            if rows > FILL_ROWS:
+                say(f"  filled {last:,} of {rows:,} rows")
+        self.sql(f"SELECT setval('schedule_id_blocks', {rows // 1000 + 1} * 1000 + 1, false)")
+        self.sql("VACUUM ANALYZE schedules")
+        self.make_slot()
 
     @property
     def org(self) -> str:
@@ -192,9 +224,9 @@ def memory_mib(pid: int, field: str) -> float:
     raise KeyError(field)
 
 
-def wait_for(reached: object, every_s: float, deadline_s: float = 300) -> None:
+def wait_for(reached: Callable[[], bool], every_s: float, deadline_s: float = 300) -> None:
     end = time.monotonic() + deadline_s
-    while not reached():  # type: ignore[operator]
+    while not reached():
         if time.monotonic() > end:
             raise servers.ServerError("a measurement did not come to its end")
         time.sleep(every_s)

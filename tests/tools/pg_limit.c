@@ -8,13 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "codec/command_codec.h"
-#include "codec/event.h"
-#include "codec/schedule_json.h"
+#include "codec/record.h"
 #include "driver/clock.h"
 #include "driver/pg_array.h"
 #include "latencies.h"
 #include "sample.h"
+#include "sample_row.h"
 
 static const char insert[] =
     "WITH made AS (INSERT INTO schedules (id, command_id, command_digest, org_id, owner_id, name, time_zone, availability, "
@@ -53,53 +52,31 @@ static void fail(const char *reason)
 
 /* ---- what is sent ---- */
 
-static void add_row(struct batch *batch, int64_t id, const struct command *command, struct arena *arena)
+static void add_row(struct batch *batch, int64_t id, const struct sample_row *row)
 {
-    static const struct event_context context = {.source = SLICE("/schedule-service")};
     struct pg_array *columns = batch->columns;
-    struct buf texts[3]; /* availability, overrides, record */
-    uint8_t digest[16];
-    char command_id[UUID_TEXT_LEN];
-    for (int i = 0; i < 3; i++) buf_init(&texts[i], COMMAND_ARENA_MAX);
-    uuid_format(&command->command_id, command_id);
-    const struct schedule_event event = {
-        .type = SCHEDULE_CREATED,
-        .stored = {id, command->user_id, command->org_id, 1, command->schedule},
-        .command_id = {command_id, sizeof(command_id)},
-        .occurred_us = clock_wall_us(),
-    };
-    availability_write_json(&texts[0], &command->schedule);
-    overrides_write_json(&texts[1], &command->schedule);
-    event_schedule(&texts[2], &context, &event, arena);
-    if (command_digest(command, buf_slice(&texts[0]), buf_slice(&texts[1]), digest) != STATUS_OK) fail("no digest");
+    const struct command *command = &row->command;
     pg_array_add_int8(&columns[ID], id);
     pg_array_add(&columns[COMMAND_ID], (struct slice){(const char *)command->command_id.bytes, 16});
-    pg_array_add(&columns[DIGEST], (struct slice){(const char *)digest, sizeof(digest)});
+    pg_array_add(&columns[DIGEST], (struct slice){(const char *)row->digest, sizeof(row->digest)});
     pg_array_add_int8(&columns[ORG_ID], command->org_id);
     pg_array_add_int8(&columns[OWNER_ID], command->user_id);
     pg_array_add(&columns[NAME], command->schedule.name);
     pg_array_add(&columns[TIME_ZONE], command->schedule.time_zone);
-    pg_array_add(&columns[AVAILABILITY], buf_slice(&texts[0]));
-    pg_array_add(&columns[OVERRIDES], buf_slice(&texts[1]));
-    pg_array_add(&columns[RECORD], buf_slice(&texts[2]));
-    for (int i = 0; i < 3; i++) buf_done(&texts[i]);
+    pg_array_add(&columns[AVAILABILITY], buf_slice(&row->availability));
+    pg_array_add(&columns[OVERRIDES], buf_slice(&row->overrides));
+    pg_array_add(&columns[RECORD], buf_slice(&row->record));
 }
 
-static void add_sample(struct batch *batch, int64_t number, const struct load *load)
+static void add_sample(struct batch *batch, int64_t number, const struct load *load, struct sample_row *row)
 {
     uint8_t bytes[SAMPLE_BYTES_MAX];
-    struct command_input input;
-    struct command command;
-    struct violations violations = {0};
-    const char *reason = "";
     size_t len = sample_pack(number, load->org, load->owner, bytes);
     struct arena *arena = arena_new(COMMAND_ARENA_MAX);
-    if (arena == NULL ||
-        command_decode((struct slice){(const char *)bytes, len}, COMMAND_CREATE, false, arena, &input, &reason) != STATUS_OK ||
-        command_check(&input, NULL, arena, &command, &violations) != STATUS_OK) {
+    if (arena == NULL || sample_row_make(row, (struct slice){(char *)bytes, len}, number + 1, NULL, arena) != STATUS_OK) {
         fail("a sample is no valid command");
     }
-    add_row(batch, number + 1, &command, arena);
+    add_row(batch, number + 1, row);
     arena_free(arena);
 }
 
@@ -108,6 +85,8 @@ static void make_load(struct load *load, int64_t count, int64_t per_batch)
     load->batches_len = (size_t)((count + per_batch - 1) / per_batch);
     load->batches = calloc(load->batches_len, sizeof(*load->batches));
     if (load->batches == NULL) fail("no memory");
+    struct sample_row row;
+    sample_row_init(&row);
     for (size_t i = 0; i < load->batches_len; i++) {
         struct batch *batch = &load->batches[i];
         for (int column = 0; column < COLUMNS; column++) {
@@ -115,8 +94,11 @@ static void make_load(struct load *load, int64_t count, int64_t per_batch)
             pg_array_start(&batch->columns[column], column_types[column]);
         }
         int64_t first = (int64_t)i * per_batch;
-        for (int64_t number = first; number < first + per_batch && number < count; number++) add_sample(batch, number, load);
+        for (int64_t number = first; number < first + per_batch && number < count; number++) {
+            add_sample(batch, number, load, &row);
+        }
     }
+    sample_row_done(&row);
 }
 
 static void free_load(struct load *load)
