@@ -65,21 +65,20 @@ class Rig(servers.Startable):
         self.kafka.close()
         self.postgres.close()
 
-    def cpu(self, service: servers.Service | None) -> dict[str, tuple[float, float]]:
+    def cpu(self, service: servers.Service) -> dict[str, tuple[float, float]]:
         """Seconds of user and system time so far, by what the processes do."""
         used: dict[str, tuple[float, float]] = {}
 
         def add(who: str, pid: int) -> None:
             user, system = used.get(who, (0.0, 0.0))
-            stat = servers._process_stat(pid)
-            if stat:
-                used[who] = (user + int(stat[11]) * TICK_S, system + int(stat[12]) * TICK_S)
+            stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()  # proc(5) counts the first as 3
+            used[who] = (user + int(stat[11]) * TICK_S, system + int(stat[12]) * TICK_S)
 
         for pid in servers.child_pids(self.postgres.pid):
-            add(_role_of(pid), pid)
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # ended meanwhile
+                add(_role_of(pid), pid)
         add("Kafka", self.kafka.pid)
-        if service:
-            add("service", service.pid)
+        add("service", service.pid)
         return used
 
 
@@ -87,8 +86,7 @@ def _role_of(pid: int) -> str:
     title = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
     if "walsender" in title:
         return "PostgreSQL walsender"
-    client = "127.0.0.1(" in title
-    return "PostgreSQL backends" if client else "PostgreSQL others"
+    return "PostgreSQL backends" if "127.0.0.1(" in title else "PostgreSQL others"
 
 
 class World(servers.Startable):

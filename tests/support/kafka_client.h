@@ -17,4 +17,8 @@ void producer_send(rd_kafka_t *producer, const char *topic, int64_t number, int6
 /* All partitions of a topic, each with the given offset. The caller destroys the list. */
 rd_kafka_topic_partition_list_t *topic_partitions(rd_kafka_t *client, const char *topic, int64_t offset);
 
+/* Puts the last stable offsets, what a read_committed consumer is told is the end (KIP-98), in place of RD_KAFKA_OFFSET_END and
+ * returns their sum; -1 when the broker does not tell. */
+int64_t readable_ends(rd_kafka_t *consumer, rd_kafka_topic_partition_list_t *partitions);
+
 #endif

@@ -117,7 +117,8 @@ static void open_connections(struct pace *pace, unsigned short port, size_t len)
         connection->socket = bufferevent_socket_new(pace->base, -1, BEV_OPT_CLOSE_ON_FREE);
         bufferevent_setcb(connection->socket, on_read, NULL, on_event, connection);
         bufferevent_enable(connection->socket, EV_READ | EV_WRITE);
-        if (bufferevent_socket_connect(connection->socket, (struct sockaddr *)&address, sizeof(address)) != 0) fail("no connection");
+        if (bufferevent_socket_connect(connection->socket, (struct sockaddr *)&address, sizeof(address)) != 0)
+            fail("no connection");
         pace->idle[pace->idle_len++] = connection;
     }
 }
@@ -142,7 +143,8 @@ int main(int argc, char **argv)
     size_t connections = (size_t)strtoull(argv[2], NULL, 10);
     struct pace pace = {.base = event_base_new(), .rate = strtoll(argv[3], NULL, 10)};
     struct timeval tick = {0, TICK_US};
-    if (pace.base == NULL || pace.rate < 1 || connections < 1 || connections > CONNECTIONS_MAX) fail("what was asked for makes no sense");
+    if (pace.base == NULL || pace.rate < 1 || connections < 1 || connections > CONNECTIONS_MAX)
+        fail("what was asked for makes no sense");
     pace.count = pace.rate * strtoll(argv[4], NULL, 10);
     latencies_init(&pace.latencies, (size_t)pace.count);
     read_requests(&pace);

@@ -14,7 +14,7 @@
 #include "driver/clock.h"
 #include "kafka_client.h"
 
-enum { QUIET_US = 60 * 1000000, WATCH_US = 20000, ANSWER_MS = 10000 };
+enum { QUIET_US = 60 * 1000000, WATCH_US = 20000 };
 
 static int produce(const char *brokers, const char *topic, int64_t first, int64_t count, int64_t org, int64_t owner)
 {
@@ -53,24 +53,14 @@ static int consume(const char *brokers, const char *topic, int64_t count)
     return 1;
 }
 
-/* The sum of the last stable offsets: what a read_committed consumer is told is the end (KIP-98, ListOffsets). */
-static int64_t readable(rd_kafka_t *consumer, const rd_kafka_topic_partition_list_t *ends)
-{
-    rd_kafka_topic_partition_list_t *answer = rd_kafka_topic_partition_list_copy(ends);
-    int64_t sum = 0;
-    if (rd_kafka_offsets_for_times(consumer, answer, ANSWER_MS) == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        for (int i = 0; i < answer->cnt; i++) sum += answer->elems[i].offset;
-    }
-    rd_kafka_topic_partition_list_destroy(answer);
-    return sum;
-}
-
 _Noreturn static void watch(const char *brokers, const char *topic)
 {
     rd_kafka_t *consumer = consumer_new(brokers);
-    rd_kafka_topic_partition_list_t *ends = topic_partitions(consumer, topic, RD_KAFKA_OFFSET_END);
+    rd_kafka_topic_partition_list_t *partitions = topic_partitions(consumer, topic, RD_KAFKA_OFFSET_END);
     for (int64_t known = 0;; usleep(WATCH_US)) {
-        int64_t now = readable(consumer, ends);
+        rd_kafka_topic_partition_list_t *ends = rd_kafka_topic_partition_list_copy(partitions);
+        int64_t now = readable_ends(consumer, ends);
+        rd_kafka_topic_partition_list_destroy(ends);
         if (now <= known) continue;
         printf("%.6f %" PRId64 "\n", (double)clock_wall_us() / 1e6, now);
         fflush(stdout);
@@ -90,6 +80,7 @@ int main(int argc, char **argv)
     }
     if (argc == 5 && strcmp(argv[1], "consume") == 0) return consume(argv[2], argv[3], number(argv[4]));
     if (argc == 4 && strcmp(argv[1], "watch") == 0) watch(argv[2], argv[3]);
-    fprintf(stderr, "usage: load produce BROKERS TOPIC FIRST COUNT ORG OWNER | consume BROKERS TOPIC COUNT | watch BROKERS TOPIC\n");
+    fprintf(stderr,
+            "usage: load produce BROKERS TOPIC FIRST COUNT ORG OWNER | consume BROKERS TOPIC COUNT | watch BROKERS TOPIC\n");
     return 2;
 }
