@@ -25,12 +25,15 @@ def drain(world: World, commands: int) -> dict[str, float]:
 
         metrics = Metrics(service)
         wait_for(lambda: settled() > before, 0.002)
-        start, used_before, already = time.time(), world.rig.cpu(service), settled() - before
+        already, start, used_before = settled() - before, time.time(), world.rig.cpu(service)
         wait_for(lambda: settled() == world.produced, 0.02)
         rows_s = time.time() - start
         wait_for(lambda: metrics.value(PUBLISHED) >= commands, 0.02)
         used = world.rig.cpu(service)
-        world.consume("EVENTS", world.produced)
+        rows = world.rows()
+        if rows - rows_before != commands:
+            raise servers.ServerError(f"{rows - rows_before} rows for {commands} commands")
+        world.consume("EVENTS", rows - world.filled)
         counted = commands - already
         results = {
             "rows_per_s": counted / rows_s,
@@ -41,7 +44,4 @@ def drain(world: World, commands: int) -> dict[str, float]:
             seconds = [now - then for now, then in zip(used.get(part, NOTHING), used_before.get(part, NOTHING))]
             results |= {f"{part} {kind}_us": spent / counted * 1e6
                         for kind, spent in zip(("user", "system", "cpu"), (*seconds, sum(seconds)))}
-        rows = world.rows() - rows_before
-        if rows != commands:
-            raise servers.ServerError(f"{rows} rows for {commands} commands")
         return results

@@ -26,5 +26,6 @@ def growth(world: World, commands: int) -> dict[str, float]:
         results["create@64 per_s"] = create.wrk(service.url, 64)["per_s"]
         results["read@64 per_s"] = read.wrk(service.url, 64)["per_s"]
         results["list p50_ms"] = Requests("GET", LIST.replace("{org}", world.org), read.key).wrk(service.url, 1)["p50_ms"]
+        service.stop()  # all that was created has its event then
     world.drop_slot()
     return results

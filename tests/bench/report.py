@@ -42,7 +42,7 @@ ROWS = [
     Row("Waiting commands"),
     Row("to durable rows", "drain rows_per_s", "/s", "limit rows_per_s", ">= 0.75"),
     Row("to readable events", "drain events_per_s", "/s", "limit rows_per_s", ">= 0.60"),
-    Row("to readable events, whatever the limit", "drain events_per_s", "/s", "", ">= 40,000"),
+    Row("the same, where the limit allows it", "drain events_per_s", "/s", "", ">= 40,000"),
     Row("From command to event"),
     *[Row(f"at {share} % of that, {name}", f"steady {share}% {point}_ms", "ms", "", target)
       for share, targets in ((10, ("", "")), (50, ("<= 15", "<= 40")), (80, ("", "")))

@@ -97,6 +97,7 @@ class World(servers.Startable):
         self.env: dict[str, str] = {}
         self.demo: dict[str, str] = {}
         self.produced = 0  # commands on the topic
+        self.filled = 0    # schedules that have no event
         self.services = 0
 
     def start(self) -> None:
@@ -140,6 +141,7 @@ class World(servers.Startable):
                 say(f"  filled {last:,} of {rows:,} rows")
         self.sql(f"SELECT setval('schedule_id_blocks', {rows // 1000 + 1} * 1000 + 1, false)")
         self.sql("VACUUM ANALYZE schedules")
+        self.filled = rows
         self.make_slot()
 
     @property
