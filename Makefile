@@ -123,7 +123,10 @@ $(REPLAY): $(BUILD)/tests/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/replay.
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(TOOLS): $(BUILD)/tests/%: $(BUILD)/tests/tools/%.o $(BUILD)/pure.a
+# What the tools of the benchmarks share.
+BENCH_O := $(addprefix $(BUILD)/tests/support/,sample.o sample_row.o latencies.o kafka_client.o) $(BUILD)/service/driver/pg_array.o
+$(BUILD)/tests/tools/%.o $(BENCH_O): CPPFLAGS += -Itests/support
+$(TOOLS): $(BUILD)/tests/%: $(BUILD)/tests/tools/%.o $(BENCH_O) $(BUILD)/pure.a
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -204,7 +207,8 @@ fault-proof: setup ## leaves out one mechanism after the other, and the rig has 
 	@$(VENV_PYTHON) tests/fault/proof.py $(FAULT_ARGS)
 
 .PHONY: bench
-bench: setup ## drain rate, CPU and memory beside PostgreSQL alone; writes build/bench/results.json
+bench: setup ## throughput, latency and cost beside what each neighbour does alone; BENCH_ARGS="--help" shows the choices
+	@deploy/local/setup.sh bench
 	@$(MAKE) -s -j2 build
 	@$(PYTHON) tests/bench/bench.py $(BENCH_ARGS)
 

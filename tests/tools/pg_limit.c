@@ -1,24 +1,49 @@
-/* What PostgreSQL alone can do: COUNT rows into schedules, in transactions of BATCH rows from two connections by turns, with the
- * same columns, indexes and emitted message, made by the server itself from generate_series.
+/* What PostgreSQL does when nothing else is in the way: the rows and messages of COUNT sample commands, as the service would
+ * store and emit them, in transactions of BATCH from CONNECTIONS connections by turns. All that is sent was made before the
+ * clock starts. No membership is checked and no offset moved.
  *
- *   pg_limit DATABASE_URL COUNT BATCH      prints the seconds it took */
+ *   pg_limit DATABASE_URL COUNT BATCH CONNECTIONS ORG OWNER    prints the seconds it took, then a transaction's latencies */
 #include <libpq-fe.h>
 #include <poll.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
-enum { CONNECTIONS = 2 };
+#include "codec/record.h"
+#include "driver/clock.h"
+#include "driver/pg_array.h"
+#include "latencies.h"
+#include "sample.h"
+#include "sample_row.h"
 
 static const char insert[] =
     "WITH made AS (INSERT INTO schedules (id, command_id, command_digest, org_id, owner_id, name, time_zone, availability, "
-    "overrides, created_at, updated_at) SELECT i, ('00000000-0000-7000-8000-' || lpad(to_hex(i), 12, '0'))::uuid, "
-    "decode('00112233445566778899aabbccddeeff', 'hex'), 1, 1 + i % 10000, 'Working hours', 'Europe/Rome', "
-    "'[{\"days\":[\"Monday\",\"Tuesday\",\"Wednesday\",\"Thursday\",\"Friday\"],\"startTime\":\"09:00\",\"endTime\":\"17:"
-    "00\"}]', "
-    "'[]', now(), now() FROM generate_series($1::bigint, $2::bigint) AS i RETURNING id) "
-    "SELECT count(pg_logical_emit_message(true, 'limit', decode(repeat('00', 400), 'hex'))) FROM made";
+    "overrides, created_at, updated_at) SELECT id, command_id, digest, org_id, owner_id, name, time_zone, availability, "
+    "overrides, now(), now() FROM unnest($1::bigint[], $2::uuid[], $3::bytea[], $4::bigint[], $5::bigint[], $6::text[], "
+    "$7::text[], $8::json[], $9::json[]) AS u (id, command_id, digest, org_id, owner_id, name, time_zone, availability, "
+    "overrides)) SELECT count(pg_logical_emit_message(true, '" RECORD_WAL_PREFIX
+    "', record)) FROM unnest($10::bytea[]) AS record";
+
+enum { ID, COMMAND_ID, DIGEST, ORG_ID, OWNER_ID, NAME, TIME_ZONE, AVAILABILITY, OVERRIDES, RECORD, COLUMNS };
+enum { CONNECTIONS_MAX = 16, BATCH_BYTES_MAX = 64 << 20, COMMAND_ARENA_MAX = 1 << 20 };
+
+static const enum pg_oid column_types[COLUMNS] = {PG_OID_INT8, PG_OID_UUID, PG_OID_BYTEA, PG_OID_INT8, PG_OID_INT8,
+                                                  PG_OID_TEXT, PG_OID_TEXT, PG_OID_JSON,  PG_OID_JSON, PG_OID_BYTEA};
+
+struct batch {
+    struct pg_array columns[COLUMNS];
+};
+
+struct load {
+    struct batch *batches;
+    size_t batches_len;
+    int64_t org;
+    int64_t owner;
+};
+
+struct connection {
+    PGconn *conn;
+    int64_t sent_us; /* 0: idle */
+};
 
 static void fail(const char *reason)
 {
@@ -26,29 +51,66 @@ static void fail(const char *reason)
     exit(1);
 }
 
-static double now(void)
+/* ---- what is sent ---- */
+
+static void add_row(struct batch *batch, int64_t id, const struct sample_row *row)
 {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+    struct pg_array *columns = batch->columns;
+    const struct command *command = &row->command;
+    pg_array_add_int8(&columns[ID], id);
+    pg_array_add(&columns[COMMAND_ID], (struct slice){(const char *)command->command_id.bytes, 16});
+    pg_array_add(&columns[DIGEST], (struct slice){(const char *)row->digest, sizeof(row->digest)});
+    pg_array_add_int8(&columns[ORG_ID], command->org_id);
+    pg_array_add_int8(&columns[OWNER_ID], command->user_id);
+    pg_array_add(&columns[NAME], command->schedule.name);
+    pg_array_add(&columns[TIME_ZONE], command->schedule.time_zone);
+    pg_array_add(&columns[AVAILABILITY], buf_slice(&row->availability));
+    pg_array_add(&columns[OVERRIDES], buf_slice(&row->overrides));
+    pg_array_add(&columns[RECORD], buf_slice(&row->record));
 }
 
-static void send_batch(PGconn *conn, long first, long last)
+static void add_sample(struct batch *batch, int64_t number, const struct load *load, struct sample_row *row)
 {
-    char from[24];
-    char to[24];
-    snprintf(from, sizeof(from), "%ld", first);
-    snprintf(to, sizeof(to), "%ld", last);
-    const char *const params[] = {from, to};
-    if (PQsendQueryPrepared(conn, "insert", 2, params, NULL, NULL, 1) != 1) fail(PQerrorMessage(conn));
-}
-
-static void take_answer(PGconn *conn)
-{
-    for (PGresult *result; (result = PQgetResult(conn)) != NULL; PQclear(result)) {
-        if (PQresultStatus(result) != PGRES_TUPLES_OK) fail(PQresultErrorMessage(result));
+    uint8_t bytes[SAMPLE_BYTES_MAX];
+    size_t len = sample_pack(number, load->org, load->owner, bytes);
+    struct arena *arena = arena_new(COMMAND_ARENA_MAX);
+    if (arena == NULL || sample_row_make(row, (struct slice){(char *)bytes, len}, number + 1, NULL, arena) != STATUS_OK) {
+        fail("a sample is no valid command");
     }
+    add_row(batch, number + 1, row);
+    arena_free(arena);
 }
+
+static void make_load(struct load *load, int64_t count, int64_t per_batch)
+{
+    load->batches_len = (size_t)((count + per_batch - 1) / per_batch);
+    load->batches = calloc(load->batches_len, sizeof(*load->batches));
+    if (load->batches == NULL) fail("no memory");
+    struct sample_row row;
+    sample_row_init(&row);
+    for (size_t i = 0; i < load->batches_len; i++) {
+        struct batch *batch = &load->batches[i];
+        for (int column = 0; column < COLUMNS; column++) {
+            buf_init(&batch->columns[column].bytes, BATCH_BYTES_MAX);
+            pg_array_start(&batch->columns[column], column_types[column]);
+        }
+        int64_t first = (int64_t)i * per_batch;
+        for (int64_t number = first; number < first + per_batch && number < count; number++) {
+            add_sample(batch, number, load, &row);
+        }
+    }
+    sample_row_done(&row);
+}
+
+static void free_load(struct load *load)
+{
+    for (size_t i = 0; i < load->batches_len; i++) {
+        for (int column = 0; column < COLUMNS; column++) buf_done(&load->batches[i].columns[column].bytes);
+    }
+    free(load->batches);
+}
+
+/* ---- the loop ---- */
 
 static PGconn *connect_to(const char *url)
 {
@@ -60,36 +122,65 @@ static PGconn *connect_to(const char *url)
     return conn;
 }
 
+static void send_batch(struct connection *connection, struct batch *batch)
+{
+    const char *values[COLUMNS];
+    int lengths[COLUMNS];
+    int formats[COLUMNS];
+    for (int i = 0; i < COLUMNS; i++) {
+        struct pg_param param = pg_array_param(&batch->columns[i]);
+        if (param.data == NULL) fail("a batch is too large");
+        values[i] = param.data;
+        lengths[i] = param.len;
+        formats[i] = 1;
+    }
+    connection->sent_us = clock_steady_us();
+    if (PQsendQueryPrepared(connection->conn, "insert", COLUMNS, values, lengths, formats, 1) != 1) {
+        fail(PQerrorMessage(connection->conn));
+    }
+}
+
+static void take_answer(struct connection *connection, struct latencies *latencies)
+{
+    for (PGresult *result; (result = PQgetResult(connection->conn)) != NULL; PQclear(result)) {
+        if (PQresultStatus(result) != PGRES_TUPLES_OK) fail(PQresultErrorMessage(result));
+    }
+    latencies_add(latencies, clock_steady_us() - connection->sent_us);
+    connection->sent_us = 0;
+}
+
+static void run(struct load *load, struct connection *connections, int len, struct latencies *latencies)
+{
+    struct pollfd waits[CONNECTIONS_MAX];
+    for (int i = 0; i < len; i++) waits[i] = (struct pollfd){PQsocket(connections[i].conn), POLLIN, 0};
+    for (size_t next = 0; latencies->len < load->batches_len;) {
+        for (int i = 0; i < len && next < load->batches_len; i++) {
+            if (connections[i].sent_us == 0) send_batch(&connections[i], &load->batches[next++]);
+        }
+        poll(waits, (nfds_t)len, -1);
+        for (int i = 0; i < len; i++) {
+            if (connections[i].sent_us != 0 && (waits[i].revents & POLLIN)) take_answer(&connections[i], latencies);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
-    if (argc != 4) fail("usage: pg_limit DATABASE_URL COUNT BATCH");
-    long count = strtol(argv[2], NULL, 10);
-    long batch = strtol(argv[3], NULL, 10);
-    struct pollfd waits[CONNECTIONS];
-    PGconn *conns[CONNECTIONS];
-    bool busy[CONNECTIONS] = {false};
-    for (int i = 0; i < CONNECTIONS; i++) {
-        conns[i] = connect_to(argv[1]);
-        waits[i] = (struct pollfd){PQsocket(conns[i]), POLLIN, 0};
-    }
-    double start = now();
-    for (long next = 1, under_way = 0; next <= count || under_way > 0;) {
-        for (int i = 0; i < CONNECTIONS && next <= count; i++) {
-            if (busy[i]) continue;
-            send_batch(conns[i], next, next + batch - 1 < count ? next + batch - 1 : count);
-            next += batch;
-            busy[i] = true;
-            under_way++;
-        }
-        poll(waits, CONNECTIONS, -1);
-        for (int i = 0; i < CONNECTIONS; i++) {
-            if (!busy[i] || !(waits[i].revents & POLLIN)) continue;
-            take_answer(conns[i]);
-            busy[i] = false;
-            under_way--;
-        }
-    }
-    printf("%.3f\n", now() - start);
-    for (int i = 0; i < CONNECTIONS; i++) PQfinish(conns[i]);
+    if (argc != 7) fail("usage: pg_limit DATABASE_URL COUNT BATCH CONNECTIONS ORG OWNER");
+    int len = (int)strtol(argv[4], NULL, 10);
+    struct load load = {.org = strtoll(argv[5], NULL, 10), .owner = strtoll(argv[6], NULL, 10)};
+    struct connection connections[CONNECTIONS_MAX] = {0};
+    struct latencies latencies;
+    if (len < 1 || len > CONNECTIONS_MAX) fail("1 to 16 connections");
+    make_load(&load, strtoll(argv[2], NULL, 10), strtoll(argv[3], NULL, 10));
+    latencies_init(&latencies, load.batches_len);
+    for (int i = 0; i < len; i++) connections[i].conn = connect_to(argv[1]);
+    int64_t start_us = clock_steady_us();
+    run(&load, connections, len, &latencies);
+    printf("%.3f\n", (double)(clock_steady_us() - start_us) / 1e6);
+    latencies_print(&latencies);
+    for (int i = 0; i < len; i++) PQfinish(connections[i].conn);
+    latencies_done(&latencies);
+    free_load(&load);
     return 0;
 }

@@ -1,0 +1,47 @@
+"""What the service costs before it has done anything: its start, its memory at rest, and the instructions of its pure part."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import subprocess
+import time
+
+from rig import TOOLS, World, memory_mib, servers, wait_for
+
+IDLE_S = 3
+FEW, MANY = 1000, 3000
+
+
+def cost(world: World) -> dict[str, float]:
+    service = world.service()
+    try:
+        begin = time.monotonic()
+        service.start(wait=False)
+        wait_for(lambda: is_ready(service), 0.002)
+        ready_s = time.monotonic() - begin
+        time.sleep(IDLE_S)
+        idle_mib = memory_mib(service.pid, "VmRSS")
+    finally:
+        service.close()
+    return {"ready_ms": ready_s * 1000, "idle_mib": idle_mib, "instructions": (count(MANY) - count(FEW)) / (MANY - FEW)}
+
+
+def is_ready(service: servers.Service) -> bool:
+    connection = http.client.HTTPConnection(service.env["HTTP_LISTEN"], timeout=1)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def count(commands: int) -> int:
+    """Instructions of the whole program that does the pure part of so many commands."""
+    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", str(TOOLS / "pure"), str(commands)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    collected = re.search(r"Collected : (\d+)", done.stderr)
+    assert collected, done.stderr
+    return int(collected[1])

@@ -1,0 +1,47 @@
+"""Commands that wait in Kafka, through the service, until their rows are durable and their events readable."""
+
+from __future__ import annotations
+
+import time
+
+from rig import EventWatch, Metrics, World, memory_mib, servers, wait_for
+
+OFFSETS = "SELECT coalesce(sum(next_offset), 0)::bigint FROM command_offsets"
+PUBLISHED = 'schedule_relay_events_total{topic="events"}'
+PARTS = ("service", "PostgreSQL backends", "PostgreSQL walsender", "PostgreSQL others", "Kafka")
+NOTHING = (0.0, 0.0)
+
+
+def drain(world: World, commands: int) -> dict[str, float]:
+    """Puts commands on the topic, starts a service and measures from its first commit on. Every row and event is counted
+    afterwards. Raises ServerError where one is missing."""
+    before, rows_before = world.produced, world.rows()
+    world.produce(commands)
+    world.rig.postgres.psql("CHECKPOINT")
+    with world.database() as database, EventWatch(world) as watch, world.service() as service:
+        def settled() -> int:
+            database.execute(OFFSETS)
+            return int(database.fetchone()[0])
+
+        metrics = Metrics(service)
+        wait_for(lambda: settled() > before, 0.002)
+        already, start, used_before = settled() - before, time.time(), world.rig.cpu(service)
+        wait_for(lambda: settled() == world.produced, 0.02)
+        rows_s = time.time() - start
+        wait_for(lambda: metrics.value(PUBLISHED) >= commands, 0.02)
+        used = world.rig.cpu(service)
+        rows = world.rows()
+        if rows - rows_before != commands:
+            raise servers.ServerError(f"{rows - rows_before} rows for {commands} commands")
+        world.consume("EVENTS", rows - world.filled)
+        counted = commands - already
+        results = {
+            "rows_per_s": counted / rows_s,
+            "events_per_s": counted / (watch.last() - start),
+            "peak_mib": memory_mib(service.pid, "VmHWM"),
+        }
+        for part in PARTS:
+            seconds = [now - then for now, then in zip(used.get(part, NOTHING), used_before.get(part, NOTHING))]
+            results |= {f"{part} {kind}_us": spent / counted * 1e6
+                        for kind, spent in zip(("user", "system", "cpu"), (*seconds, sum(seconds)))}
+        return results

@@ -1,0 +1,45 @@
+"""What PostgreSQL and Kafka do when nothing else is in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rig import FIRST_OWNER, World, say, tool
+
+BATCHES = (256, 512, 1024, 2048)
+COMMITS = 3000
+
+
+def best_batch(new_world: Callable[..., World], commands: int) -> int:
+    """The number of rows in a transaction with which a bare libpq loop is fastest."""
+    rates = {}
+    for batch in BATCHES:
+        with new_world(f"batch{batch}_", topics=False) as world:
+            rates[batch] = pg_rows_per_s(world, commands, batch)
+    say("  libpq alone, rows/s by batch: " + ", ".join(f"{batch}: {rate:,.0f}" for batch, rate in rates.items()))
+    return max(rates, key=lambda batch: rates[batch])
+
+
+def pg_rows_per_s(world: World, commands: int, batch: int) -> float:
+    """A bare libpq loop with two connections, into an empty table with its indexes and checks."""
+    world.rig.postgres.psql("CHECKPOINT")
+    return commands / float(pg_limit(world, commands, batch, 2).split()[0])
+
+
+def commit_ms(world: World) -> float:
+    """One row and its message inserted and committed, one after the other over one connection: the median."""
+    return parse(pg_limit(world, COMMITS, 1, 1))["p50"] / 1000
+
+
+def pg_limit(world: World, commands: int, batch: int, connections: int) -> str:
+    return tool("pg_limit", world.env["DATABASE_URL"], commands, batch, connections, world.org, FIRST_OWNER)
+
+
+def kafka(world: World, commands: int) -> dict[str, float]:
+    """librdkafka alone, producing the commands to eight partitions and consuming them."""
+    return {"produced_per_s": commands / world.produce(commands), "consumed_per_s": commands / world.consume("COMMANDS", commands)}
+
+
+def parse(printed: str) -> dict[str, float]:
+    """The `key=value` pairs that the tools print."""
+    return {key: float(value) for key, value in (word.split("=") for word in printed.split() if "=" in word)}

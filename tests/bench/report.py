@@ -1,0 +1,119 @@
+"""The figures as a table with the targets, as a file and as a picture."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import median
+
+import picture
+from rig import ROOT
+
+DIRECTORY = ROOT / "build/bench"
+Figures = Mapping[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line: a figure, and where it is compared the other figure. The target, such as ">= 0.75", is for the ratio where there is
+    one. A line without a figure is a heading."""
+
+    label: str
+    figure: str = ""
+    unit: str = ""
+    of: str = ""
+    target: str = ""
+
+
+def http_rows(what: str, label: str, targets: Mapping[int, str] = {}) -> list[Row]:
+    return [Row(f"{label}, {n} connection{'s' if n > 1 else ''}", f"web {what}@{n} per_s", "/s", "" if what == "evhttp" else f"web evhttp@{n} per_s",
+                targets.get(n, "")) for n in (1, 16, 64, 256)]
+
+
+ROWS = [
+    Row("Alone"),
+    Row("libpq, the same rows and events", "limit rows_per_s", "/s"),
+    Row("libpq, one insert and commit, p50", "limit commit_ms", "ms"),
+    Row("librdkafka, producing the commands", "kafka produced_per_s", "/s"),
+    Row("librdkafka, consuming them", "kafka consumed_per_s", "/s"),
+    *http_rows("evhttp", "evhttp"),
+    Row("Waiting commands"),
+    Row("to durable rows", "drain rows_per_s", "/s", "limit rows_per_s", ">= 0.75"),
+    Row("to readable events", "drain events_per_s", "/s", "limit rows_per_s", ">= 0.60"),
+    Row("the same, where the limit allows it", "drain events_per_s", "/s", "", ">= 40,000"),
+    Row("From command to event"),
+    *[Row(f"at {share} % of that, {name}", f"steady {share}% {point}_ms", "ms", "", target)
+      for share, targets in ((10, ("", "")), (50, ("<= 15", "<= 40")), (80, ("", "")))
+      for (point, name), target in zip((("p50", "p50"), ("p99", "p99"), ("p999", "p99.9")), (*targets, ""))],
+    Row("HTTP"),
+    *http_rows("create", "creates", {64: ">= 0.35"}),
+    Row("create, 1 connection, p50", "web create@1 p50_ms", "ms", "limit commit_ms", "<= 1.40"),
+    *[Row(f"create at half of the peak, {name}", f"web half {point}_ms", "ms")
+      for point, name in (("p50", "p50"), ("p99", "p99"), ("p999", "p99.9"))],
+    *http_rows("read", "reads"),
+    Row("Ten million schedules in the table"),
+    Row("to durable rows", "growth rows_per_s", "/s", "drain rows_per_s", ">= 0.85"),
+    Row("to readable events", "growth events_per_s", "/s", "drain events_per_s", ">= 0.85"),
+    Row("creates, 64 connections", "growth create@64 per_s", "/s", "web create@64 per_s", ">= 0.85"),
+    Row("reads, 64 connections", "growth read@64 per_s", "/s", "web read@64 per_s", ">= 0.85"),
+    Row("250 of an organization of 100,000, p50", "growth list p50_ms", "ms"),
+    Row("Cost"),
+    Row("CPU of the service per command", "drain service cpu_us", "us", "", "<= 8"),
+    Row("  of that user", "drain service user_us", "us"),
+    Row("  of that system", "drain service system_us", "us"),
+    *[Row(f"CPU of {who} per command", f"drain {who} cpu_us", "us")
+      for who in ("PostgreSQL backends", "PostgreSQL walsender", "PostgreSQL others", "Kafka")],
+    Row("instructions of the pure part per command", "cost instructions", ""),
+    Row("resident memory under full load", "drain peak_mib", "MiB", "", "<= 48"),
+    Row("resident memory at rest", "cost idle_mib", "MiB", "", "<= 16"),
+    Row("from start to ready", "cost ready_ms", "ms", "", "<= 500"),
+]
+
+
+def show(figures: Figures, commands: int, rounds: int, batch: int) -> None:
+    """Prints the table, and writes every figure and the picture into build/bench."""
+    DIRECTORY.mkdir(parents=True, exist_ok=True)
+    about = {"commands": commands, "rounds": rounds, "limit_batch": batch, "cores": os.cpu_count()}
+    (DIRECTORY / "results.json").write_text(json.dumps(about | {"figures": figures}, indent=1) + "\n")
+    print(f"{commands:,} commands, {rounds} rounds, {os.cpu_count()} cores\n")
+    print(f"{'':44}{'median':>10}{'':6}{'(least .. most)':>23}  {'ratio':>5}  target")
+    for line in lines(figures):
+        print(line.rstrip())
+    if "drain rows_per_s" in figures or "web create@1 per_s" in figures:
+        picture.draw(figures, DIRECTORY / "results.png")
+
+
+def lines(figures: Figures) -> list[str]:
+    """A heading stands only over lines that there are figures for."""
+    printed: list[str] = []
+    heading = ""
+    for row in ROWS:
+        if not row.figure:
+            heading = row.label
+        elif row.figure in figures:
+            printed += [heading] if heading else []
+            printed.append(line(row, figures))
+            heading = ""
+    return printed
+
+
+def line(row: Row, figures: Figures) -> str:
+    values = figures[row.figure]
+    spread = f"({number(min(values))} .. {number(max(values))})"
+    compared = row.of in figures
+    judged = median(a / b for a, b in zip(values, figures[row.of])) if compared else median(values)
+    ratio = f"{judged:.2f}" if compared else ""
+    target = f"{row.target:11}{verdict(judged, row.target)}" if row.target and (compared or not row.of) else ""
+    return f"  {row.label:42}{number(median(values)):>10} {row.unit:5}{spread:>23}  {ratio:>5}  {target}"
+
+
+def number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def verdict(value: float, target: str) -> str:
+    relation, bound = target.split()
+    limit = float(bound.replace(",", ""))
+    return "met" if (value >= limit if relation == ">=" else value <= limit) else "missed"

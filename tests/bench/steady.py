@@ -1,0 +1,28 @@
+"""Commands at a steady pace: how long from a command to its event."""
+
+from __future__ import annotations
+
+from limits import parse
+from rig import FIRST_OWNER, World, tool
+
+SHARES = (10, 50, 80)  # percent of the rate at which waiting commands become events
+SECONDS = 8
+WARM_UP = (500, 2)
+
+
+def steady(world: World, peak_per_s: float) -> dict[str, float]:
+    """Latencies in milliseconds at each share of the peak."""
+    results = {}
+    with world.service():
+        pace(world, *WARM_UP)
+        for share in SHARES:
+            latencies = pace(world, int(peak_per_s * share / 100), SECONDS)
+            results |= {f"{share}% {point}_ms": latencies[point] / 1000 for point in ("p50", "p99", "p999", "max")}
+    return results
+
+
+def pace(world: World, rate: int, seconds: int) -> dict[str, float]:
+    """Microseconds."""
+    first, world.produced = world.produced, world.produced + rate * seconds
+    return parse(tool("pace", world.env["KAFKA_BROKERS"], world.env["COMMANDS_TOPIC"], world.env["EVENTS_TOPIC"], first, rate,
+                      seconds, world.org, FIRST_OWNER))

@@ -1,0 +1,84 @@
+#include "kafka_client.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ANSWER_MS = 10000 };
+
+static rd_kafka_t *client_new(rd_kafka_type_t type, const char *const settings[][2])
+{
+    char error[256];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    for (; (*settings)[0] != NULL; settings++) {
+        if (rd_kafka_conf_set(conf, (*settings)[0], (*settings)[1], error, sizeof(error)) != RD_KAFKA_CONF_OK) break;
+    }
+    rd_kafka_t *client = (*settings)[0] == NULL ? rd_kafka_new(type, conf, error, sizeof(error)) : NULL;
+    if (client != NULL) return client;
+    fprintf(stderr, "librdkafka: %s\n", error);
+    exit(1);
+}
+
+rd_kafka_t *producer_new(const char *brokers, const char *linger_ms)
+{
+    const char *const settings[][2] = {{"bootstrap.servers", brokers},
+                                       {"linger.ms", linger_ms},
+                                       {"socket.nagle.disable", "true"},
+                                       {"partitioner", "murmur2_random"},
+                                       {NULL, NULL}};
+    return client_new(RD_KAFKA_PRODUCER, settings);
+}
+
+rd_kafka_t *consumer_new(const char *brokers)
+{
+    const char *const settings[][2] = {{"bootstrap.servers", brokers},        {"group.id", "bench"},
+                                       {"enable.auto.commit", "false"},       {"socket.nagle.disable", "true"},
+                                       {"isolation.level", "read_committed"}, {NULL, NULL}};
+    rd_kafka_t *client = client_new(RD_KAFKA_CONSUMER, settings);
+    rd_kafka_poll_set_consumer(client);
+    return client;
+}
+
+void producer_send(rd_kafka_t *producer, const char *topic, int64_t number, int64_t org_id, int64_t first_owner)
+{
+    uint8_t value[SAMPLE_BYTES_MAX];
+    char key[24];
+    size_t len = sample_pack(number, org_id, first_owner, value);
+    snprintf(key, sizeof(key), "%" PRId64, sample_owner(number, first_owner));
+    while (rd_kafka_producev(producer, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_KEY(key, strlen(key)),
+                             RD_KAFKA_V_VALUE(value, len), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                             RD_KAFKA_V_END) == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+        rd_kafka_poll(producer, 100);
+    }
+}
+
+rd_kafka_topic_partition_list_t *topic_partitions(rd_kafka_t *client, const char *topic, int64_t offset)
+{
+    const struct rd_kafka_metadata *metadata = NULL;
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(client, topic, NULL);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
+    if (rd_kafka_metadata(client, 0, handle, &metadata, ANSWER_MS) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+        metadata->topic_cnt != 1 || metadata->topics[0].partition_cnt == 0) {
+        fprintf(stderr, "no topic %s\n", topic);
+        exit(1);
+    }
+    for (int i = 0; i < metadata->topics[0].partition_cnt; i++) {
+        rd_kafka_topic_partition_list_add(list, topic, metadata->topics[0].partitions[i].id)->offset = offset;
+    }
+    rd_kafka_metadata_destroy(metadata);
+    rd_kafka_topic_destroy(handle);
+    return list;
+}
+
+/* ListOffsets takes the time -1, which RD_KAFKA_OFFSET_END is, for the end. */
+int64_t readable_ends(rd_kafka_t *consumer, rd_kafka_topic_partition_list_t *partitions)
+{
+    int64_t sum = 0;
+    if (rd_kafka_offsets_for_times(consumer, partitions, ANSWER_MS) != RD_KAFKA_RESP_ERR_NO_ERROR) return -1;
+    for (int i = 0; i < partitions->cnt; i++) {
+        if (partitions->elems[i].err != RD_KAFKA_RESP_ERR_NO_ERROR) return -1;
+        sum += partitions->elems[i].offset;
+    }
+    return sum;
+}
