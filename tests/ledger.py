@@ -164,11 +164,13 @@ def query(database_url: str, sql: str, *values: Any) -> list[tuple[Any, ...]]:
 @dataclass
 class HttpAnswers:
     """What HTTP clients were told: the schedules answered 201; those answered to a PATCH, with the version of their ETag; the
-    ids whose DELETE was answered 200; and how many writes got no answer or a 5xx."""
+    ids whose DELETE was answered 200; those created and not deleted that were answered 404 all the same; and how many writes got no
+    answer or a 5xx."""
 
     created: list[dict[str, Any]] = field(default_factory=list)
     updated: list[tuple[dict[str, Any], int]] = field(default_factory=list)
     deleted: list[int] = field(default_factory=list)
+    missing: set[int] = field(default_factory=set)
     unknown: int = 0
 
 
@@ -486,6 +488,8 @@ class _Audit:
         for schedule_id in self.http.deleted:
             if events.pop((DELETED, schedule_id, last.get(schedule_id)), None) is None:
                 self.fault(f"lost: HTTP answered the DELETE of schedule {schedule_id}, of which there is no event")
+        for schedule_id in sorted(self.http.missing):
+            self.fault(f"HTTP answered that schedule {schedule_id}, which it had created, is not there")
         if len(events) > self.http.unknown:
             self.fault(f"{len(events)} events that nobody asked for, e.g. {next(iter(events.values()))}")
 

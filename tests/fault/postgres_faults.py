@@ -8,12 +8,14 @@ from pathlib import Path
 
 import psycopg2
 
+from clients import NAME
 from ledger import Report
 from proxy import BlackHole, CutAtCommit, Delay, Drip, Weather, calm
 from rig import DEADLINE_S, Rig
 from world import SmallDisk
 
 BIND_OF_WRITE = b"\0write\0"  # portal and prepared statement of a batch
+OVER_HTTP = NAME.encode()      # in a batch of HTTP's
 SLOT_LOST = (503, "the replication slot is missing or lost; run schedule-service rebuild")
 
 
@@ -44,11 +46,11 @@ def postgres_away(rig: Rig, seconds: float) -> None:
 
 
 def cut_at_commit(rig: Rig, times: int) -> None:
-    """Of a batch of commands and of any batch, before the server has committed and after it; now and then all connections at once."""
+    """Of a batch of commands and of one of HTTP's, before the server has committed and after it; now and then all connections at
+    once."""
     proxy = rig.world.postgres_proxy
     for number in range(times):
-        of_commands = (rig.place.commands.encode(),) if number % 4 < 2 else ()
-        cut = CutAtCommit(BIND_OF_WRITE, *of_commands, is_after=number % 2 == 0)
+        cut = CutAtCommit(BIND_OF_WRITE, rig.place.commands.encode() if number % 4 < 2 else OVER_HTTP, is_after=number % 2 == 0)
         proxy.weather = cut
         rig.until(cut.done.is_set, "a commit is cut")
         proxy.weather = calm

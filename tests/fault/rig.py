@@ -169,6 +169,7 @@ class Rig(Line):
             self.answers.created += client.answers.created
             self.answers.updated += client.answers.updated
             self.answers.deleted += client.answers.deleted
+            self.answers.missing |= client.answers.missing
             self.answers.unknown += client.answers.unknown
         report = audit(self.place, self.answers)
         self._check_relay(report)
