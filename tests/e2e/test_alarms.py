@@ -16,7 +16,6 @@ import ledger
 from alerts import ROOT, RULES, rings, scrape
 from conftest import MakeLine
 from line import MINIMAL, Line, until
-from load import produce
 
 FEW = {"RATE_LIMIT_API_KEY": "5", "RATE_LIMIT_ADDRESS": "5", "RATE_LIMIT_WINDOW_SECONDS": "600"}
 

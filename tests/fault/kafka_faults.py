@@ -46,16 +46,20 @@ def kafka_away(rig: Rig, seconds: float) -> None:
 
 
 def kill_brokers_in_turn(rig: Rig, times: int) -> None:
-    """One at a time: its partitions' leaders, the group's and the transactions' coordinators move."""
+    """One at a time: its partitions' leaders, the group's and the transactions' coordinators move; every other time under a relay that
+    takes over."""
     world = rig.world
     assert isinstance(world, ThreeBrokers)
     for number in range(times):
-        victim = world.kafka.brokers[number % 3]
+        victim, relay = world.kafka.brokers[number % 3], rig.active_relay() if number % 2 else None
         if rig.random.random() < 0.5:
             victim.kill9()
         else:
             victim.stop()
         rig.faults += 1
+        if relay:
+            relay.kill9()
+            relay.start(wait=False)
         rig.wait_writes(5)
         rig.wait_events()
         victim.start()
