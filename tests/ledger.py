@@ -102,7 +102,7 @@ class Topic:
 
 def producer(bootstrap: str, **options: Any) -> KafkaProducer:
     """kafka-python's producer with its own default partitioner, the murmur2 of the Java client."""
-    return KafkaProducer(**{"bootstrap_servers": bootstrap, "linger_ms": 5, "max_request_size": 8 << 20,
+    return KafkaProducer(**{"bootstrap_servers": bootstrap, "linger_ms": 5, "max_request_size": 16 << 20,
                             "enable_idempotence": False, "acks": 1, "reconnect_backoff_max_ms": 500,
                             "metrics_enabled": False} | options)
 
@@ -130,11 +130,17 @@ def is_settled(place: Place) -> bool:
     return all(stored.get(partition, 0) >= end for partition, end in ends.items())
 
 
-def wait_quiet(place: Place, deadline_s: float = 60, on_wait: Callable[[], None] = lambda: None) -> None:
-    """Waits until all commands are settled and the relay has confirmed everything committed. Raises TimeoutError."""
+def wait_settled(place: Place, deadline_s: float = 60, on_wait: Callable[[], None] = lambda: None) -> None:
+    """Waits until all commands are settled. Raises TimeoutError."""
     deadline = time.monotonic() + deadline_s
     while not is_settled(place):
         _tick(deadline, "the commands are not all settled", on_wait)
+
+
+def wait_quiet(place: Place, deadline_s: float = 60, on_wait: Callable[[], None] = lambda: None) -> None:
+    """Waits until all commands are settled and the relay has confirmed everything committed. Raises TimeoutError."""
+    deadline = time.monotonic() + deadline_s
+    wait_settled(place, deadline_s, on_wait)
     position = query(place.database_url, "SELECT pg_current_wal_insert_lsn()")[0][0]
     behind = "SELECT 1 FROM pg_replication_slots WHERE slot_name = %s AND confirmed_flush_lsn >= %s"
     while not query(place.database_url, behind, place.slot, position):
@@ -164,11 +170,13 @@ def query(database_url: str, sql: str, *values: Any) -> list[tuple[Any, ...]]:
 @dataclass
 class HttpAnswers:
     """What HTTP clients were told: the schedules answered 201; those answered to a PATCH, with the version of their ETag; the
-    ids whose DELETE was answered 200; and how many writes got no answer or a 5xx."""
+    ids whose DELETE was answered 200; those created and not deleted that were answered 404 all the same; and how many writes got no
+    answer or a 5xx."""
 
     created: list[dict[str, Any]] = field(default_factory=list)
     updated: list[tuple[dict[str, Any], int]] = field(default_factory=list)
     deleted: list[int] = field(default_factory=list)
+    missing: set[int] = field(default_factory=set)
     unknown: int = 0
 
 
@@ -486,6 +494,8 @@ class _Audit:
         for schedule_id in self.http.deleted:
             if events.pop((DELETED, schedule_id, last.get(schedule_id)), None) is None:
                 self.fault(f"lost: HTTP answered the DELETE of schedule {schedule_id}, of which there is no event")
+        for schedule_id in sorted(self.http.missing):
+            self.fault(f"HTTP answered that schedule {schedule_id}, which it had created, is not there")
         if len(events) > self.http.unknown:
             self.fault(f"{len(events)} events that nobody asked for, e.g. {next(iter(events.values()))}")
 

@@ -6,6 +6,7 @@
 #include "codec/json_text.h"
 
 #include <stdio.h>
+#include <strings.h>
 
 #include "core/buf.h"
 
@@ -105,4 +106,13 @@ json_t *json_text_parse(struct slice text, char *reason, size_t reason_size)
     }
     if (value == NULL) snprintf(reason, reason_size, "%s at position %d", error.text, error.position);
     return value;
+}
+
+bool json_text_is_type(struct slice content_type)
+{
+    const struct slice json = SLICE("application/json");
+    if (content_type.len < json.len || strncasecmp(content_type.data, json.data, json.len) != 0) return false;
+    size_t end = json.len;
+    while (is_one_of(content_type, end, ' ', '\t')) end++;
+    return end == content_type.len || content_type.data[end] == ';';
 }

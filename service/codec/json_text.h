@@ -1,4 +1,4 @@
-/* JSON texts as values. */
+/* JSON texts as values, and how they are announced. */
 #ifndef CODEC_JSON_TEXT_H
 #define CODEC_JSON_TEXT_H
 
@@ -11,5 +11,8 @@
  * Malformed are also a lone surrogate, which no UTF-8 holds, NUL in a key, and more than 2048 levels of nesting. An integer beyond
  * 64 bits becomes a real, and a number beyond the range of a double becomes 1e308 or -1e308. */
 json_t *json_text_parse(struct slice text, char *reason, size_t reason_size);
+
+/* Whether a content type is application/json: in any case, with or without parameters. An empty one is not. */
+bool json_text_is_type(struct slice content_type);
 
 #endif

@@ -42,9 +42,23 @@ rd_kafka_conf_t *kafka_conf_new(const struct kafka_settings *settings, const str
     return conf;
 }
 
+/* Before 2.6.1 librdkafka put its nonce into the proof twice, and Kafka 4 takes such a proof for a wrong password. */
+static void warn_of_old_scram(const rd_kafka_conf_t *conf)
+{
+    enum { FIRST_GOOD = 0x020601ff };
+    char mechanism[32] = "";
+    size_t size = sizeof(mechanism);
+    if (rd_kafka_version() >= FIRST_GOOD) return;
+    if (rd_kafka_conf_get(conf, "sasl.mechanisms", mechanism, &size) != RD_KAFKA_CONF_OK) return;
+    if (strncmp(mechanism, "SCRAM", 5) != 0) return;
+    LOG_WARN("Kafka 4 refuses SCRAM from a librdkafka older than 2.6.1, whatever the password",
+             LOG_STR("librdkafka", rd_kafka_version_str()));
+}
+
 rd_kafka_t *kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf)
 {
     char error[256];
+    warn_of_old_scram(conf);
     rd_kafka_t *client = rd_kafka_new(type, conf, error, sizeof(error));
     if (client != NULL) return client;
     LOG_ERROR("kafka client not made", LOG_STR("reason", error));

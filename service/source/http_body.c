@@ -4,7 +4,6 @@
 #include "codec/json_text.h"
 #include "codec/schedule_json.h"
 #include "source/http_exchange.h"
-#include "source/http_header.h"
 
 /* A body that is not JSON, an empty one and an array count as an empty object. */
 bool exchange_read_body(struct exchange *exchange)
@@ -12,7 +11,7 @@ bool exchange_read_body(struct exchange *exchange)
     const char *encoding = http_request_header(exchange->request, "Content-Encoding");
     struct slice text = http_request_body(exchange->request);
     char reason[256];
-    if (text.len == 0 || !is_json_type(http_request_header(exchange->request, "Content-Type"))) {
+    if (text.len == 0 || !json_text_is_type(slice_of(http_request_header(exchange->request, "Content-Type")))) {
         exchange->body = json_object();
         return true;
     }

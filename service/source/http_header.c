@@ -2,7 +2,6 @@
 
 #include <openssl/sha.h>
 #include <stdlib.h>
-#include <strings.h>
 
 enum { PRINTABLE_MAX = 128, REQUEST_ID_MAX = 64 };
 
@@ -41,15 +40,6 @@ void secret_hash(struct slice secret, uint8_t ret_hash[SECRET_HASH_LEN])
 {
     _Static_assert(SECRET_HASH_LEN == SHA256_DIGEST_LENGTH, "the hash is a SHA-256");
     SHA256((const unsigned char *)secret.data, secret.len, ret_hash);
-}
-
-bool is_json_type(const char *content_type)
-{
-    static const char json[] = "application/json";
-    if (content_type == NULL || strncasecmp(content_type, json, sizeof(json) - 1) != 0) return false;
-    const char *rest = content_type + sizeof(json) - 1;
-    rest += strspn(rest, " \t");
-    return *rest == '\0' || *rest == ';';
 }
 
 /* RFC 9110, 8.8.3: an opaque tag in quotes, weak ones with W/ before it. Weak ones never match here. */

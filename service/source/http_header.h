@@ -32,9 +32,6 @@ struct credential credential_of(const char *client_id, const char *client_secret
 /* SHA-256 of a key without its prefix, or of a client's secret; what the database holds. */
 void secret_hash(struct slice secret, uint8_t ret_hash[SECRET_HASH_LEN]);
 
-/* Whether a body of this Content-Type is read: application/json, with any parameters. NULL is not. */
-bool is_json_type(const char *content_type);
-
 /* What If-Match asks for: the version of an entity tag; 0 for any (NULL, or "*"); INT64_MAX, which no schedule has, for a tag that
  * is none of this service. False when it is malformed or a list. */
 bool if_match_version(const char *if_match, int64_t *ret_version);

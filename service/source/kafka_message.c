@@ -1,8 +1,8 @@
 #include "source/kafka_message.h"
 
 #include <stdlib.h>
-#include <strings.h>
 
+#include "codec/json_text.h"
 #include "core/traceparent.h"
 #include "driver/log.h"
 
@@ -26,11 +26,7 @@ struct slice kafka_message_header(const struct kafka_message *message, const cha
 
 bool kafka_message_is_json(const struct kafka_message *message)
 {
-    static const char json[] = "application/json";
-    size_t len = sizeof(json) - 1;
-    struct slice type = kafka_message_header(message, "content-type");
-    if (type.len < len || strncasecmp(type.data, json, len) != 0) return false;
-    return type.len == len || type.data[len] == ';' || type.data[len] == ' ';
+    return json_text_is_type(kafka_message_header(message, "content-type"));
 }
 
 bool kafka_message_emit(struct kafka_message *message, enum kafka_verdict verdict)

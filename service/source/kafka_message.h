@@ -63,7 +63,7 @@ struct event_origin kafka_message_origin(const struct kafka_message *message);
 /* The last header of that name; empty when there is none. */
 struct slice kafka_message_header(const struct kafka_message *message, const char *name);
 
-/* Whether its content-type is "application/json", with or without parameters, in any case. */
+/* Whether its content-type says so. */
 bool kafka_message_is_json(const struct kafka_message *message);
 
 /* Makes the text the record to emit. False when memory ran out while it was written. */

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from kafka import KafkaAdminClient
+from kafka.admin import UserScramCredentialUpsertion
 
 from certificates import Authority, Certificate
 from conftest import fill_directory
-from line import Line, Servers, until
+from line import BINARY, Line, Servers, until
 from servers import Kafka, Postgres, free_port, run, scratch_dir
 
 PASSWORD = "the-right-secret"
 HERE = ("DNS:localhost",)
+LIBRDKAFKA = re.search(r"librdkafka (\d+)\.(\d+)\.(\d+)", run(str(BINARY), "version"))
+assert LIBRDKAFKA
+KNOWS_SCRAM = tuple(map(int, LIBRDKAFKA.groups())) >= (2, 6, 1)
+NEEDS_SCRAM = pytest.mark.skipif(not KNOWS_SCRAM, reason="Kafka 4 refuses the SCRAM of a librdkafka older than 2.6.1")
 
 
 @dataclass(frozen=True)
@@ -23,6 +30,7 @@ class Listener:
     """One of the broker's: what it speaks, and the certificate it shows."""
 
     protocol: str
+    mechanism: str  # of SASL, or none
     certificate: Certificate
     port: int
 
@@ -48,11 +56,13 @@ def secured() -> Iterator[Secured]:
     ours, stranger = Authority(directory, "ours"), Authority(directory, "stranger")
     good, elsewhere = ours.issue("here", *HERE), ours.issue("elsewhere", "DNS:elsewhere.example")
     expired = ours.issue("expired", *HERE, days=-1)
-    listeners = {name: Listener(protocol, certificate, free_port()) for name, protocol, certificate in (
-        ("good", "SSL", good), ("password", "SASL_SSL", good), ("elsewhere", "SSL", elsewhere), ("expired", "SSL", expired))}
+    listeners = {name: Listener(*listener, free_port()) for name, *listener in (
+        ("good", "SSL", "", good), ("plain", "SASL_SSL", "PLAIN", good), ("scram", "SASL_SSL", "SCRAM-SHA-512", good),
+        ("elsewhere", "SSL", "", elsewhere), ("expired", "SSL", "", expired))}
     own = ours.issue("postgres", *HERE)
     try:
         with secured_kafka(directory / "kafka", listeners) as kafka, secured_postgres(directory / "postgres", own) as postgres:
+            set_kafka_password(kafka, PASSWORD)
             people = fill_directory(postgres.create_database("template_line"))
             postgres.psql("SELECT pg_drop_replication_slot('schedule_service')")
             postgres.psql(f"CREATE ROLE app LOGIN REPLICATION PASSWORD '{PASSWORD}' IN ROLE schedule_service, schedule_relay")
@@ -73,10 +83,21 @@ def secured_kafka(directory: Path, listeners: dict[str, Listener]) -> Kafka:
             properties[key] += f",{name.upper()}://{listener.address}"
         properties["listener.security.protocol.map"] += f",{name.upper()}:{listener.protocol}"
         properties |= {f"{prefix}.ssl.keystore.type": "PEM", f"{prefix}.ssl.keystore.location": str(store)}
-    properties["listener.name.password.sasl.enabled.mechanisms"] = "PLAIN"
-    properties["listener.name.password.plain.sasl.jaas.config"] = (
-        f'org.apache.kafka.common.security.plain.PlainLoginModule required user_app="{PASSWORD}";')
+        if listener.mechanism:
+            properties[f"{prefix}.sasl.enabled.mechanisms"] = listener.mechanism
+    modules = "org.apache.kafka.common.security"
+    properties |= {
+        "listener.name.plain.plain.sasl.jaas.config": f'{modules}.plain.PlainLoginModule required user_app="{PASSWORD}";',
+        "listener.name.scram.scram-sha-512.sasl.jaas.config": f"{modules}.scram.ScramLoginModule required;"}
     return kafka
+
+
+def set_kafka_password(kafka: Kafka, password: str) -> None:
+    """Of `app`, at the listener with SCRAM: the others' is in the configuration."""
+    admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    errors = admin.alter_user_scram_credentials([UserScramCredentialUpsertion("app", "SCRAM-SHA-512", password)])
+    admin.close()
+    assert errors == {"app": None}
 
 
 def secured_postgres(directory: Path, certificate: Certificate) -> Postgres:
@@ -109,8 +130,8 @@ def kafka_env(secured: Secured, listener: str, root: Path | None = None, passwor
     at = secured.listeners[listener]
     env = {"KAFKA_BROKERS": at.address, "RDKAFKA_SECURITY_PROTOCOL": at.protocol.lower(), "RDKAFKA_BROKER_ADDRESS_FAMILY": "v4",
            "RDKAFKA_SSL_CA_LOCATION": str(root or secured.ours.root)}
-    if at.protocol == "SASL_SSL":
-        env |= {"RDKAFKA_SASL_MECHANISMS": "PLAIN", "RDKAFKA_SASL_USERNAME": "app", "RDKAFKA_SASL_PASSWORD": password}
+    if at.mechanism:
+        env |= {"RDKAFKA_SASL_MECHANISMS": at.mechanism, "RDKAFKA_SASL_USERNAME": "app", "RDKAFKA_SASL_PASSWORD": password}
     return env
 
 
@@ -146,7 +167,7 @@ def assert_told(line: Line, *texts: str) -> None:
 
 # ---- Kafka
 
-@pytest.mark.parametrize("listener", ["good", "password"])
+@pytest.mark.parametrize("listener", ["good", "plain", pytest.param("scram", marks=NEEDS_SCRAM)])
 def test_kafka_over_tls(secured: Secured, line: Line, listener: str) -> None:
     line.start(**kafka_env(secured, listener))
     serve_one_of_each(line)
@@ -156,7 +177,8 @@ def test_kafka_over_tls(secured: Secured, line: Line, listener: str) -> None:
     ("good", {"root": True}, "certificate verify failed"),
     ("elsewhere", {}, "certificate verify failed"),
     ("expired", {}, "certificate verify failed"),
-    ("password", {"password": "not-the-secret"}, "Authentication failed"),
+    ("plain", {"password": "not-the-secret"}, "Authentication failed"),
+    ("scram", {"password": "not-the-secret"}, "Authentication failed"),
 ])
 def test_a_broker_that_is_not_right_is_not_served(
         secured: Secured, line: Line, listener: str, wrong: dict[str, object], fault: str) -> None:
@@ -169,6 +191,26 @@ def test_a_broker_that_is_not_right_is_not_served(
     assert line.metric("schedule_relay_active") == 0
     assert line.sql("SELECT count(*) FROM schedules") == [(0,)]
     end(line)
+
+
+@pytest.mark.skipif(KNOWS_SCRAM, reason="this librdkafka does SCRAM as Kafka 4 wants it")
+def test_an_old_librdkafka_says_that_the_password_is_not_to_blame(secured: Secured, line: Line) -> None:
+    line.start(**kafka_env(secured, "scram"))
+    assert_told(line, "Kafka 4 refuses SCRAM from a librdkafka older than 2.6.1", "Authentication failed")
+    end(line)
+
+
+@NEEDS_SCRAM
+def test_a_password_that_is_put_right_is_taken(secured: Secured, line: Line) -> None:
+    """At the broker, while the service goes on asking: it serves without a restart."""
+    line.start(**kafka_env(secured, "scram", password="the-next-secret"))
+    assert_told(line, "Authentication failed")
+    set_kafka_password(secured.servers.kafka, "the-next-secret")
+    try:
+        serve_one_of_each(line)
+    finally:
+        set_kafka_password(secured.servers.kafka, PASSWORD)
+    assert "secret" not in line.log()
 
 
 # ---- PostgreSQL

@@ -19,6 +19,7 @@ from load import Load, produce
 ENDLESS = 1 << 40
 BURSTS_A_SECOND = 10
 PATIENCE_S = 300  # longer than any fault lasts
+NAME = "Over HTTP"  # with which the names of schedules begin that are written over HTTP
 # In order whatever is sent again: an earlier message never comes behind a later one.
 RETRYING = {"acks": "all", "max_in_flight_requests_per_connection": 1, "retries": ENDLESS, "max_block_ms": PATIENCE_S * 1000,
             "delivery_timeout_ms": PATIENCE_S * 1000}
@@ -110,7 +111,7 @@ class HttpClient(Client):
 
     def _change(self) -> None:
         schedule = self.random.choice(self.ids)
-        answer = self._ask("PATCH", f"/{schedule}", json=self._fields())
+        answer = self._ask_of(schedule, "PATCH", json=self._fields())
         if answer is not None:
             self.answers.updated.append((answer.json()["data"], int(answer.headers["ETag"].strip('"'))))
         else:
@@ -118,13 +119,21 @@ class HttpClient(Client):
 
     def _delete(self) -> None:
         schedule = self.ids.pop(self.random.randrange(len(self.ids)))
-        if self._ask("DELETE", f"/{schedule}") is not None:
+        if self._ask_of(schedule, "DELETE") is not None:
             self.answers.deleted.append(schedule)
         else:
             self.answers.unknown += 1
 
     def _fields(self) -> dict[str, Any]:
-        return {"name": f"Over HTTP {self.random.randrange(10**6)}"}
+        return {"name": f"{NAME} {self.random.randrange(10**6)}"}
+
+    def _ask_of(self, schedule: int, method: str, **options: Any) -> requests.Response | None:
+        """Of a schedule that was answered 201, so that a 404 is a fault."""
+        answer = self._ask(method, f"/{schedule}", **options)
+        if answer is None or answer.status_code != 404:
+            return answer
+        self.answers.missing.add(schedule)
+        return None
 
     def _ask(self, method: str, path: str, headers: dict[str, str] | None = None, **options: Any) -> requests.Response | None:
         """None when there is no answer, or one that leaves open what became of it: 5xx, or 409, still under way."""
@@ -136,5 +145,6 @@ class HttpClient(Client):
             return None
         if answer.status_code >= 500 or answer.status_code == 409:
             return None
-        answer.raise_for_status()
+        if answer.status_code != 404:
+            answer.raise_for_status()
         return answer

@@ -3,15 +3,23 @@ it and returns when the line does its work again."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
+import tempfile
 import time
+from pathlib import Path
 
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, TopicPartition
+from kafka.errors import KafkaError
 
 from ledger import Report
 from line import PARTITIONS
-from proxy import HoldEndTxn, calm
+from proxy import HoldEndTxn, SwallowEndTxn, calm
 from rig import DEADLINE_S, Rig
 from world import ThreeBrokers
+
+AT_REST = ("Empty", "CompleteCommit", "CompleteAbort")  # what a coordinator says of a transactional id without a transaction
 
 
 def kill_kafka(rig: Rig, times: int) -> None:
@@ -38,16 +46,20 @@ def kafka_away(rig: Rig, seconds: float) -> None:
 
 
 def kill_brokers_in_turn(rig: Rig, times: int) -> None:
-    """One at a time: its partitions' leaders, the group's and the transactions' coordinators move."""
+    """One at a time: its partitions' leaders, the group's and the transactions' coordinators move; every other time under a relay that
+    takes over."""
     world = rig.world
     assert isinstance(world, ThreeBrokers)
     for number in range(times):
-        victim = world.kafka.brokers[number % 3]
+        victim, relay = world.kafka.brokers[number % 3], rig.active_relay() if number % 2 else None
         if rig.random.random() < 0.5:
             victim.kill9()
         else:
             victim.stop()
         rig.faults += 1
+        if relay:
+            relay.kill9()
+            relay.start(wait=False)
         rig.wait_writes(5)
         rig.wait_events()
         victim.start()
@@ -65,6 +77,65 @@ def answer_end_txn_late(rig: Rig, times: int, seconds: float) -> None:
         proxy.weather = calm
         rig.faults += 1
     rig.wait_events()
+
+
+def forget_a_transaction(rig: Rig, times: int) -> None:
+    """Brings its own load. The broker is killed and comes back without knowing of the transaction that was under way, so that nobody
+    ends it, while its records are in their partitions; the relay is another one then."""
+    kafka, proxy = rig.world.kafka, rig.world.kafka_proxy
+    for _ in range(times):
+        rig.wait_events()
+        memory = _copy_transaction_log(rig)
+        proxy.weather = swallow = SwallowEndTxn()
+        with rig.under_load(200):
+            rig.until(swallow.done.is_set, "a transaction is to end")
+            kafka.kill9()
+            for replica in rig.replicas:
+                replica.kill9()
+            for log in memory.iterdir():
+                shutil.rmtree(kafka.data / log.name)
+                shutil.move(log, kafka.data)
+            proxy.weather = calm
+            kafka.start()
+            rig.until(lambda: _hangs(rig), "a transaction hangs")
+            rig.faults += 1
+            for replica in rig.replicas:
+                replica.start(wait=False)
+            rig.wait_writes(20)
+            rig.wait_events()
+
+
+def _copy_transaction_log(rig: Rig) -> Path:
+    """As the transaction coordinator has written it when no transaction is under way."""
+    kafka, admin = rig.world.kafka, KafkaAdminClient(bootstrap_servers=rig.place.bootstrap)
+    rig.until(lambda: _transaction(rig, admin) in AT_REST, "no transaction is under way")
+    os.kill(kafka.pid, signal.SIGSTOP)
+    memory = Path(tempfile.mkdtemp(dir=rig.directory))
+    for log in kafka.data.glob("__transaction_state-*"):
+        shutil.copytree(log, memory / log.name)
+    os.kill(kafka.pid, signal.SIGCONT)
+    admin.close()
+    return memory
+
+
+def _transaction(rig: Rig, admin: KafkaAdminClient) -> str:
+    """The state of the relay's, as its coordinator knows it."""
+    name = rig.env["TRANSACTIONAL_ID"]
+    return str(admin.describe_transactions([name])[name].state.value)
+
+
+def _hangs(rig: Rig) -> bool:
+    """Whether there are records of a transaction that its coordinator takes for ended."""
+    admin = KafkaAdminClient(bootstrap_servers=rig.place.bootstrap)
+    try:
+        partitions = [TopicPartition(rig.place.events, number) for number in range(PARTITIONS)]
+        states = admin.describe_producers(partitions).values()
+        is_open = any(producer.current_transaction_start_offset >= 0 for state in states for producer in state.active_producers)
+        return is_open and _transaction(rig, admin) in AT_REST
+    except KafkaError:
+        return False  # it has not read its logs yet
+    finally:
+        admin.close()
 
 
 def make_topic_anew(rig: Rig) -> Report:

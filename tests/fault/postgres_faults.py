@@ -7,13 +7,18 @@ import time
 from pathlib import Path
 
 import psycopg2
+import requests
 
-from ledger import Report
+from clients import NAME
+from ledger import Report, wait_settled
 from proxy import BlackHole, CutAtCommit, Delay, Drip, Weather, calm
+from retold import assert_told
 from rig import DEADLINE_S, Rig
+from servers import Service
 from world import SmallDisk
 
 BIND_OF_WRITE = b"\0write\0"  # portal and prepared statement of a batch
+OVER_HTTP = NAME.encode()      # in a batch of HTTP's
 SLOT_LOST = (503, "the replication slot is missing or lost; run schedule-service rebuild")
 
 
@@ -44,11 +49,11 @@ def postgres_away(rig: Rig, seconds: float) -> None:
 
 
 def cut_at_commit(rig: Rig, times: int) -> None:
-    """Of a batch of commands and of any batch, before the server has committed and after it; now and then all connections at once."""
+    """Of a batch of commands and of one of HTTP's, before the server has committed and after it; now and then all connections at
+    once."""
     proxy = rig.world.postgres_proxy
     for number in range(times):
-        of_commands = (rig.place.commands.encode(),) if number % 4 < 2 else ()
-        cut = CutAtCommit(BIND_OF_WRITE, *of_commands, is_after=number % 2 == 0)
+        cut = CutAtCommit(BIND_OF_WRITE, rig.place.commands.encode() if number % 4 < 2 else OVER_HTTP, is_after=number % 2 == 0)
         proxy.weather = cut
         rig.until(cut.done.is_set, "a commit is cut")
         proxy.weather = calm
@@ -132,17 +137,19 @@ def idle_beside_writers(rig: Rig, megabytes: int) -> None:
 
 
 def lose_the_slot(rig: Rig) -> Report:
-    """Brings its own load. Readiness fails and says why, and writes are refused until the slot is there again. What came before is
-    audited before, as a rebuild tells some of it again."""
+    """Brings its own load, and some more that nobody publishes before the slot is gone. Readiness fails and says why, and writes are
+    refused until the slot is there again; a rebuild then tells what was lost. What came before is audited before, as the rebuild tells
+    some of it again."""
     with rig.under_load(200):
         rig.wait_writes(50)
         rig.wait_commands(1000)
     report = rig.settle()
-    rig.start_all()
-    rig.until(lambda: _drop_slot(rig), "the slot is dropped")
+    _write_unpublished(rig)
+    rig.sql("SELECT pg_drop_replication_slot(%s)", rig.place.slot)
     rig.faults += 1
     for replica in rig.replicas:
-        rig.until(lambda: rig.readiness(replica) == SLOT_LOST, "readiness fails")
+        replica.start(wait=False)
+        rig.until(lambda: _says(rig, replica, SLOT_LOST), "readiness fails")
     if (answer := _late_write(rig)) != 503:
         raise AssertionError(f"a write without a slot was answered {answer}")
     rig.cli("rebuild")
@@ -150,19 +157,31 @@ def lose_the_slot(rig: Rig) -> Report:
         replica.wait_ready(DEADLINE_S)
     if (answer := _late_write(rig)) != 201:
         raise AssertionError(f"a write after the rebuild was answered {answer}")
-    rig.wait_events()
+    assert_told(rig)
     return report
+
+
+def _write_unpublished(rig: Rig) -> None:
+    """Of all kinds."""
+    for replica in rig.replicas:
+        replica.env["RELAY"] = "off"
+    rig.start_all()
+    with rig.under_load(200):
+        rig.wait_writes(100)
+        rig.wait_commands(1000)
+    wait_settled(rig.place, DEADLINE_S)
+    for replica in rig.replicas:
+        rig.stop(replica)
+        del replica.env["RELAY"]
+
+
+def _says(rig: Rig, replica: Service, answer: tuple[int, str]) -> bool:
+    try:
+        return rig.readiness(replica) == answer
+    except requests.ConnectionError:
+        return False  # it is starting
 
 
 def _late_write(rig: Rig) -> int:
     body = {"name": "Late", "timeZone": "UTC", "isDefault": False}
     return rig.request("POST", rig.schedules_path(), rig.people.admin_key, json=body).status_code
-
-
-def _drop_slot(rig: Rig) -> bool:
-    rig.sql("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = %s", rig.place.slot)
-    try:
-        rig.sql("SELECT pg_drop_replication_slot(%s)", rig.place.slot)
-    except psycopg2.Error:
-        return False  # the relay was quicker
-    return True

@@ -20,29 +20,42 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
-class Mutant:
-    """`old` in `file` becomes `new`; `case` must then report a fault with the text `fault`."""
+class Edit:
+    """`old`, which is in `file` once, becomes `new`."""
 
-    name: str
     file: str
     old: str
     new: str
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """With these edits `case` must report a fault with the text `fault`."""
+
+    name: str
     case: str
     fault: str
+    edits: tuple[Edit, ...]
 
 
 MUTANTS = [
-    Mutant("no compare-and-set of offsets", "migrations/0005_changes.sql",
-           "o.partition = u.partition AND o.next_offset = u.expected", "o.partition = u.partition", "short-cut", "twice: "),
-    Mutant("repeated commands are not told apart", "migrations/0005_changes.sql",
-           "WHERE cardinality(v_inserted) = v_schedules OR u.id IS NULL OR u.id = ANY (v_inserted)", "WHERE true",
-           "short-cut", "twice: "),
-    Mutant("published transactions are not skipped", "service/relay/pump.c",
-           "pump->is_skipping = message->commit_lsn < pump->progress;", "pump->is_skipping = false;", "short-postgres-kill",
-           "twice: "),
-    Mutant("the slot is confirmed before Kafka has committed", "service/relay/pump.c",
-           "    if (batch_records(pump) > 0) return;\n", "", "open-transaction",
-           "is not there"),
+    Mutant("no compare-and-set of offsets", "short-cut", "twice: ", (
+        Edit("migrations/0005_changes.sql", "o.partition = u.partition AND o.next_offset = u.expected", "o.partition = u.partition"),)),
+    Mutant("repeated commands are not told apart", "short-cut", "twice: ", (
+        Edit("migrations/0005_changes.sql",
+             "WHERE cardinality(v_inserted) = v_schedules OR u.id IS NULL OR u.id = ANY (v_inserted)", "WHERE true"),)),
+    Mutant("a write is settled by its row, before the commit", "short-cut", "lost: HTTP answered", (
+        Edit("service/driver/pg.c", "    return is_sent == 1 || doom(pg);\n}\n\nbool pg_send_anew",
+             "    return (is_sent == 1 && PQsendFlushRequest(pg->conn) == 1) || doom(pg);\n}\n\nbool pg_send_anew"),
+        Edit("service/store/lane.c", "        lane_read_result(lane, result);\n",
+             "        lane_read_result(lane, result);\n"
+             "        if (PQresultStatus(result) == PGRES_TUPLES_OK) lane_settle(lane);\n"))),
+    Mutant("published transactions are not skipped", "short-postgres-kill", "twice: ", (
+        Edit("service/relay/pump.c", "pump->is_skipping = message->commit_lsn < pump->progress;", "pump->is_skipping = false;"),)),
+    Mutant("the slot is confirmed before Kafka has committed", "open-transaction", "is not there", (
+        Edit("service/relay/pump.c", "    if (batch_records(pump) > 0) return;\n", ""),)),
+    Mutant("a relay that takes over leaves open what is open", "forgotten", "twice: ", (
+        Edit("service/relay/publisher.c", "partition < count && error ==", "partition < count && count < 0 && error =="),)),
 ]
 
 
@@ -53,10 +66,11 @@ def build(mutant: Mutant, directory: Path) -> Path:
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, directory / name)
     shutil.copytree(ROOT / "build/release", directory / "build/release")
-    source = directory / mutant.file
-    text = source.read_text()
-    assert text.count(mutant.old) == 1, f"{mutant.file} holds `{mutant.old}` {text.count(mutant.old)} times"
-    source.write_text(text.replace(mutant.old, mutant.new))
+    for edit in mutant.edits:
+        source = directory / edit.file
+        text = source.read_text()
+        assert text.count(edit.old) == 1, f"{edit.file} holds `{edit.old}` {text.count(edit.old)} times"
+        source.write_text(text.replace(edit.old, edit.new))
     subprocess.run(["make", "-s", "-j2", "build/release/schedule-service"], cwd=directory, check=True)
     return directory / "build/release/schedule-service"
 

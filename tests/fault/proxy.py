@@ -135,9 +135,12 @@ READY = b"Z\0\0\0\5"  # the server's answer to it: all is over,
 DONE = b"SELECT "      # and this beside it says that nothing was refused, so that it is committed
 
 
+WORK_S = 0.05         # enough for the server to carry out what it is then told to commit
+
+
 class CutAtCommit:
-    """Once: cuts the connection of a transaction whose beginning holds all of `marks` right before the server is told to commit it,
-    or right after it has."""
+    """Once: cuts the connection of a transaction whose beginning holds all of `marks` when the server has done all of it but is not
+    told to commit it, or right after it has committed."""
 
     def __init__(self, *marks: bytes, is_after: bool) -> None:
         self.marks, self.is_after = marks, is_after
@@ -152,6 +155,7 @@ class CutAtCommit:
             self._fire()
         elif not self.is_after and is_request and data.endswith(SYNC):
             yield data[:-len(SYNC)]
+            time.sleep(WORK_S)
             self._fire()
         else:
             yield data
@@ -182,6 +186,19 @@ class HoldEndTxn:
             time.sleep(self.seconds)
             self.done.set()
         yield data
+
+
+class SwallowEndTxn:
+    """The broker never hears of an EndTxn request: its transaction stays open."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+
+    def __call__(self, link: Link, is_request: bool, data: bytes) -> Iterator[bytes]:
+        if is_request and END_TXN in _api_keys(data):
+            self.done.set()
+        else:
+            yield data
 
 
 def _api_keys(data: bytes) -> list[int]:

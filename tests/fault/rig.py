@@ -38,6 +38,7 @@ class Rig(Line):
         self.world, self.binary = world, binary
         self.seed, self.random = seed, random.Random(seed)
         self.faults = self.peak_kib = 0
+        self.memory_max_kib = MEMORY_MAX_KIB
         self.kafka_client: KafkaClient | None = None
         self.http_clients: list[HttpClient] = []
         if "postgres" in through:
@@ -132,6 +133,13 @@ class Rig(Line):
 
     # ---- replicas
 
+    def active_relay(self) -> Service | None:
+        for replica in self.replicas:
+            text = self.http.get(f"{replica.url}/metrics", timeout=10).text
+            if "\nschedule_relay_active 1" in text:
+                return replica
+        return None
+
     def kill_one(self) -> None:
         """Kills one with -9 and starts it anew at once."""
         victim = self.random.choice(self.replicas)
@@ -169,6 +177,7 @@ class Rig(Line):
             self.answers.created += client.answers.created
             self.answers.updated += client.answers.updated
             self.answers.deleted += client.answers.deleted
+            self.answers.missing |= client.answers.missing
             self.answers.unknown += client.answers.unknown
         report = audit(self.place, self.answers)
         self._check_relay(report)
@@ -184,8 +193,8 @@ class Rig(Line):
             report.fault(f"the progress is {progress.decode()}, the slot's only {self.confirmed()}")
 
     def _check_memory(self, report: Report) -> None:
-        if self.peak_kib > MEMORY_MAX_KIB and "release" in self.binary.parts:
-            report.fault(f"a replica took {self.peak_kib // 1024} MiB; the limit is 64")
+        if self.peak_kib > self.memory_max_kib and "release" in self.binary.parts:
+            report.fault(f"a replica took {self.peak_kib // 1024} MiB; the limit is {self.memory_max_kib // 1024}")
 
     def abandon(self) -> None:
         """Also deletes the topics, so that a broker comes back as fast in the last case as in the first."""

@@ -6,9 +6,14 @@ from __future__ import annotations
 import os
 import signal
 import struct
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
 
+from ledger import producer
 from rig import DEADLINE_S, Rig
 from servers import Service
+from wire import as_protobuf
 
 FAILPOINTS = ("store.before_sync", "store.after_commit", "relay.after_produce", "relay.after_end_txn")
 SESSION_TIMEOUT_S = 2  # of the line's replicas
@@ -62,8 +67,8 @@ def die_in_a_transaction(rig: Rig, times: int) -> None:
     """Kafka stands still, so that the relay waits in the middle of a transaction; then its replica is killed."""
     for _ in range(times):
         rig.wait_events()
-        rig.until(lambda: active_relay(rig) is not None, "one relays")
-        relay, kafka = active_relay(rig), rig.world.kafka
+        rig.until(lambda: rig.active_relay() is not None, "one relays")
+        relay, kafka = rig.active_relay(), rig.world.kafka
         assert relay
         os.kill(kafka.pid, signal.SIGSTOP)
         try:
@@ -104,19 +109,11 @@ def join_and_leave(rig: Rig, times: int) -> None:
     rig.wait_writes(5)
 
 
-def active_relay(rig: Rig) -> Service | None:
-    for replica in rig.replicas:
-        text = rig.http.get(f"{replica.url}/metrics", timeout=10).text
-        if "\nschedule_relay_active 1" in text:
-            return replica
-    return None
-
-
 def wake_a_second_relay(rig: Rig, times: int) -> None:
     """The relay freezes in the middle of its work and another one takes the slot; then it wakes up and goes on."""
     for _ in range(times):
-        rig.until(lambda: active_relay(rig) is not None, "one relays")
-        frozen = active_relay(rig)
+        rig.until(lambda: rig.active_relay() is not None, "one relays")
+        frozen = rig.active_relay()
         assert frozen
         others = [replica for replica in rig.replicas if replica is not frozen]
         taken_over = sum(other.log_path.read_text().count("relay publishes") for other in others)
@@ -132,19 +129,57 @@ def wake_a_second_relay(rig: Rig, times: int) -> None:
         rig.wait_events()
 
 
-POISON = (None, b"", b"[" * 100_000, b"\x22" + bytes(1_000_000), b"\0\0\0\0\x07\x02\x02")  # beside the load's own
+TEN_MEGABYTES = 10 << 20  # more than a topic takes by default, unless it is compressed
+COPIES = 5  # of a message that is so large: on its way into the database, and as a dead letter out of it
+REFUSED = "PostgreSQL does not want this"
+UNDECODABLE = {
+    "nothing": None,
+    "empty": b"",
+    "bad magic": b"\0\0\0\0\x07\x02\x02",
+    "invalid UTF-8": b"\x22\x02\xc3\x28",
+    "endless nesting": b"[" * 100_000,
+    "a megabyte": b"\x22" + bytes(1_000_000),
+}
+AGAINST_THE_RULES = {
+    "NUL": {"name": "a\0b"},
+    "impossible zone": {"timeZone": "Mars/Base"},
+    "impossible date": {"overrides": [{"date": "2023-02-29", "startTime": "10:00", "endTime": "11:00"}]},
+}
 
 
 def send_poison(rig: Rig, times: int) -> None:
-    """Of every kind, while replicas are killed."""
+    """Of every kind and in both forms, beside the load's own, while replicas are killed. What the ledger then misses has its kind in
+    the header `poison`."""
+    rig.sql(f"ALTER TABLE schedules ADD CHECK (name <> '{REFUSED}')")
+    rig.memory_max_kib += COPIES * TEN_MEGABYTES // 1024
     for number in range(times):
-        for value in POISON:
-            rig.send(value, expect="dead", key=b"poison")
-            rig.send(value, expect="dead", key=b"poison", as_json=True)
-            rig.faults += 2
+        for as_json in (False, True):
+            for value, expect, kind in _poison(rig):
+                rig.send(value, expect, key=b"poison", headers={"poison": kind.encode()}, as_json=as_json)
+                rig.faults += 1
+        if number % 10 == 0:
+            _send_ten_megabytes(rig)
+            rig.faults += 1
         if number % 5 == 4:
             rig.kill_one()
         rig.wait_writes(2)
+
+
+def _send_ten_megabytes(rig: Rig) -> None:
+    """Which are few when they are compressed, so that every topic takes them."""
+    with closing(producer(rig.place.bootstrap, compression_type="gzip")) as sender:
+        sender.send(rig.place.commands, key=b"poison", value=b"\x22" + bytes(TEN_MEGABYTES),
+                    headers=[("expect", b"dead"), ("poison", b"10 MB")]).get(DEADLINE_S)
+
+
+def _poison(rig: Rig) -> Iterator[tuple[Any, str, str]]:
+    """Value, what must become of it, and its kind."""
+    for kind, value in UNDECODABLE.items():
+        yield value, "dead", kind
+    yield as_protobuf(rig.command())[:-3], "dead", "truncated"
+    for kind, fields in AGAINST_THE_RULES.items():
+        yield rig.command(**fields), "rejected", kind
+    yield rig.command(name=REFUSED), "dead", "a row the database refuses"
 
 
 def jump_clock(rig: Rig, times: int) -> None:

@@ -196,19 +196,6 @@ static void hashes_the_key_without_its_prefix(void **state)
     assert_int_equal(hash[31], 0x90);
 }
 
-static void tells_json_from_other_types(void **state)
-{
-    (void)state;
-    assert_true(is_json_type("application/json"));
-    assert_true(is_json_type("Application/JSON; charset=utf-8"));
-    assert_true(is_json_type("application/json ;x"));
-    assert_false(is_json_type(NULL));
-    assert_false(is_json_type(""));
-    assert_false(is_json_type("text/json"));
-    assert_false(is_json_type("application/jsonp"));
-    assert_false(is_json_type("application/x-www-form-urlencoded"));
-}
-
 static void takes_only_sane_request_ids(void **state)
 {
     char longest[66];
@@ -291,7 +278,6 @@ int main(void)
         cmocka_unit_test(refuses_what_is_no_whole_number),
         cmocka_unit_test(weighs_credentials_in_order),
         cmocka_unit_test(hashes_the_key_without_its_prefix),
-        cmocka_unit_test(tells_json_from_other_types),
         cmocka_unit_test(takes_only_sane_request_ids),
         cmocka_unit_test(reads_the_version_that_if_match_asks_for),
         cmocka_unit_test(takes_visible_idempotency_keys),

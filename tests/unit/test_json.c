@@ -138,6 +138,18 @@ static void takes_an_integer_of_a_million_digits(void **state)
     free(text);
 }
 
+static void tells_json_from_other_types(void **state)
+{
+    static const char *const json[] = {"application/json", "Application/JSON; charset=utf-8", "application/json ;x"};
+    static const char *const others[] = {"", "text/json", "application/jsonp", "application/json x",
+                                         "application/x-www-form-urlencoded"};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(json); i++) assert_true(json_text_is_type(slice_of(json[i])));
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) assert_false(json_text_is_type(slice_of(others[i])));
+    assert_false(json_text_is_type(slice_of(NULL)));
+    assert_true(json_text_is_type((struct slice){"application/jsonp", strlen("application/json")}));
+}
+
 static void escapes_what_json_texts_must_escape(void **state)
 {
     static const struct {
@@ -421,6 +433,7 @@ int main(void)
         cmocka_unit_test(takes_any_json_value_and_nul_in_texts),
         cmocka_unit_test(takes_numbers_of_any_size),
         cmocka_unit_test(takes_an_integer_of_a_million_digits),
+        cmocka_unit_test(tells_json_from_other_types),
         cmocka_unit_test(escapes_what_json_texts_must_escape),
         cmocka_unit_test(what_is_escaped_is_read_back_the_same),
         cmocka_unit_test(writes_a_schedule_with_its_keys_in_the_contracts_order),

@@ -1,0 +1,274 @@
+"""Each alarm of deploy/alerts.yml is brought about on a running service, and docs/operations.md tells what to do about it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+
+import psycopg2
+import pytest
+
+import ledger
+from alerts import ROOT, RULES, rings, scrape
+from conftest import MakeLine
+from line import MINIMAL, Line, until
+
+FEW = {"RATE_LIMIT_API_KEY": "5", "RATE_LIMIT_ADDRESS": "5", "RATE_LIMIT_WINDOW_SECONDS": "600"}
+
+
+# ---- faults
+
+@contextmanager
+def locked(line: Line, table: str) -> Iterator[None]:
+    """Whoever writes to the table waits."""
+    session = psycopg2.connect(line.database_url)
+    session.cursor().execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
+    try:
+        yield
+    finally:
+        session.close()
+
+
+@contextmanager
+def kafka_stands_still(line: Line) -> Iterator[None]:
+    os.kill(line.servers.kafka.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(line.servers.kafka.pid, signal.SIGCONT)
+
+
+@contextmanager
+def without_database(line: Line) -> Iterator[None]:
+    name = line.database_url.rpartition("/")[2]
+    psql = line.servers.postgres.psql
+    psql(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+    psql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+    try:
+        yield
+    finally:
+        psql(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+
+
+@contextmanager
+def without_slot(line: Line) -> Iterator[None]:
+    until(lambda: drop_slot(line), "the slot is dropped")
+    yield
+    line.cli("rebuild")
+
+
+def drop_slot(line: Line) -> bool:
+    end_relay(line)
+    try:
+        line.sql("SELECT pg_drop_replication_slot(%s)", line.place.slot)
+    except psycopg2.errors.ObjectInUse:  # the relay was quicker
+        return False
+    return True
+
+
+def end_relay(line: Line) -> None:
+    line.sql("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = %s", line.place.slot)
+
+
+def end_writers(line: Line) -> None:
+    line.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+             "AND application_name = 'schedule-service writer'")
+
+
+def restart(line: Line, **env: str) -> None:
+    line.stop()
+    line.service.env |= env
+    line.service.start()
+
+
+def wait_offsets(line: Line, topic: str) -> None:
+    """Waits until the service has the partitions of the topic."""
+    sql = "SELECT count(*) FROM command_offsets WHERE topic = %s"
+    until(lambda: line.sql(sql, topic) == [(len(line.topic(topic).ends()),)], "it has all partitions")
+
+
+def send_entries(line: Line, count: int) -> None:
+    """What is no entry, to the directory's topic."""
+    sender = ledger.producer(line.place.bootstrap)
+    for _ in range(count):
+        sender.send(line.env["DIRECTORY_TOPIC"], key=b"nonsense", value=b"nonsense")
+    sender.close()
+
+
+def ask(line: Line, count: int, key: str | None) -> None:
+    for _ in range(count):
+        line.request("GET", line.schedules_path(), key)
+
+
+# ---- what brings each alarm about, until the end of the block
+
+@contextmanager
+def nobody_publishes(line: Line) -> Iterator[None]:
+    restart(line, RELAY="off")
+    yield
+
+
+@contextmanager
+def partition_stopped(line: Line) -> Iterator[None]:
+    stop_partition(line, line.place.commands)
+    yield
+
+
+@contextmanager
+def directory_partition_stopped(line: Line) -> Iterator[None]:
+    stop_partition(line, line.env["DIRECTORY_TOPIC"])
+    yield
+
+
+def stop_partition(line: Line, topic: str) -> None:
+    """Its stored offset is beyond its log."""
+    line.stop()
+    line.sql("INSERT INTO command_offsets (topic, partition, next_offset) VALUES (%s, 0, 1000000) "
+             "ON CONFLICT (topic, partition) DO UPDATE SET next_offset = excluded.next_offset", topic)
+    line.service.start(wait=False)
+
+
+@contextmanager
+def events_late(line: Line) -> Iterator[None]:
+    with kafka_stands_still(line):
+        line.post(MINIMAL)
+        yield
+
+
+@contextmanager
+def slot_behind(line: Line) -> Iterator[None]:
+    restart(line, RELAY="off")
+    line.sql("SELECT pg_logical_emit_message(false, 'filler', repeat('x', 1 << 20)) FROM generate_series(1, 260)")
+    yield
+
+
+@contextmanager
+def commands_late(line: Line) -> Iterator[None]:
+    wait_offsets(line, line.place.commands)
+    with locked(line, "command_offsets"):
+        line.load(10_100)
+        yield
+
+
+@contextmanager
+def directory_late(line: Line) -> Iterator[None]:
+    wait_offsets(line, line.env["DIRECTORY_TOPIC"])
+    with locked(line, "command_offsets"):
+        send_entries(line, 1100)
+        yield
+
+
+@contextmanager
+def kafka_commits_slowly(line: Line) -> Iterator[None]:
+    with kafka_stands_still(line):
+        line.post(MINIMAL)
+        time.sleep(1.5)
+    yield
+
+
+@contextmanager
+def database_commits_slowly(line: Line) -> Iterator[None]:
+    with locked(line, "schedules"):
+        line.send(line.command())
+        time.sleep(1)
+    yield
+
+
+@contextmanager
+def relay_restarts(line: Line) -> Iterator[None]:
+    for number in range(1, 7):
+        until(lambda: line.metric("schedule_relay_active") == 1, "it publishes")
+        end_relay(line)
+        until(lambda: line.metric("schedule_relay_restarts_total") >= number, "the relay begins anew")
+    yield
+
+
+@contextmanager
+def transactions_repeated(line: Line) -> Iterator[None]:
+    for number in range(1, 12):
+        until(lambda: line.metric("schedule_database_connections_ready") == 2, "both connections are there")
+        end_writers(line)
+        until(lambda: line.metric("schedule_batch_retries_total") >= 2 * number, "both are lost")
+    yield
+
+
+@contextmanager
+def requests_fail(line: Line) -> Iterator[None]:
+    with without_slot(line):
+        line.wait_log("THE REPLICATION SLOT IS LOST")
+        until(lambda: line.post(MINIMAL).status_code == 503, "writes are refused")
+        for _ in range(10):
+            line.post(MINIMAL)
+        yield
+
+
+@contextmanager
+def memory_high(line: Line) -> Iterator[None]:
+    """Most of a body on each of many connections."""
+    head = f"POST {line.schedules_path()} HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n".encode()
+    with ExitStack() as stack:
+        for _ in range(900):
+            stack.enter_context(line.connect()).sendall(head + bytes(99_000))
+        yield
+
+
+@contextmanager
+def dead_letters(line: Line) -> Iterator[None]:
+    line.send(b"nonsense", expect="dead", key=b"1")
+    yield
+
+
+@contextmanager
+def directory_dead_letters(line: Line) -> Iterator[None]:
+    send_entries(line, 1)
+    yield
+
+
+@contextmanager
+def many_rejections(line: Line) -> Iterator[None]:
+    line.load(101, invalid=1.0, duplicates=0, reused=0, undecodable=0, changes=0)
+    yield
+
+
+@contextmanager
+def keys_guessed(line: Line) -> Iterator[None]:
+    ask(line, 110, None)
+    yield
+
+
+@contextmanager
+def callers_limited(line: Line) -> Iterator[None]:
+    ask(line, 110, line.people.admin_key)
+    yield
+
+
+TRIED: dict[str, Callable[[Line], AbstractContextManager[None]]] = {
+    "SlotLost": without_slot, "NobodyPublishes": nobody_publishes, "DatabaseAway": without_database,
+    "PartitionStopped": partition_stopped, "DirectoryPartitionStopped": directory_partition_stopped, "EventsLate": events_late,
+    "SlotBehind": slot_behind, "CommandsLate": commands_late, "DirectoryLate": directory_late,
+    "KafkaCommitsSlowly": kafka_commits_slowly, "DatabaseCommitsSlowly": database_commits_slowly, "RelayRestarts": relay_restarts,
+    "TransactionsRepeated": transactions_repeated, "RequestsFail": requests_fail, "MemoryHigh": memory_high,
+    "DeadLetters": dead_letters, "DirectoryDeadLetters": directory_dead_letters, "ManyRejections": many_rejections,
+    "KeysGuessed": keys_guessed, "CallersLimited": callers_limited,
+}
+
+
+@pytest.mark.parametrize("alarm", TRIED)
+def test_an_alarm_rings_when_it_should_and_not_before(make_line: MakeLine, alarm: str) -> None:
+    line = make_line(**FEW if alarm in ("KeysGuessed", "CallersLimited") else {})
+    line.start()
+    until(lambda: line.metric("schedule_relay_active") == 1, "it publishes")
+    before = scrape(line)
+    assert not rings(alarm, before, before)
+    with TRIED[alarm](line):
+        until(lambda: rings(alarm, before, scrape(line)), f"{alarm} rings", 60)
+
+
+def test_each_alarm_is_tried_and_told() -> None:
+    told = re.findall(r"^\| `([A-Z]\w+)` \| `(.+?)` \|", (ROOT / "docs/operations.md").read_text(), re.MULTILINE)
+    assert {alarm: expression.replace("\\|", "|") for alarm, expression in told} == RULES
+    assert TRIED.keys() == RULES.keys()
