@@ -32,6 +32,7 @@ DECLARE
     v_schedules bigint := cardinality(p_ids) - cardinality(array_positions(p_ids, NULL));
     v_unknown   bigint[]; -- the ordinals of those whose owner may have none
     v_inserted  bigint[];
+    v_all_new   boolean;
     v_repeated  bigint;
     v_defaults  bigint[]; -- in parallel to the writes; null: becomes no default
     v_at        integer[]; -- in parallel: the writes before whose events these states go
@@ -58,6 +59,7 @@ BEGIN
             ON CONFLICT (command_id) DO NOTHING
         RETURNING id)
     SELECT coalesce(array_agg(id), '{}') INTO v_inserted FROM inserted;
+    v_all_new := cardinality(v_inserted) = v_schedules;
 
     IF true = ANY (p_defaults) THEN
         v_defaults := ARRAY(SELECT CASE WHEN u.is_default AND u.id = ANY (v_inserted) THEN u.id END
@@ -70,18 +72,18 @@ BEGIN
     IF v_at IS NULL THEN
         PERFORM pg_logical_emit_message(true, 'schedule-service', string_agg(u.record, ''))
            FROM unnest(p_ids, p_records) AS u (id, record)
-          WHERE cardinality(v_inserted) = v_schedules OR u.id IS NULL OR u.id = ANY (v_inserted);
+          WHERE v_all_new OR u.id IS NULL OR u.id = ANY (v_inserted);
     ELSE
         PERFORM pg_logical_emit_message(true, m.prefix, m.content)
            FROM (SELECT u.ordinal, 1 AS turn, 'schedule-service' AS prefix, u.record AS content
                    FROM unnest(p_ids, p_records) WITH ORDINALITY AS u (id, record, ordinal)
-                  WHERE cardinality(v_inserted) = v_schedules OR u.id IS NULL OR u.id = ANY (v_inserted)
+                  WHERE v_all_new OR u.id IS NULL OR u.id = ANY (v_inserted)
                   UNION ALL
                  SELECT f.ordinal, 0, 'schedule-service.state', convert_to(f.state, 'UTF8')
                    FROM unnest(v_at, v_states) AS f (ordinal, state)
                   ORDER BY ordinal, turn) AS m;
     END IF;
-    IF cardinality(v_inserted) = v_schedules THEN
+    IF v_all_new THEN
         RETURN;
     END IF;
 

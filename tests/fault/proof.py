@@ -42,8 +42,7 @@ MUTANTS = [
     Mutant("no compare-and-set of offsets", "short-cut", "twice: ", (
         Edit("migrations/0005_changes.sql", "o.partition = u.partition AND o.next_offset = u.expected", "o.partition = u.partition"),)),
     Mutant("repeated commands are not told apart", "short-cut", "twice: ", (
-        Edit("migrations/0005_changes.sql",
-             "WHERE cardinality(v_inserted) = v_schedules OR u.id IS NULL OR u.id = ANY (v_inserted)", "WHERE true"),)),
+        Edit("migrations/0010_fewer_steps.sql", "v_all_new := cardinality(v_inserted) = v_schedules;", "v_all_new := true;"),)),
     Mutant("a write is settled by its row, before the commit", "short-cut", "lost: HTTP answered", (
         Edit("service/driver/pg.c", "    return is_sent == 1 || doom(pg);\n}\n\nbool pg_send_anew",
              "    return (is_sent == 1 && PQsendFlushRequest(pg->conn) == 1) || doom(pg);\n}\n\nbool pg_send_anew"),
