@@ -112,7 +112,8 @@ static char *read_variable(const char *name, struct buf *errors)
 
 static bool is_choice(const char *choices, const char *value)
 {
-    size_t len = strlen(value);
+    size_t len = strcspn(value, "|");
+    if (value[len] != '\0') return false; /* some of the choices in a row are none of them */
     for (const char *p = choices; p != NULL; p = strchr(p, '|')) {
         if (*p == '|') p++;
         if (strncmp(p, value, len) == 0 && (p[len] == '|' || p[len] == '\0')) return true;
@@ -172,7 +173,7 @@ static void read_property(struct config *config, const char *entry, struct buf *
     const char *equals = strchr(entry, '=');
     size_t len = equals == NULL ? strlen(entry) : (size_t)(equals - entry);
     size_t twin_len = sizeof(twin) - 1;
-    if (len > twin_len && strncmp(entry + len - twin_len, twin, twin_len) == 0) len -= twin_len;
+    if (len >= sizeof(property_prefix) - 1 + twin_len && strncmp(entry + len - twin_len, twin, twin_len) == 0) len -= twin_len;
     if (config->kafka.properties_len == CONFIG_KAFKA_PROPERTIES_MAX) {
         fault(errors, property_prefix, "too many properties");
         return;
