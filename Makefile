@@ -42,6 +42,9 @@ UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/un
 COMPONENT := $(patsubst tests/component/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/component/test_*.c)))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 REPLAY  := $(FUZZERS:%=$(BUILD)/tests/%)
+# What decodes outside bytes: no more than a fuzzer can call without a server.
+FUZZED  := $(wildcard service/core/*.c service/codec/*.c) $(addprefix service/,app/config.c driver/log.c relay/lsn.c \
+           relay/pgoutput.c relay/wal_record.c source/http_address.c source/http_header.c source/http_path.c source/http_query.c)
 TOOLS   := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(wildcard tests/tools/*.c))
 
 # gcc 12's thread sanitizer does not know the C11 threads that librdkafka uses: these stand in for them.
@@ -119,7 +122,8 @@ $(COMPONENT): $(BUILD)/tests/%: $(BUILD)/tests/component/%.o $(REST_O) $(BUILD)/
 
 # The fuzzers' corpora, run again as plain tests.
 $(BUILD)/tests/fuzz/%.o: CPPFLAGS += -Itests/fuzz
-$(REPLAY): $(BUILD)/tests/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/replay.o $(BUILD)/service/relay/pgoutput.o $(BUILD)/pure.a
+$(REPLAY): $(BUILD)/tests/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/replay.o \
+    $(filter-out $(PURE_O),$(FUZZED:%.c=$(BUILD)/%.o)) $(BUILD)/pure.a
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -188,7 +192,7 @@ fuzz: setup ## libFuzzer on every decoder of outside bytes, FUZZ_SECONDS each
 	@for fuzzer in $(FUZZERS); do mkdir -p build/fuzz/found_$$fuzzer && echo "== $$fuzzer" && \
 	    clang -D_GNU_SOURCE -Iservice -I$(BUILD)/gen -Itests/fuzz -std=c17 -g -O1 -fno-omit-frame-pointer \
 	        -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o build/fuzz/$$fuzzer tests/fuzz/$$fuzzer.c \
-	        service/core/*.c service/codec/*.c service/relay/pgoutput.c $(GEN_C) -lprotobuf-c -ljansson -lcrypto && \
+	        $(FUZZED) $(GEN_C) -lprotobuf-c -ljansson -lcrypto -levent && \
 	    build/fuzz/$$fuzzer -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -rss_limit_mb=1024 -print_final_stats=1 \
 	        -artifact_prefix=build/fuzz/$$fuzzer- build/fuzz/found_$$fuzzer tests/fuzz/corpus/$${fuzzer#fuzz_} || exit 1; done
 
