@@ -120,6 +120,12 @@ $(COMPONENT): $(BUILD)/tests/%: $(BUILD)/tests/component/%.o $(REST_O) $(BUILD)/
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
+# Where each allocation of the service's own code is made to fail.
+FAIL_MALLOC := $(addprefix $(BUILD)/tests/,test_allocation test_writer)
+$(FAIL_MALLOC): LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
+$(FAIL_MALLOC): $(BUILD)/tests/support/failing_malloc.o
+$(BUILD)/tests/unit/%.o $(BUILD)/tests/component/%.o: CPPFLAGS += -Itests/support
+
 # The fuzzers' corpora, run again as plain tests.
 $(BUILD)/tests/fuzz/%.o: CPPFLAGS += -Itests/fuzz
 $(REPLAY): $(BUILD)/tests/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/replay.o \
@@ -209,6 +215,14 @@ fault: setup ## every fault of docs/faults.md, and after each the audit; FAULT_A
 fault-proof: setup ## leaves out one mechanism after the other, and the rig has to notice each
 	@$(MAKE) -s -j2 build
 	@$(VENV_PYTHON) tests/fault/proof.py $(FAULT_ARGS)
+
+SOAK_MINUTES ?= 20
+
+.PHONY: soak
+soak: setup ## 70 % of what the machine takes for SOAK_MINUTES: memory and descriptors stay flat; writes build/soak/soak.png
+	@deploy/local/setup.sh soak
+	@$(MAKE) -s -j2 build
+	@$(VENV_PYTHON) tests/fault/soak.py --minutes $(SOAK_MINUTES)
 
 .PHONY: bench
 bench: setup ## throughput, latency and cost beside what each neighbour does alone; BENCH_ARGS="--help" shows the choices
