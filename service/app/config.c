@@ -173,7 +173,8 @@ static void read_property(struct config *config, const char *entry, struct buf *
     const char *equals = strchr(entry, '=');
     size_t len = equals == NULL ? strlen(entry) : (size_t)(equals - entry);
     size_t twin_len = sizeof(twin) - 1;
-    if (len >= sizeof(property_prefix) - 1 + twin_len && strncmp(entry + len - twin_len, twin, twin_len) == 0) len -= twin_len;
+    if (len >= sizeof(property_prefix) - 1 + twin_len && strncmp(entry + len - twin_len, twin, twin_len) == 0)
+        len -= twin_len;
     if (config->kafka.properties_len == CONFIG_KAFKA_PROPERTIES_MAX) {
         fault(errors, property_prefix, "too many properties");
         return;
