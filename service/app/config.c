@@ -99,9 +99,9 @@ static char *read_file(const char *path)
 static char *read_variable(const char *name, struct buf *errors)
 {
     char twin[256];
-    snprintf(twin, sizeof(twin), "%s_FILE", name);
+    bool fits = snprintf(twin, sizeof(twin), "%s_FILE", name) < (int)sizeof(twin);
     const char *value = getenv(name);
-    const char *path = getenv(twin);
+    const char *path = fits ? getenv(twin) : NULL;
     if (value != NULL && path != NULL) fault(errors, name, "is set together with its _FILE twin; set one of them");
     if (value != NULL) return strdup(value);
     if (path == NULL) return NULL;

@@ -226,7 +226,7 @@ def plot(samples: list[Sample], title: str, path: Path) -> None:
         axis.axvspan(0, minutes[int(len(minutes) * WARM_UP)], color="grey", alpha=0.15)
     axes[-1].set_xlabel("minutes; grey: warm-up")
     figure.suptitle(title, fontsize=10)
-    figure.savefig(path, dpi=80)
+    figure.savefig(path, dpi=70)
 
 
 # ---- the run

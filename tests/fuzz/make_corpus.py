@@ -112,7 +112,8 @@ SEEDS = {
         "choices": b"DATABASE_URL=x\nEVENT_FORMAT=json\nLOG_LEVEL=warn\nLOG_FORMAT=xml\nRELAY=off\nDOORS=on",
         "lists": b"DATABASE_URL=x\nEVENT_FORMAT=protobuf|json\nRELAY=on|off", "tls": b"DATABASE_URL=x\nHTTP_TLS_KEY=k", "off": b"RELAY=off\nDOORS=off",
         "properties": b"DATABASE_URL=x\nRDKAFKA_SASL_PASSWORD=y\nRDKAFKA_SASL_USERNAME_FILE=z\nRDKAFKA_", "prefix": b"DATABASE_URL=x\nRDKAFKA_FILE=y",
-        "relay": b"DATABASE_URL=x\nRELAY_DATABASE_URL=y\nCONSUMER_GROUP=g\nDIRECTORY_TOPIC=", "no_equals": b"DATABASE_URL\nRDKAFKA_X\n=\n",
+        "relay": b"DATABASE_URL=x\nRELAY_DATABASE_URL=y\nCONSUMER_GROUP=g\nDIRECTORY_TOPIC=", "long_name": b"DATABASE_URL=x\nRDKAFKA_" + b"X" * 300 + b"=y\nRDKAFKA_" + b"X" * 247 + b"=z",
+        "no_equals": b"DATABASE_URL\nRDKAFKA_X\n=\n",
     },
     "time_zone": {
         "zones": b"# version 2024a\nR d 1916 o - Jun 14 23s 1 S\nZ Europe/Rome 0:49:56 - LMT 1866 D 12\n1 d CE%sT\nL Asia/Kolkata Asia/Calcutta\n"
