@@ -4,7 +4,7 @@
     soak.py [--minutes N] [--seed N]
 
 First it measures what the machine takes, with clients, PostgreSQL and Kafka on it: CAPACITY commands as fast as they go, until their
-events are published. Then it brings 70 % of that for N minutes. The bulk is creates by tests/tools/load.c, in all partitions of the
+events are published. Then it brings 70 % of that for N minutes. The bulk is creates by tests/tools/bulk.c, in all partitions of the
 topic but one. That one is the ledger's: there the clients of the rig come with commands of every kind, and over HTTP.
 
 Each second it samples the process and asks a probe how long a command takes to become an event. In the end the ledger audits its
@@ -42,12 +42,12 @@ from wire import CREATED, as_protobuf, decode_event  # noqa: E402
 from world import World  # noqa: E402
 
 RESULTS = ROOT / "build/soak"
-LOAD = ROOT / "build/release/tests/load"
+BULK = ROOT / "build/release/tests/bulk"
 SHARE = 0.7
 CAPACITY = 150_000
 LEDGER_RATE = 20
 LEDGER_PARTITION = PARTITIONS - 1
-BULK_OWNER, BULK_OWNERS = 100_000, 11_000  # see load.c
+BULK_OWNER, BULK_OWNERS = 100_000, 10_000  # see tests/support/sample.h
 WARM_UP = 0.3  # of the samples
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -69,6 +69,7 @@ class SoakRig(Rig):
 
     def __init__(self, world: World, seed: int) -> None:
         super().__init__(world, seed, BINARY)
+        self.numbers = 0  # of the bulk's commands, until now
         self.place = replace(self.place, part=Part(LEDGER_PARTITION, BULK_OWNER))
         self.sql("INSERT INTO users (id, name) SELECT i, 'Bulk' FROM generate_series(%s, %s) i", BULK_OWNER,
                  BULK_OWNER + BULK_OWNERS - 1)
@@ -82,8 +83,9 @@ class SoakRig(Rig):
         return owners[:count]
 
     def bulk(self, count: int, rate: float) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([LOAD, "pace", self.place.bootstrap, self.place.commands, str(count), str(self.people.org),
-                                 str(BULK_OWNER), str(rate), str(PARTITIONS), str(LEDGER_PARTITION)])
+        first, self.numbers = self.numbers, self.numbers + 2 * count
+        numbers = [first, count, self.people.org, BULK_OWNER, rate, PARTITIONS, LEDGER_PARTITION]
+        return subprocess.Popen([BULK, "produce", self.place.bootstrap, self.place.commands, *map(str, numbers)])
 
     def settled(self) -> int:
         return int(self.sql("SELECT coalesce(sum(next_offset), 0) FROM command_offsets")[0][0])
@@ -200,7 +202,7 @@ def check_flat(samples: list[Sample], rate: float, report: Report) -> dict[str, 
 def check_bulk(rig: SoakRig, count: int, report: Report) -> None:
     """Each command of the bulk made one row, and each row one event."""
     rows, ids = rig.sql("SELECT count(*), coalesce(sum(id), 0) FROM schedules WHERE owner_id >= %s", BULK_OWNER)[0]
-    events, told = run(str(LOAD), "sum", rig.place.bootstrap, rig.place.events, str(BULK_OWNER)).split()
+    events, told = run(str(BULK), "sum", rig.place.bootstrap, rig.place.events, str(BULK_OWNER)).split()
     report.counts["bulk commands"], report.counts["bulk rows"], report.counts["bulk events"] = count, int(rows), int(events)
     if (int(rows), int(events), int(told)) != (count, count, int(ids)):
         report.fault(f"{count} commands of the bulk, {rows} rows with the ids' sum {ids}, {events} events with {told}")

@@ -21,16 +21,20 @@ static void must_be_borrowed(const struct record *record, struct slice content, 
     }
 }
 
-/* Every message of this service becomes a record: one that holds none is a dead letter. */
-static void read_record(const struct pgoutput *message, struct buf *scratch)
+/* Every message of this service becomes records, until nothing of it is left: what holds none is a dead letter. */
+static void take_records(struct pgoutput *message, struct buf *scratch)
 {
     static const struct event_context events = {SLICE("/fuzz"), false};
     struct record record;
     if (!wal_record_is_in(message)) return;
-    MUST(message->transactional);
-    enum status status = wal_record_read(message, &events, scratch, &record);
-    MUST(status == STATUS_OK || status == STATUS_NO_MEMORY);
-    if (status == STATUS_OK) must_be_borrowed(&record, message->content, buf_slice(scratch));
+    while (message->content.len > 0) {
+        struct slice content = message->content;
+        enum status status = wal_record_take(message, &events, scratch, &record);
+        MUST(status == STATUS_OK || status == STATUS_NO_MEMORY);
+        if (status != STATUS_OK) return;
+        MUST(message->content.len < content.len && lies_in(message->content, content));
+        must_be_borrowed(&record, content, buf_slice(scratch));
+    }
 }
 
 static void position(uint64_t lsn)
@@ -49,7 +53,7 @@ static void read_payload(struct slice bytes, struct buf *scratch)
     MUST(lies_in(message.prefix, bytes) && lies_in(message.content, bytes));
     MUST(message.kind == PGOUTPUT_MESSAGE || (message.content.data == NULL && !message.transactional));
     position(message.end_lsn);
-    read_record(&message, scratch);
+    take_records(&message, scratch);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -89,7 +89,7 @@ SEEDS = {
         "keepalive": stream(b"k" + struct.pack(">QQB", 1, 2, 1)), "begin": stream(BEGIN), "commit": stream(COMMIT),
         "message": stream(message(b"schedule-service", RECORD)), "state": stream(message(b"schedule-service.state", STATE)),
         "relation": stream(WAL + b"R" + b"\0" * 8), "unterminated": stream(WAL + b"M" + struct.pack(">BQ", 1, 99) + b"prefix"),
-        "transaction": stream(BEGIN, message(b"schedule-service.state", STATE), message(b"schedule-service", RECORD),
+        "transaction": stream(BEGIN, message(b"schedule-service.state", STATE), message(b"schedule-service", 2 * RECORD),
                               message(b"schedule-service", b"no record"), message(b"other", b"x"), COMMIT),
         "position": stream(b"16/B374D848"), "cut": stream(COMMIT)[:-3],
     },
