@@ -42,6 +42,9 @@ UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/un
 COMPONENT := $(patsubst tests/component/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/component/test_*.c)))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 REPLAY  := $(FUZZERS:%=$(BUILD)/tests/%)
+# What decodes outside bytes: no more than a fuzzer can call without a server.
+FUZZED  := $(wildcard service/core/*.c service/codec/*.c) $(addprefix service/,app/config.c driver/log.c relay/lsn.c \
+           relay/pgoutput.c relay/wal_record.c source/http_address.c source/http_header.c source/http_path.c source/http_query.c)
 TOOLS   := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(wildcard tests/tools/*.c))
 
 # gcc 12's thread sanitizer does not know the C11 threads that librdkafka uses: these stand in for them.
@@ -117,9 +120,16 @@ $(COMPONENT): $(BUILD)/tests/%: $(BUILD)/tests/component/%.o $(REST_O) $(BUILD)/
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
+# Where each allocation of the service's own code is made to fail.
+FAIL_MALLOC := $(addprefix $(BUILD)/tests/,test_allocation test_writer test_kafka_door)
+$(FAIL_MALLOC): LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
+$(FAIL_MALLOC): $(BUILD)/tests/support/failing_malloc.o
+$(BUILD)/tests/unit/%.o $(BUILD)/tests/component/%.o: CPPFLAGS += -Itests/support
+
 # The fuzzers' corpora, run again as plain tests.
 $(BUILD)/tests/fuzz/%.o: CPPFLAGS += -Itests/fuzz
-$(REPLAY): $(BUILD)/tests/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/replay.o $(BUILD)/service/relay/pgoutput.o $(BUILD)/pure.a
+$(REPLAY): $(BUILD)/tests/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/replay.o \
+    $(filter-out $(PURE_O),$(FUZZED:%.c=$(BUILD)/%.o)) $(BUILD)/pure.a
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -188,7 +198,7 @@ fuzz: setup ## libFuzzer on every decoder of outside bytes, FUZZ_SECONDS each
 	@for fuzzer in $(FUZZERS); do mkdir -p build/fuzz/found_$$fuzzer && echo "== $$fuzzer" && \
 	    clang -D_GNU_SOURCE -Iservice -I$(BUILD)/gen -Itests/fuzz -std=c17 -g -O1 -fno-omit-frame-pointer \
 	        -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o build/fuzz/$$fuzzer tests/fuzz/$$fuzzer.c \
-	        service/core/*.c service/codec/*.c service/relay/pgoutput.c $(GEN_C) -lprotobuf-c -ljansson -lcrypto && \
+	        $(FUZZED) $(GEN_C) -lprotobuf-c -ljansson -lcrypto -levent && \
 	    build/fuzz/$$fuzzer -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -rss_limit_mb=1024 -print_final_stats=1 \
 	        -artifact_prefix=build/fuzz/$$fuzzer- build/fuzz/found_$$fuzzer tests/fuzz/corpus/$${fuzzer#fuzz_} || exit 1; done
 
@@ -205,6 +215,14 @@ fault: setup ## every fault of docs/faults.md, and after each the audit; FAULT_A
 fault-proof: setup ## leaves out one mechanism after the other, and the rig has to notice each
 	@$(MAKE) -s -j2 build
 	@$(VENV_PYTHON) tests/fault/proof.py $(FAULT_ARGS)
+
+SOAK_MINUTES ?= 20
+
+.PHONY: soak
+soak: setup ## 70 % of what the machine takes for SOAK_MINUTES: memory and descriptors stay flat; writes build/soak/soak.png
+	@deploy/local/setup.sh soak
+	@$(MAKE) -s -j2 build
+	@$(VENV_PYTHON) tests/fault/soak.py --minutes $(SOAK_MINUTES)
 
 .PHONY: bench
 bench: setup ## throughput, latency and cost beside what each neighbour does alone; BENCH_ARGS="--help" shows the choices

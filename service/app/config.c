@@ -99,9 +99,9 @@ static char *read_file(const char *path)
 static char *read_variable(const char *name, struct buf *errors)
 {
     char twin[256];
-    snprintf(twin, sizeof(twin), "%s_FILE", name);
+    bool fits = snprintf(twin, sizeof(twin), "%s_FILE", name) < (int)sizeof(twin);
     const char *value = getenv(name);
-    const char *path = getenv(twin);
+    const char *path = fits ? getenv(twin) : NULL;
     if (value != NULL && path != NULL) fault(errors, name, "is set together with its _FILE twin; set one of them");
     if (value != NULL) return strdup(value);
     if (path == NULL) return NULL;
@@ -112,7 +112,8 @@ static char *read_variable(const char *name, struct buf *errors)
 
 static bool is_choice(const char *choices, const char *value)
 {
-    size_t len = strlen(value);
+    size_t len = strcspn(value, "|");
+    if (value[len] != '\0') return false; /* some of the choices in a row are none of them */
     for (const char *p = choices; p != NULL; p = strchr(p, '|')) {
         if (*p == '|') p++;
         if (strncmp(p, value, len) == 0 && (p[len] == '|' || p[len] == '\0')) return true;
@@ -172,7 +173,8 @@ static void read_property(struct config *config, const char *entry, struct buf *
     const char *equals = strchr(entry, '=');
     size_t len = equals == NULL ? strlen(entry) : (size_t)(equals - entry);
     size_t twin_len = sizeof(twin) - 1;
-    if (len > twin_len && strncmp(entry + len - twin_len, twin, twin_len) == 0) len -= twin_len;
+    if (len >= sizeof(property_prefix) - 1 + twin_len && strncmp(entry + len - twin_len, twin, twin_len) == 0)
+        len -= twin_len;
     if (config->kafka.properties_len == CONFIG_KAFKA_PROPERTIES_MAX) {
         fault(errors, property_prefix, "too many properties");
         return;

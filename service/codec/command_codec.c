@@ -147,6 +147,7 @@ static enum status decode_protobuf(struct slice bytes, struct arena *arena, stru
     bool utf8 = true;
     const ProtobufCMessage *message =
         protobuf_c_message_unpack(type->message, &allocator, bytes.len, (const uint8_t *)bytes.data);
+    if (message == NULL && arena_has_failed(arena)) return STATUS_NO_MEMORY;
     if (message == NULL) {
         *ret_reason = type->mismatch;
         return STATUS_UNDECODABLE;
@@ -203,10 +204,12 @@ static bool read_body(const json_t *body, struct arena *arena, struct command_in
 static enum status decode_json(struct slice bytes, struct arena *arena, struct command_input *input, const char **ret_reason)
 {
     char reason[256];
-    json_t *body = json_text_parse(bytes, reason, sizeof(reason));
-    enum status status = STATUS_OK;
+    json_t *body = NULL;
+    enum status status = json_text_parse(bytes, &body, reason, sizeof(reason));
+    if (status == STATUS_UNDECODABLE) *ret_reason = "the value is not JSON";
+    if (status != STATUS_OK) return status;
     if (!json_is_object(body)) {
-        *ret_reason = body == NULL ? "the value is not JSON" : "the value is not a JSON object";
+        *ret_reason = "the value is not a JSON object";
         status = STATUS_UNDECODABLE;
     } else if (!read_body(body, arena, input)) {
         status = STATUS_NO_MEMORY;

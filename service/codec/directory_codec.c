@@ -90,6 +90,7 @@ static enum status decode_protobuf(struct slice bytes, struct arena *arena, stru
     const Schedules__V1__DirectoryEntry *entry =
         schedules__v1__directory_entry__unpack(&allocator, bytes.len, (const uint8_t *)bytes.data);
     *ret_input = (struct directory_input){0};
+    if (entry == NULL && arena_has_failed(arena)) return STATUS_NO_MEMORY;
     if (entry == NULL) *ret_reason = "the value is not a schedules.v1.DirectoryEntry";
     else if (!read_entry(entry, ret_input)) *ret_reason = "a text is not valid UTF-8";
     else return STATUS_OK;
@@ -136,12 +137,17 @@ enum status directory_decode_json(struct slice text, struct arena *arena, struct
                                   const char **ret_reason)
 {
     char reason[256];
-    json_t *body = json_text_parse(text, reason, sizeof(reason));
-    enum status status = STATUS_UNDECODABLE;
+    json_t *body = NULL;
     *ret_input = (struct directory_input){0};
-    if (body == NULL) *ret_reason = "the value is not JSON";
-    else if (!json_is_object(body)) *ret_reason = "the value is not a JSON object";
-    else status = read_body(body, arena, ret_input) ? STATUS_OK : STATUS_NO_MEMORY;
+    enum status status = json_text_parse(text, &body, reason, sizeof(reason));
+    if (status == STATUS_UNDECODABLE) *ret_reason = "the value is not JSON";
+    if (status != STATUS_OK) return status;
+    if (!json_is_object(body)) {
+        *ret_reason = "the value is not a JSON object";
+        status = STATUS_UNDECODABLE;
+    } else if (!read_body(body, arena, ret_input)) {
+        status = STATUS_NO_MEMORY;
+    }
     json_decref(body);
     return status;
 }

@@ -72,8 +72,10 @@ static const json_t *member(const json_t *value, struct slice name)
 
 static void write_value(struct buf *out, const json_t *value)
 {
-    char *text = value == NULL ? NULL : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    if (value == NULL) return;
+    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
     if (text != NULL) buf_printf(out, "\"value\":%s,", text);
+    else out->failed = true;
     free(text);
 }
 

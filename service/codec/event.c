@@ -290,9 +290,12 @@ void event_dead_letter(struct buf *out, struct record *original, struct slice re
     original->topic = RECORD_DEAD_LETTER;
     record_add_header(original, SLICE("dead-letter-reason"), reason);
     record_add_header(original, SLICE("dead-letter-topic"), origin->topic);
-    record_add_header(original, SLICE("dead-letter-partition"), number_text(scratch, origin->partition));
-    record_add_header(original, SLICE("dead-letter-offset"), number_text(scratch, origin->offset));
-    record_pack(out, original);
+    const struct slice partition = number_text(scratch, origin->partition);
+    const struct slice offset = number_text(scratch, origin->offset);
+    record_add_header(original, SLICE("dead-letter-partition"), partition);
+    record_add_header(original, SLICE("dead-letter-offset"), offset);
+    if (partition.data == NULL || offset.data == NULL) out->failed = true;
+    else record_pack(out, original);
 }
 
 /* ---- the digest ---- */

@@ -6,11 +6,28 @@
 #include "codec/json_text.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <strings.h>
 
 #include "core/buf.h"
 
 enum { PARSE_FLAGS = JSON_DECODE_ANY | JSON_ALLOW_NUL };
+
+/* Whether an allocation of jansson's has failed in this thread. Jansson tells of it as of malformed text, or not at all. */
+static _Thread_local bool lacks_memory;
+
+static void *allocate(size_t size)
+{
+    void *memory = malloc(size);
+    lacks_memory = lacks_memory || memory == NULL;
+    return memory;
+}
+
+/* Before main: what jansson allocated one way it must not free another. */
+static void __attribute__((constructor)) set_allocator(void)
+{
+    json_set_alloc_funcs(allocate, free);
+}
 
 static json_t *parse(struct slice text, size_t flags, json_error_t *error)
 {
@@ -93,19 +110,29 @@ static json_t *parse_with_fitting_numbers(struct slice text, json_error_t *error
     buf_init(&fitting, text.len + text.len / 8);
     fit_numbers(&fitting, text);
     json_t *value = fitting.failed ? NULL : parse(buf_slice(&fitting), 0, error);
+    lacks_memory = lacks_memory || fitting.failed;
     buf_done(&fitting);
     return value;
 }
 
-json_t *json_text_parse(struct slice text, char *reason, size_t reason_size)
+enum status json_text_parse(struct slice text, json_t **ret_value, char *reason, size_t reason_size)
 {
     json_error_t error;
+    lacks_memory = false;
     json_t *value = parse(text, 0, &error);
     if (value == NULL && json_error_code(&error) == json_error_numeric_overflow) {
         value = parse_with_fitting_numbers(text, &error);
     }
-    if (value == NULL) snprintf(reason, reason_size, "%s at position %d", error.text, error.position);
-    return value;
+    if (lacks_memory) {
+        json_decref(value);
+        return STATUS_NO_MEMORY;
+    }
+    if (value == NULL) {
+        snprintf(reason, reason_size, "%s at position %d", error.text, error.position);
+        return STATUS_UNDECODABLE;
+    }
+    *ret_value = value;
+    return STATUS_OK;
 }
 
 bool json_text_is_type(struct slice content_type)

@@ -61,8 +61,9 @@ static enum status read_event(const json_t *state, struct arena *arena, struct s
 enum status schedule_state_read(struct slice json, struct arena *arena, struct schedule_event *ret_event)
 {
     char reason[256];
-    json_t *state = json_text_parse(json, reason, sizeof(reason));
-    enum status status = state == NULL ? STATUS_UNDECODABLE : read_event(state, arena, ret_event);
+    json_t *state = NULL;
+    enum status status = json_text_parse(json, &state, reason, sizeof(reason));
+    if (status == STATUS_OK) status = read_event(state, arena, ret_event);
     json_decref(state);
     return status;
 }

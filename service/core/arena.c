@@ -18,6 +18,8 @@ struct chunk {
 struct arena {
     struct chunk *chunks;
     size_t left;
+    bool failed;
+    bool full;
 };
 
 static struct chunk *chunk_new(size_t size)
@@ -60,15 +62,32 @@ void arena_free(struct arena *arena)
     }
 }
 
+bool arena_has_failed(const struct arena *arena)
+{
+    return arena->failed;
+}
+
+bool arena_is_full(const struct arena *arena)
+{
+    return arena->full;
+}
+
+static void *fail(struct arena *arena, bool is_full)
+{
+    arena->failed = true;
+    arena->full = arena->full || is_full;
+    return NULL;
+}
+
 void *arena_alloc(struct arena *arena, size_t size)
 {
-    if (size > SIZE_MAX / 2) return NULL;
+    if (size > SIZE_MAX / 2) return fail(arena, true);
     size = align_up(size == 0 ? 1 : size);
-    if (size > arena->left) return NULL;
+    if (size > arena->left) return fail(arena, true);
     struct chunk *chunk = arena->chunks;
     if (chunk->size - chunk->used < size) {
         chunk = chunk_new(size > CHUNK_BYTES ? size : CHUNK_BYTES);
-        if (chunk == NULL) return NULL;
+        if (chunk == NULL) return fail(arena, false);
         chunk->next = arena->chunks;
         arena->chunks = chunk;
     }
@@ -79,7 +98,7 @@ void *arena_alloc(struct arena *arena, size_t size)
 void *arena_calloc(struct arena *arena, size_t count, size_t size)
 {
     size_t bytes;
-    if (__builtin_mul_overflow(count, size, &bytes)) return NULL;
+    if (__builtin_mul_overflow(count, size, &bytes)) return fail(arena, true);
     void *p = arena_alloc(arena, bytes);
     if (p != NULL) memset(p, 0, bytes);
     return p;

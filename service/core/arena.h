@@ -3,6 +3,7 @@
 #ifndef CORE_ARENA_H
 #define CORE_ARENA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "core/slice.h"
@@ -14,6 +15,10 @@ struct arena *arena_new(size_t max_bytes);
 
 /* Frees the arena and all that was allocated from it. NULL is fine. */
 void arena_free(struct arena *arena);
+
+/* Whether an allocation has failed, and whether one was beyond the maximum, as it would be again. */
+bool arena_has_failed(const struct arena *arena);
+bool arena_is_full(const struct arena *arena);
 
 /* size bytes, aligned for any type, not zeroed; NULL at the maximum or when memory is out. size 0 gives a valid pointer. */
 void *arena_alloc(struct arena *arena, size_t size);

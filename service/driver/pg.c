@@ -54,11 +54,19 @@ static void forget_socket(struct pg *pg)
     pg->socket_event = NULL;
 }
 
+/* Marks it for dropping once the caller has returned to the loop. */
+static bool doom(struct pg *pg)
+{
+    pg->doomed = true;
+    event_active(pg->timer, EV_TIMEOUT, 0);
+    return false;
+}
+
 static void watch(struct pg *pg, short what)
 {
     forget_socket(pg);
     pg->socket_event = event_new(pg->base, PQsocket(pg->conn), (short)(what | EV_PERSIST), on_socket, pg);
-    event_add(pg->socket_event, NULL);
+    if (pg->socket_event == NULL || event_add(pg->socket_event, NULL) != 0) doom(pg);
 }
 
 static void drop(struct pg *pg, const char *reason)
@@ -75,14 +83,6 @@ static void drop(struct pg *pg, const char *reason)
     arm(pg, pg->backoff_ms / 2 + random() % (pg->backoff_ms / 2 + 1));
     pg->backoff_ms = pg->backoff_ms * 2 < BACKOFF_MAX_MS ? pg->backoff_ms * 2 : BACKOFF_MAX_MS;
     if (was_ready) pg->handler.on_lost(pg->ctx);
-}
-
-/* Marks it for dropping once the caller has returned to the loop. */
-static bool doom(struct pg *pg)
-{
-    pg->doomed = true;
-    event_active(pg->timer, EV_TIMEOUT, 0);
-    return false;
 }
 
 static void start_connecting(struct pg *pg)

@@ -41,6 +41,7 @@ static bool judge(struct kafka_message *message, const struct time_zones *zones)
     }
     if (status == STATUS_OK) return true;
     if (status == STATUS_INVALID && make_rejection(message, input.command_id.text, &violations)) return true;
+    if (status != STATUS_UNDECODABLE && !arena_is_full(message->arena)) return false;
     return kafka_message_bury(message, reason);
 }
 
@@ -52,6 +53,7 @@ static bool refuse(struct kafka_message *message, enum status status)
     uuid_format(&message->write.command.command_id, id);
     command_refusal(&message->write.command, status, message->arena, &violations);
     if (!violations.out_of_memory && make_rejection(message, (struct slice){id, sizeof(id)}, &violations)) return true;
+    if (!arena_is_full(message->arena)) return false;
     return kafka_message_bury(message, status_text(status));
 }
 

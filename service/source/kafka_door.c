@@ -52,8 +52,9 @@ struct kafka_door {
     int wake_fd;
     struct event *wake;
     struct event *tick;
-    struct door_partition *partitions[OFFSETS_PARTITIONS_MAX]; /* by number */
-    rd_kafka_message_t *held;                                  /* could not be judged for want of memory */
+    struct door_partition
+        partitions[OFFSETS_PARTITIONS_MAX]; /* by number; here, so that none can lack memory when it is assigned */
+    rd_kafka_message_t *held;               /* could not be judged for want of memory */
     size_t in_flight;
     size_t in_flight_bytes;
     int ticks;
@@ -78,8 +79,8 @@ static void collect(void *ctx)
     int64_t total_lag = 0;
     int64_t total_assigned = 0;
     for (int i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
-        const struct door_partition *partition = door->partitions[i];
-        if (partition == NULL || !partition->assigned) continue;
+        const struct door_partition *partition = &door->partitions[i];
+        if (!partition->assigned) continue;
         total_assigned++;
         total_lag += partition_lag(door, partition);
     }
@@ -95,13 +96,10 @@ static void collect(void *ctx)
 static struct door_partition *partition_at(struct kafka_door *door, int32_t number)
 {
     if (number < 0 || number >= OFFSETS_PARTITIONS_MAX) return NULL;
-    if (door->partitions[number] == NULL) {
-        struct door_partition *partition = calloc(1, sizeof(*partition));
-        if (partition == NULL) return NULL;
-        partition->stored = (struct partition){.topic = door->config->topic, .number = number};
-        door->partitions[number] = partition;
-    }
-    return door->partitions[number];
+    struct door_partition *partition = &door->partitions[number];
+    partition->stored.topic = door->config->topic;
+    partition->stored.number = number;
+    return partition;
 }
 
 /* Reads the stored offsets of what is assigned; fetching starts when they are there. */
@@ -110,7 +108,7 @@ static void load_offsets(struct kafka_door *door)
     int32_t numbers[OFFSETS_PARTITIONS_MAX];
     size_t len = 0;
     for (int32_t i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
-        if (door->partitions[i] != NULL && door->partitions[i]->assigned) numbers[len++] = i;
+        if (door->partitions[i].assigned) numbers[len++] = i;
     }
     offsets_load(door->offsets, numbers, len);
 }
@@ -151,8 +149,8 @@ static void revoke_all(struct kafka_door *door)
 {
     offsets_cancel(door->offsets);
     for (int i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
-        struct door_partition *partition = door->partitions[i];
-        if (partition == NULL || !partition->assigned) continue;
+        struct door_partition *partition = &door->partitions[i];
+        if (!partition->assigned) continue;
         partition->assigned = false;
         drop_taken(door, partition);
         LOG_INFO("partition revoked", LOG_STR("topic", partition->stored.topic), LOG_INT("partition", i));
@@ -306,8 +304,8 @@ static void commit_to_group(struct kafka_door *door, bool async)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
     for (int32_t i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
-        struct door_partition *partition = door->partitions[i];
-        if (partition == NULL || !partition->assigned || partition->stored.next_offset <= partition->committed) continue;
+        struct door_partition *partition = &door->partitions[i];
+        if (!partition->assigned || partition->stored.next_offset <= partition->committed) continue;
         partition->committed = partition->stored.next_offset;
         rd_kafka_topic_partition_list_add(list, partition->stored.topic, i)->offset = partition->committed;
     }
@@ -409,7 +407,7 @@ void kafka_door_drain(struct kafka_door *door)
 void kafka_door_drop(struct kafka_door *door)
 {
     for (int i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
-        if (door->partitions[i] != NULL) drop_taken(door, door->partitions[i]);
+        if (door->partitions[i].assigned) drop_taken(door, &door->partitions[i]);
     }
 }
 
@@ -422,8 +420,7 @@ size_t kafka_door_stopped_partitions(const struct kafka_door *door)
 {
     size_t count = 0;
     for (int i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
-        const struct door_partition *partition = door->partitions[i];
-        count += partition != NULL && partition->assigned && partition->stopped;
+        count += door->partitions[i].assigned && door->partitions[i].stopped;
     }
     return count;
 }
@@ -441,6 +438,5 @@ void kafka_door_free(struct kafka_door *door)
     if (door->wake != NULL) event_free(door->wake);
     if (door->tick != NULL) event_free(door->tick);
     if (door->wake_fd >= 0) close(door->wake_fd);
-    for (int i = 0; i < OFFSETS_PARTITIONS_MAX; i++) free(door->partitions[i]);
     free(door);
 }

@@ -40,6 +40,7 @@ static bool judge(struct kafka_message *message, const struct time_zones *zones)
     enum status status = directory_decode(key, value, kafka_message_is_json(message), message->arena, &input, &reason);
     if (status == STATUS_OK) status = directory_check(&input, zones, message->arena, &entry, &violations);
     if (status == STATUS_OK) return set_entry(message, &entry);
+    if (status == STATUS_NO_MEMORY && !arena_is_full(message->arena)) return false;
     return status == STATUS_INVALID ? bury_invalid(message, &violations) : kafka_message_bury(message, reason);
 }
 

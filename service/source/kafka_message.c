@@ -50,22 +50,32 @@ static void copy_headers(const rd_kafka_message_t *raw, struct record *record)
     }
 }
 
-/* What was decoded is of no use any more, and may have filled the arena: a fresh one takes its place. */
+/* What was decoded may have filled the arena: a fresh one takes its place, when nothing can fail any more, for until then the write
+ * borrows from what there is. */
 bool kafka_message_bury(struct kafka_message *message, const char *reason)
 {
     const rd_kafka_message_t *raw = message->raw;
-    arena_free(message->arena);
-    message->arena = arena_new(ARENA_MAX_BYTES);
-    if (message->arena == NULL) return false;
+    struct arena *arena = arena_new(ARENA_MAX_BYTES);
+    if (arena == NULL) return false;
     struct event_origin origin = kafka_message_origin(message);
     struct record record;
     record.key = (struct slice){raw->key, raw->key_len};
     record.value = (struct slice){raw->payload, raw->len};
     record.headers_len = 0;
     copy_headers(raw, &record);
-    buf_clear(&message->text);
-    event_dead_letter(&message->text, &record, slice_of(reason), &origin, message->arena);
-    if (!kafka_message_emit(message, VERDICT_DEAD_LETTER)) return false;
+    struct buf text;
+    buf_init(&text, RECORD_MAX_BYTES);
+    event_dead_letter(&text, &record, slice_of(reason), &origin, arena);
+    if (text.failed) {
+        buf_done(&text);
+        arena_free(arena);
+        return false;
+    }
+    buf_done(&message->text);
+    arena_free(message->arena);
+    message->text = text;
+    message->arena = arena;
+    (void)kafka_message_emit(message, VERDICT_DEAD_LETTER);
     LOG_WARN("message is a dead letter", LOG_STR("reason", reason), LOG_SLICE("topic", origin.topic),
              LOG_INT("partition", origin.partition), LOG_INT("offset", origin.offset), LOG_INT("bytes", raw->len));
     return true;

@@ -197,9 +197,9 @@ static void on_sync(void *ctx)
     enum lane_state was = lane->state;
     enter(lane, LANE_IDLE);
     bool short_of_something = lane->outcome == STATUS_UNAVAILABLE || (was == LANE_TAKING_IDS && lane->outcome != STATUS_OK);
-    if (short_of_something) {
+    if (lane->outcome == STATUS_NO_MEMORY || short_of_something) {
         lane_put_back(lane);
-        lane_pause(lane, "the database is short of something");
+        lane_pause(lane, short_of_something ? "the database is short of something" : "out of memory");
     } else if (was == LANE_WRITING) {
         if (lane->outcome == STATUS_OK) {
             metric_observe(&commit_time, clock_steady_us() - lane->sent_us);

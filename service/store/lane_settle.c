@@ -21,12 +21,13 @@ void lane_forget_states(struct lane *lane)
     lane->states = NULL;
 }
 
-/* A copy that lives until the batch is settled. Without memory it stays empty. */
-static struct slice keep_state(struct lane *lane, struct slice state)
+/* A copy that lives until the batch is settled. Without memory the answer counts as lost: the batch is sent again, and a repeat tells
+ * the states anew. */
+static void keep_state(struct lane *lane, struct write *write, struct slice state)
 {
     if (lane->states == NULL) lane->states = arena_new(STATES_BYTES_MAX);
-    if (lane->states == NULL) return (struct slice){NULL, 0};
-    return arena_copy(lane->states, state);
+    if (lane->states != NULL) write->state = arena_copy(lane->states, state);
+    if (write->state.data == NULL) lane->outcome = STATUS_NO_MEMORY;
 }
 
 /* Rows are the writes of which there is something to tell: repeats, with the original's id, and changes. */
@@ -40,7 +41,7 @@ static void read_outcomes(struct lane *lane, const PGresult *result)
         if (write == NULL) continue;
         write->schedule_id = pg_get_int8(PQgetvalue(result, row, SCHEDULE_ID));
         write->is_repeat = slice_equal(verdict, SLICE("repeat"));
-        if (state.len > 0) write->state = keep_state(lane, state);
+        if (state.len > 0) keep_state(lane, write, state);
     }
 }
 

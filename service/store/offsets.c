@@ -22,7 +22,9 @@ struct offsets {
     const char *topic;
     void (*done)(void *ctx, const struct stored_offset *items, size_t len);
     void *ctx;
-    struct pg_array partitions; /* what is asked for */
+    int32_t partitions[OFFSETS_PARTITIONS_MAX]; /* what is asked for */
+    size_t partitions_len;
+    struct pg_array parameter; /* the same, as it is sent */
     bool wanted;
     bool sent;
     bool again; /* asked anew while an older question is on its way */
@@ -31,13 +33,25 @@ struct offsets {
     bool failed;
 };
 
+static void ask_later(struct offsets *offsets)
+{
+    event_add(offsets->retry, &(struct timeval){.tv_usec = RETRY_MS * 1000});
+}
+
 static void ask(struct offsets *offsets)
 {
     if (!offsets->wanted || offsets->sent || !pg_is_ready(offsets->pg)) return;
+    pg_array_start(&offsets->parameter, PG_OID_INT4);
+    for (size_t i = 0; i < offsets->partitions_len; i++) pg_array_add_int4(&offsets->parameter, offsets->partitions[i]);
     struct pg_param params[] = {
         {offsets->topic, (int)strlen(offsets->topic), false},
-        pg_array_param(&offsets->partitions),
+        pg_array_param(&offsets->parameter),
     };
+    if (params[1].data == NULL) {
+        LOG_WARN("offsets not read", LOG_STR("reason", "out of memory"));
+        ask_later(offsets);
+        return;
+    }
     offsets->sent = true;
     offsets->again = false;
     offsets->failed = false;
@@ -70,7 +84,7 @@ static void on_sync(void *ctx)
     struct offsets *offsets = ctx;
     offsets->sent = false;
     if (offsets->failed) {
-        event_add(offsets->retry, &(struct timeval){.tv_usec = RETRY_MS * 1000});
+        ask_later(offsets);
     } else if (offsets->again) {
         ask(offsets);
     } else if (offsets->wanted) {
@@ -103,7 +117,7 @@ struct offsets *offsets_new(struct event_base *base, const char *database_url, c
     offsets->ctx = ctx;
     offsets->pg_config = (struct pg_config){database_url, "schedule-service offsets", statements,
                                             sizeof(statements) / sizeof(statements[0]), UNIT_TIMEOUT_MS};
-    buf_init(&offsets->partitions.bytes, ARRAY_MAX_BYTES);
+    buf_init(&offsets->parameter.bytes, ARRAY_MAX_BYTES);
     offsets->retry = evtimer_new(base, on_retry, offsets);
     offsets->pg = pg_new(base, &offsets->pg_config, &handler, offsets);
     if (offsets->retry == NULL || offsets->pg == NULL) {
@@ -118,14 +132,14 @@ void offsets_free(struct offsets *offsets)
     if (offsets == NULL) return;
     pg_free(offsets->pg);
     if (offsets->retry != NULL) event_free(offsets->retry);
-    buf_done(&offsets->partitions.bytes);
+    buf_done(&offsets->parameter.bytes);
     free(offsets);
 }
 
 void offsets_load(struct offsets *offsets, const int32_t *partitions, size_t len)
 {
-    pg_array_start(&offsets->partitions, PG_OID_INT4);
-    for (size_t i = 0; i < len; i++) pg_array_add_int4(&offsets->partitions, partitions[i]);
+    memcpy(offsets->partitions, partitions, len * sizeof(*partitions));
+    offsets->partitions_len = len;
     offsets->wanted = true;
     offsets->again = offsets->sent;
     ask(offsets);

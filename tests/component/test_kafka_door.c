@@ -2,11 +2,13 @@
  * topic and a group of its own. Where a door must end and come back, or two are needed, they run in processes of their own. */
 #include "support.h"
 
+#include <jansson.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
 #include "driver/metrics.h"
+#include "failing_malloc.h"
 #include "schedules/v1/create_schedule.pb-c.h"
 #include "source/kafka_command.h"
 #include "source/kafka_door.h"
@@ -555,6 +557,38 @@ static void takes_no_more_than_its_maximum_while_the_database_is_busy(void **sta
     expect_rows_and_events(world, COUNT);
 }
 
+/* Each round settles a good command, one that the database refuses, one that breaks rules and one that is none, while one more of
+ * the allocations fails than in the round before. */
+static void each_allocation_may_fail_once(void **state)
+{
+    enum { MESSAGES = 4 };
+    struct world *world = *state;
+    struct seen seen = {0};
+    size_t rounds = 0;
+    json_set_alloc_funcs(failing_malloc_never, free); /* see tests/unit/test_allocation.c */
+    make_topic(world, 1);
+    start_door(world);
+    for (bool failed = true; failed; rounds++) {
+        produce_command(world, 0, 2 * rounds, USER, "good");
+        produce_command(world, 0, 2 * rounds + 1, STRANGER, "stranger");
+        produce(world, 0, SLICE("{\"name\":5}"), "content-type", "application/json");
+        produce(world, 0, SLICE("{\"na"), "content-type", "application/json");
+        failing_malloc_arm(rounds + 1);
+        RUN_UNTIL(world->base, stored_offset(world, 0) == (int64_t)(rounds + 1) * MESSAGES);
+        RUN_UNTIL(world->base, kafka_door_pending(world->door) == 0);
+        failed = failing_malloc_disarm();
+    }
+    buf_init(&seen.text, 1 << 20);
+    assert_true(rounds > 10);
+    assert_int_equal(rows(world), rounds);
+    assert_int_equal(emitted_records(world->db, world->slot, see, &seen), rounds * MESSAGES);
+    assert_int_equal(seen.created, rounds);
+    assert_int_equal(seen.rejected, 2 * rounds);
+    assert_int_equal(seen.dead, rounds);
+    print_message("%zu allocations\n", rounds - 1);
+    buf_done(&seen.text);
+}
+
 int main(int argc, char **argv)
 {
     static const char *const variables[] = {"TEST_DATABASE_URL", "TEST_KAFKA_BROKERS", NULL};
@@ -570,6 +604,7 @@ int main(int argc, char **argv)
         TEST(a_stored_offset_outside_of_the_log_stops_that_partition_only),
         TEST(takes_committed_transactions_only),
         TEST(takes_no_more_than_its_maximum_while_the_database_is_busy),
+        TEST(each_allocation_may_fail_once),
     };
     return run_each_in_a_process(argc, argv, tests, ARRAY_LEN(tests));
 }

@@ -243,6 +243,19 @@ def test_every_fault_of_a_wrong_configuration_is_told_at_once() -> None:
         assert re.search(rf"^{name}: ", told.stderr, re.MULTILINE), (name, told.stderr)
 
 
+def test_choices_in_a_row_are_no_choice() -> None:
+    told = cli("check-config", DATABASE_URL="x", EVENT_FORMAT="protobuf|json", RELAY="on|off")
+    assert (told.returncode, told.stdout) == (2, "")
+    assert "EVENT_FORMAT: must be one of protobuf|json\nRELAY: must be on or off\n" in told.stderr
+
+
+def test_a_variable_that_is_only_prefix_and_suffix_shows_no_value() -> None:
+    shown = cli("check-config", DATABASE_URL="x", RDKAFKA_FILE="/run/secret")
+    assert shown.returncode == 0, shown.stderr
+    assert "RDKAFKA_file=***" in shown.stdout.splitlines()
+    assert "/run/secret" not in shown.stdout + shown.stderr
+
+
 def test_nothing_to_do_is_a_fault() -> None:
     told = cli("check-config", DATABASE_URL="x", RELAY="off", DOORS="off")
     assert (told.returncode, "nothing to do" in told.stderr) == (2, True)

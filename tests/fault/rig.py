@@ -65,7 +65,8 @@ class Rig(Line):
     def under_load(self, rate: int, **shares: float) -> Iterator[None]:
         """Clients at both doors, until the end of the block."""
         seed = self.seed + len(self._loads)
-        load = Load(self.people.org, self.make_owners(OWNERS), seed, Topic(self.place.bootstrap, self.place.events), **shares)
+        events = Topic(self.place.bootstrap, self.place.events, self.place.part and self.place.part.partition)
+        load = Load(self.people.org, self.make_owners(OWNERS), seed, events, **shares)
         self._loads.append(load)
         self.kafka_client = KafkaClient(self.place.bootstrap, self.place.commands, load, rate)
         clients = [HttpClient(self._urls, self.schedules_path(owner), self.people.admin_key, self.seed + owner)

@@ -8,8 +8,8 @@ static void must_be_json(struct buf *text)
 {
     char reason[256];
     MUST(!text->failed);
-    json_t *value = json_text_parse(buf_slice(text), reason, sizeof(reason));
-    MUST(value != NULL);
+    json_t *value = NULL;
+    MUST(json_text_parse(buf_slice(text), &value, reason, sizeof(reason)) == STATUS_OK);
     json_decref(value);
     buf_done(text);
 }
@@ -43,14 +43,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct time_zones *zones;
     if (zones == NULL) zones = time_zones_new(SLICE(FUZZ_ZONES));
     char reason[256];
-    json_t *body = json_text_parse(slice_of_input(data, size), reason, sizeof(reason));
-    if (body == NULL) return 0;
+    json_t *body = NULL;
+    enum status status = json_text_parse(slice_of_input(data, size), &body, reason, sizeof(reason));
+    MUST(status == STATUS_OK || (status == STATUS_UNDECODABLE && reason[0] != '\0'));
+    if (status != STATUS_OK) return 0;
     struct arena *arena = arena_new(16 << 20);
     struct schedule_input input;
     struct schedule schedule;
     struct violations violations = {0};
     MUST(schedule_input_from_json(body, arena, &input));
-    enum status status = schedule_check(&input, SCHEDULE_NEW, zones, arena, &schedule, &violations);
+    status = schedule_check(&input, SCHEDULE_NEW, zones, arena, &schedule, &violations);
     MUST(status == STATUS_OK ? violations.len == 0 : status == STATUS_INVALID && violations.len > 0);
     if (status == STATUS_OK) {
         answer(&schedule);

@@ -45,10 +45,20 @@ RECORD = b"\x01\x01\x02" + text(b"key") + text(b"value") + text(b"a") + text(b"1
 USER = field(1, 5) + field(2, "Ada") + field(3, "europe/rome")
 MEMBERSHIP = field(1, 1) + field(2, 5) + field(3, 2)
 WAL = b"w" + struct.pack(">QQQ", 0x1000, 0x2000, 42)
+BEGIN = WAL + b"B" + struct.pack(">QQI", 16, 1000000, 777)
+COMMIT = WAL + b"C" + struct.pack(">BQQQ", 0, 16, 64, 1000000)
 
 
 def directory(key: bytes, value: bytes, is_json: bool = False) -> bytes:
     return bytes([is_json, len(key)]) + key + value
+
+
+def message(prefix: bytes, content: bytes) -> bytes:
+    return WAL + b"M" + struct.pack(">BQ", 1, 99) + prefix + b"\0" + struct.pack(">I", len(content)) + content
+
+
+def stream(*payloads: bytes) -> bytes:
+    return b"".join(struct.pack(">H", len(payload)) + payload for payload in payloads)
 
 
 SEEDS = {
@@ -76,10 +86,34 @@ SEEDS = {
                   "huge": b'{"name":99999999999999999999,"ignored":[1e400,-1e400,"1e400\\""]}'},
     "record": {"event": RECORD, "none": b"\x01\x02\x00" + text(None) + text(None), "cut": RECORD[:-1], "long": b"\x01\x01\xff"},
     "pgoutput": {
-        "keepalive": b"k" + struct.pack(">QQB", 1, 2, 1), "begin": WAL + b"B" + struct.pack(">QQI", 16, 1000000, 777),
-        "commit": WAL + b"C" + struct.pack(">BQQQ", 0, 16, 64, 1000000),
-        "message": WAL + b"M" + struct.pack(">BQ", 1, 99) + b"schedule-service\0" + struct.pack(">I", len(RECORD)) + RECORD,
-        "relation": WAL + b"R" + b"\0" * 8, "unterminated": WAL + b"M" + struct.pack(">BQ", 1, 99) + b"prefix",
+        "keepalive": stream(b"k" + struct.pack(">QQB", 1, 2, 1)), "begin": stream(BEGIN), "commit": stream(COMMIT),
+        "message": stream(message(b"schedule-service", RECORD)), "state": stream(message(b"schedule-service.state", STATE)),
+        "relation": stream(WAL + b"R" + b"\0" * 8), "unterminated": stream(WAL + b"M" + struct.pack(">BQ", 1, 99) + b"prefix"),
+        "transaction": stream(BEGIN, message(b"schedule-service.state", STATE), message(b"schedule-service", 2 * RECORD),
+                              message(b"schedule-service", b"no record"), message(b"other", b"x"), COMMIT),
+        "position": stream(b"16/B374D848"), "cut": stream(COMMIT)[:-3],
+    },
+    "http_target": {
+        "schedule": b"/api/v2/organizations/7/users/478/schedules/254/", "own": b"/v2/ee/schedules/%20-5%20", "list": b"/v2/schedules/",
+        "page": b"/v2/organizations/7/schedules?take=20&skip=0", "encoded": b"/v2/schedules?t%61ke=%2B1e3&take=+5+&skip=%zz#take=1",
+        "wrong": b"/v2/schedules?take=-1&skip=x", "huge": b"/v2/schedules?take=" + b"9" * 310, "bytes": b"/v2/\"<\\>\x7f\xff?take=0&skip",
+        "number": b"9223372036854775807", "negative": b" -9223372036854775808\t", "over": b"9223372036854775808", "plus": b"+%35",
+    },
+    "http_header": {
+        "key": b"Bearer cal_0123456789abcdef", "bare_key": b"cal_x", "token": b"Bearer x", "client": b"\0client-id\0secret", "id": b"\0client-id",
+        "version": b'"17"', "weak": b'W/"17"', "any": b"*", "tags": b'"1", "2"', "long_tag": b'"9223372036854775807"', "zero": b'"01"',
+        "traceparent": b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "no_trace": b"00-" + b"0" * 32 + b"-00f067aa0ba902b7-01",
+        "json": b"Application/JSON ; charset=utf-8", "request_id": b"a.b_c-1", "bytes": b"\x01\x80 ~\x7f", "long": b"k" * 256,
+        "ipv4": b"198.51.100.7, 192.0.2.1:80", "ipv6": b"[2001:db8:1:2:3::4]:443", "scope": b"fe80::1%eth0", "mapped": b"::ffff:192.0.2.1",
+    },
+    "config": {
+        "least": b"DATABASE_URL=x", "file": b"DATABASE_URL_FILE=x", "both": b"DATABASE_URL=x\nDATABASE_URL_FILE=y", "none": b"",
+        "numbers": b"DATABASE_URL=x\nWAL_BUDGET=1\nHTTP_MAX_CONNECTIONS= +5\nRATE_LIMIT_API_KEY=-0\nIDEMPOTENCY_KEY_SECONDS=2678401",
+        "choices": b"DATABASE_URL=x\nEVENT_FORMAT=json\nLOG_LEVEL=warn\nLOG_FORMAT=xml\nRELAY=off\nDOORS=on",
+        "lists": b"DATABASE_URL=x\nEVENT_FORMAT=protobuf|json\nRELAY=on|off", "tls": b"DATABASE_URL=x\nHTTP_TLS_KEY=k", "off": b"RELAY=off\nDOORS=off",
+        "properties": b"DATABASE_URL=x\nRDKAFKA_SASL_PASSWORD=y\nRDKAFKA_SASL_USERNAME_FILE=z\nRDKAFKA_", "prefix": b"DATABASE_URL=x\nRDKAFKA_FILE=y",
+        "relay": b"DATABASE_URL=x\nRELAY_DATABASE_URL=y\nCONSUMER_GROUP=g\nDIRECTORY_TOPIC=", "long_name": b"DATABASE_URL=x\nRDKAFKA_" + b"X" * 300 + b"=y\nRDKAFKA_" + b"X" * 247 + b"=z",
+        "no_equals": b"DATABASE_URL\nRDKAFKA_X\n=\n",
     },
     "time_zone": {
         "zones": b"# version 2024a\nR d 1916 o - Jun 14 23s 1 S\nZ Europe/Rome 0:49:56 - LMT 1866 D 12\n1 d CE%sT\nL Asia/Kolkata Asia/Calcutta\n"

@@ -6,10 +6,18 @@
 #include "codec/json_text.h"
 #include "codec/schedule_json.h"
 
+static json_t *parse_text(struct slice text, char *reason, size_t size)
+{
+    json_t *value = NULL;
+    enum status status = json_text_parse(text, &value, reason, size);
+    assert_int_equal(status, value == NULL ? STATUS_UNDECODABLE : STATUS_OK);
+    return value;
+}
+
 static json_t *parse_bytes(struct slice text, char *reason, size_t size)
 {
     struct slice copy = exact_copy(text);
-    json_t *value = json_text_parse(copy, reason, size);
+    json_t *value = parse_text(copy, reason, size);
     free_copy(copy);
     return value;
 }
@@ -64,7 +72,7 @@ static void refuses_malformed_json_and_says_why(void **state)
         assert_true(strlen(reason) > 5);
     }
     char reason[256] = "";
-    assert_null(json_text_parse((struct slice){NULL, 0}, reason, sizeof(reason)));
+    assert_null(parse_text((struct slice){NULL, 0}, reason, sizeof(reason)));
     char tiny[8];
     assert_null(parse_bytes(SLICE("{"), tiny, sizeof(tiny)));
     assert_true(strlen(tiny) < sizeof(tiny));
@@ -77,7 +85,7 @@ static void refuses_nesting_without_end(void **state)
     char reason[256];
     char *text = malloc(DEEP);
     memset(text, '[', DEEP);
-    assert_null(json_text_parse((struct slice){text, DEEP}, reason, sizeof(reason)));
+    assert_null(parse_text((struct slice){text, DEEP}, reason, sizeof(reason)));
     free(text);
 }
 
@@ -132,7 +140,7 @@ static void takes_an_integer_of_a_million_digits(void **state)
     char reason[256] = "";
     char *text = malloc(DIGITS);
     memset(text, '9', DIGITS);
-    json_t *value = json_text_parse((struct slice){text, DIGITS}, reason, sizeof(reason));
+    json_t *value = parse_text((struct slice){text, DIGITS}, reason, sizeof(reason));
     assert_true(json_is_real(value));
     json_decref(value);
     free(text);
@@ -186,7 +194,7 @@ static void what_is_escaped_is_read_back_the_same(void **state)
     for (size_t i = 0; i < sizeof(all); i++) all[i] = (char)i;
     buf_init(&out, 4096);
     json_write_string(&out, (struct slice){all, sizeof(all)});
-    json_t *value = json_text_parse(buf_slice(&out), reason, sizeof(reason));
+    json_t *value = parse_text(buf_slice(&out), reason, sizeof(reason));
     assert_non_null(value);
     assert_bytes(input_text_from_json(value).text, ((struct slice){all, sizeof(all)}));
     json_decref(value);
@@ -276,7 +284,7 @@ static void expect_errors_at(const char *body_text, const char *errors_text, int
     char reason[256];
     char *json = strdup(body_text);
     for (char *p = json; *p != '\0'; p++) *p = *p == '\'' ? '"' : *p;
-    json_t *body = json_text_parse(slice_of(json), reason, sizeof(reason));
+    json_t *body = parse_text(slice_of(json), reason, sizeof(reason));
     assert_non_null(body);
     assert_true(schedule_input_from_json(body, arena, &input));
     assert_int_equal(schedule_check(&input, SCHEDULE_NEW, zones, arena, &schedule, &violations), STATUS_INVALID);
@@ -289,7 +297,7 @@ static void expect_errors_at(const char *body_text, const char *errors_text, int
                errors_text);
     for (size_t i = 0; i < want.len; i++) want.data[i] = want.data[i] == '\'' ? '"' : want.data[i];
     expect_bytes_at(buf_slice(&out), buf_slice(&want), __FILE__, line);
-    json_t *parsed = json_text_parse(buf_slice(&out), reason, sizeof(reason));
+    json_t *parsed = parse_text(buf_slice(&out), reason, sizeof(reason));
     assert_non_null(parsed);
     json_decref(parsed);
     buf_done(&out);

@@ -1,6 +1,9 @@
 /* The arena and the buffer: what they hand out, and that at their maximum, and when malloc fails, they say so. */
 #include "support.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {
@@ -49,7 +52,12 @@ static void arena_refuses_what_cannot_be(void **state)
     assert_null(arena_calloc(arena, SIZE_MAX / 2, 3));
     assert_null(arena_calloc(arena, 3, SIZE_MAX / 2));
     assert_non_null(arena_calloc(arena, 0, SIZE_MAX));
+    assert_true(arena_has_failed(arena) && arena_is_full(arena));
+    arena_free(arena);
+    arena = arena_new(SIZE_MAX);
+    assert_false(arena_has_failed(arena));
     assert_null(arena_alloc(arena, too_much)); /* malloc fails */
+    assert_true(arena_has_failed(arena) && !arena_is_full(arena));
     assert_non_null(arena_alloc(arena, 10));
     arena_free(arena);
     arena_free(NULL);
@@ -167,6 +175,25 @@ static void buf_prints_texts_of_any_length(void **state)
     buf_done(&small);
 }
 
+#ifdef __SANITIZE_ADDRESS__
+/* What all tests with the address sanitizer rely on: here too it sees leaks, and ends the process with a status of its own. */
+static void a_leak_does_not_pass(void **state)
+{
+    (void)state;
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        void *volatile leaked = malloc(1000);
+        (void)leaked;
+        leaked = NULL;
+        fclose(stderr);
+        exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) != 0);
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +206,9 @@ int main(void)
         cmocka_unit_test(buf_fails_over_its_maximum_and_stays_failed),
         cmocka_unit_test(buf_fails_when_malloc_does),
         cmocka_unit_test(buf_prints_texts_of_any_length),
+#ifdef __SANITIZE_ADDRESS__
+        cmocka_unit_test(a_leak_does_not_pass),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,8 +32,8 @@ static json_t *parse(const char *text)
     char reason[256];
     char *json = strdup(text);
     for (char *p = json; *p != '\0'; p++) *p = *p == '\'' ? '"' : *p;
-    json_t *value = json_text_parse(slice_of(json), reason, sizeof(reason));
-    if (value == NULL) fail_msg("%s: %s", text, reason);
+    json_t *value = NULL;
+    if (json_text_parse(slice_of(json), &value, reason, sizeof(reason)) != STATUS_OK) fail_msg("%s: %s", text, reason);
     free(json);
     return value;
 }
