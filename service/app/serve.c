@@ -204,8 +204,8 @@ static bool start_store(struct service *service)
     const struct writer_config writer_config = {config->database_url, event_context_of(config),
                                                 config->idempotency_key_seconds};
     service->writer = writer_new(service->base, &writer_config);
-    service->reader = reader_new(service->base, config->database_url);
-    service->pages = reader_new(service->base, config->database_url);
+    service->reader = reader_new(service->base, config->database_url, false);
+    service->pages = reader_new(service->base, config->database_url, true);
     reader_metrics_register();
     service->watch = watch_new(service->base, config->database_url, config->slot, migrations_latest(), on_watch, service);
     return service->writer != NULL && service->reader != NULL && service->pages != NULL && service->watch != NULL;

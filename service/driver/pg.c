@@ -119,6 +119,26 @@ static void flush(struct pg *pg)
     }
 }
 
+/* A plan that is kept may have been made while the tables were small: it must not read them whole. */
+static bool send_settings(struct pg *pg)
+{
+    static const char *const kept[] = {"SET plan_cache_mode = force_generic_plan", "SET enable_seqscan = off", NULL};
+    static const char *const anew[] = {"SET plan_cache_mode = force_custom_plan", NULL};
+    for (const char *const *sql = pg->config->keeps_plans ? kept : anew; *sql != NULL; sql++) {
+        if (PQsendQueryParams(pg->conn, *sql, 0, NULL, NULL, NULL, NULL, 0) != 1) return false;
+    }
+    return true;
+}
+
+static bool send_statements(struct pg *pg)
+{
+    for (size_t i = 0; i < pg->config->statements_len; i++) {
+        const struct pg_statement *statement = &pg->config->statements[i];
+        if (PQsendPrepare(pg->conn, statement->name, statement->sql, 0, NULL) != 1) return false;
+    }
+    return true;
+}
+
 static void start_preparing(struct pg *pg)
 {
     enter(pg, PG_PREPARING, "connected");
@@ -128,12 +148,9 @@ static void start_preparing(struct pg *pg)
         doom(pg);
         return;
     }
-    for (size_t i = 0; i < pg->config->statements_len; i++) {
-        const struct pg_statement *statement = &pg->config->statements[i];
-        if (PQsendPrepare(pg->conn, statement->name, statement->sql, 0, NULL) != 1) {
-            doom(pg);
-            return;
-        }
+    if (!send_settings(pg) || !send_statements(pg)) {
+        doom(pg);
+        return;
     }
     pg_sync(pg);
 }
@@ -263,16 +280,6 @@ bool pg_send(struct pg *pg, const char *statement, const struct pg_param *params
     fill(&arrays, params, params_len);
     int is_sent =
         PQsendQueryPrepared(pg->conn, statement, params_len, arrays.values, arrays.lengths, arrays.formats, binary_rows);
-    return is_sent == 1 || doom(pg);
-}
-
-bool pg_send_anew(struct pg *pg, const char *sql, const struct pg_param *params, int params_len, bool binary_rows)
-{
-    struct param_arrays arrays;
-    if (pg->doomed) return false;
-    fill(&arrays, params, params_len);
-    int is_sent =
-        PQsendQueryParams(pg->conn, sql, params_len, NULL, arrays.values, arrays.lengths, arrays.formats, binary_rows);
     return is_sent == 1 || doom(pg);
 }
 

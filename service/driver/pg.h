@@ -36,6 +36,8 @@ struct pg_config {
     const char *application_name;
     const struct pg_statement *statements;
     size_t statements_len;
+    /* A statement is planned once, for whatever parameters, which is most of the work of a small one; else for those of each execution. */
+    bool keeps_plans;
     /* A unit that is not answered by then loses the connection. */
     int64_t unit_timeout_ms;
 };
@@ -58,9 +60,6 @@ enum { PG_PARAMS_MAX = 24 };
 /* Queues one execution of a prepared statement; rows come back in binary when binary_rows. Parameters are copied. The pg must be
  * ready; text parameters end with a NUL, which len does not count. False when libpq refuses (memory): the connection is then dropped and on_lost follows from the loop. */
 bool pg_send(struct pg *pg, const char *statement, const struct pg_param *params, int params_len, bool binary_rows);
-
-/* The same with a statement's text, which is planned for these parameters: where no one plan is good for all of them. */
-bool pg_send_anew(struct pg *pg, const char *sql, const struct pg_param *params, int params_len, bool binary_rows);
 
 /* Ends the unit and flushes. False as pg_send. */
 bool pg_sync(struct pg *pg);

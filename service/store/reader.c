@@ -19,6 +19,8 @@ enum { UNIT_TIMEOUT_MS = 5000 };
 static const struct pg_statement statements[] = {
     {"access", access_sql},
     {"list_user_schedules", list_user_schedules_sql},
+    {"list_org_schedules", list_org_schedules_sql},
+    {"list_team_schedules", list_team_schedules_sql},
     {"get_schedule", get_schedule_sql},
     {"get_default_schedule", get_default_schedule_sql},
 };
@@ -147,30 +149,17 @@ static enum status admit(const struct reader *reader)
     return reader->len == READER_PENDING_MAX ? STATUS_OVERLOADED : STATUS_OK;
 }
 
-/* In the ring only once it is sent whole: what is half sent is lost with its connection. */
-static enum status await(struct reader *reader, bool is_sent, const struct read *read)
-{
-    if (!is_sent || !pg_sync(reader->pg)) return STATUS_UNAVAILABLE;
-    struct read *slot = &reader->ring[(reader->first + reader->len++) % READER_PENDING_MAX];
-    *slot = *read;
-    slot->sent_us = clock_steady_us();
-    return STATUS_OK;
-}
-
 static enum status submit(struct reader *reader, const char *statement, const struct pg_param *params, int params_len,
                           const struct read *read)
 {
     enum status status = admit(reader);
     if (status != STATUS_OK) return status;
-    return await(reader, pg_send(reader->pg, statement, params, params_len, false), read);
-}
-
-static enum status submit_anew(struct reader *reader, const char *sql, const struct pg_param *params, int params_len,
-                               const struct read *read)
-{
-    enum status status = admit(reader);
-    if (status != STATUS_OK) return status;
-    return await(reader, pg_send_anew(reader->pg, sql, params, params_len, false), read);
+    /* In the ring only once it is sent whole: what is half sent is lost with its connection. */
+    if (!pg_send(reader->pg, statement, params, params_len, false) || !pg_sync(reader->pg)) return STATUS_UNAVAILABLE;
+    struct read *slot = &reader->ring[(reader->first + reader->len++) % READER_PENDING_MAX];
+    *slot = *read;
+    slot->sent_us = clock_steady_us();
+    return STATUS_OK;
 }
 
 enum status reader_access(struct reader *reader, const struct access_query *query, access_done *done, void *ctx)
@@ -221,9 +210,8 @@ static enum status list_page(struct reader *reader, int64_t org_id, const int64_
         int_param(team, team_id == NULL ? 0 : *team_id),
     };
     const struct read read = {.take_result = take_schedules, .schedules_done = done, .ctx = ctx};
-    /* A large organization's first page is found fastest along the ids, a small one's along its members. */
-    if (team_id == NULL) return submit_anew(reader, list_org_schedules_sql, params, 4, &read);
-    return submit_anew(reader, list_team_schedules_sql, params, 5, &read);
+    if (team_id == NULL) return submit(reader, "list_org_schedules", params, 4, &read);
+    return submit(reader, "list_team_schedules", params, 5, &read);
 }
 
 enum status reader_list_org_schedules(struct reader *reader, int64_t org_id, const struct page *page, schedules_done *done,
@@ -266,7 +254,7 @@ void reader_metrics_register(void)
     metrics_register(&read_failures);
 }
 
-struct reader *reader_new(struct event_base *base, const char *database_url)
+struct reader *reader_new(struct event_base *base, const char *database_url, bool is_for_pages)
 {
     static const struct pg_handler handler = {on_ready, on_result, on_sync, on_lost};
     struct reader *reader = calloc(1, sizeof(*reader));
@@ -276,6 +264,7 @@ struct reader *reader_new(struct event_base *base, const char *database_url)
         .application_name = "schedule-service reader",
         .statements = statements,
         .statements_len = sizeof(statements) / sizeof(statements[0]),
+        .keeps_plans = !is_for_pages,
         .unit_timeout_ms = UNIT_TIMEOUT_MS,
     };
     reader->pg = pg_new(base, &reader->config, &handler, reader);

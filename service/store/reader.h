@@ -24,8 +24,9 @@ struct reader;
 /* The metrics of all readers; call once. */
 void reader_metrics_register(void);
 
-/* Starts its connection; database_url is borrowed and outlives it. NULL: no memory. */
-struct reader *reader_new(struct event_base *base, const char *database_url);
+/* Starts its connection; database_url is borrowed and outlives it. NULL: no memory. One for pages plans each query for itself: a large
+ * organization's first page is found fastest along the ids, a small one's along its members. */
+struct reader *reader_new(struct event_base *base, const char *database_url, bool is_for_pages);
 
 /* Reads under way are dropped without done. */
 void reader_free(struct reader *reader);

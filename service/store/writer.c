@@ -85,6 +85,7 @@ struct writer *writer_new(struct event_base *base, const struct writer_config *c
         .application_name = "schedule-service writer",
         .statements = statements,
         .statements_len = sizeof(statements) / sizeof(statements[0]),
+        .keeps_plans = true,
         .unit_timeout_ms = UNIT_TIMEOUT_MS,
     };
     writer->shared.kick = evtimer_new(base, on_kick, writer);

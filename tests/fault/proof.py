@@ -44,8 +44,8 @@ MUTANTS = [
     Mutant("repeated commands are not told apart", "short-cut", "twice: ", (
         Edit("migrations/0010_fewer_steps.sql", "v_all_new := cardinality(v_inserted) = v_schedules;", "v_all_new := true;"),)),
     Mutant("a write is settled by its row, before the commit", "short-cut", "lost: HTTP answered", (
-        Edit("service/driver/pg.c", "    return is_sent == 1 || doom(pg);\n}\n\nbool pg_send_anew",
-             "    return (is_sent == 1 && PQsendFlushRequest(pg->conn) == 1) || doom(pg);\n}\n\nbool pg_send_anew"),
+        Edit("service/driver/pg.c", "    return is_sent == 1 || doom(pg);\n}\n\nbool pg_sync",
+             "    return (is_sent == 1 && PQsendFlushRequest(pg->conn) == 1) || doom(pg);\n}\n\nbool pg_sync"),
         Edit("service/store/lane.c", "        lane_read_result(lane, result);\n",
              "        lane_read_result(lane, result);\n"
              "        if (PQresultStatus(result) == PGRES_TUPLES_OK) lane_settle(lane);\n"))),
