@@ -246,6 +246,12 @@ static bool enqueue(struct publisher *publisher, rd_kafka_topic_t *topic, struct
     return fail(publisher, rd_kafka_topic_name(topic), rd_kafka_err2str(error));
 }
 
+bool publisher_begin(struct publisher *publisher, struct slice progress_key, struct slice progress_value)
+{
+    if (!begin(publisher)) return false;
+    return enqueue(publisher, publisher->progress, progress_key, progress_value, rd_kafka_headers_new(0));
+}
+
 bool publisher_send(struct publisher *publisher, const struct record *record)
 {
     if (!begin(publisher)) return false;
@@ -260,9 +266,7 @@ bool publisher_send(struct publisher *publisher, const struct record *record)
 
 bool publisher_commit(struct publisher *publisher, struct slice progress_key, struct slice progress_value)
 {
-    if (!begin(publisher)) return false;
-    rd_kafka_headers_t *none = rd_kafka_headers_new(0);
-    if (!enqueue(publisher, publisher->progress, progress_key, progress_value, none)) return false;
+    if (!publisher_begin(publisher, progress_key, progress_value)) return false;
     if (!deliver_all(publisher)) return false;
     FAILPOINT("relay.after_produce");
     rd_kafka_error_t *error = rd_kafka_commit_transaction(publisher->producer, COMMIT_TIMEOUT_MS);

@@ -39,10 +39,14 @@ struct publisher *publisher_open(const struct publisher_config *config, struct r
 /* Drops what is not committed. NULL is fine. */
 void publisher_close(struct publisher *publisher);
 
+/* Begins a transaction with a progress record of what was published before, so that the partition of the progress joins it together
+ * with those of the first records: each time that partitions join costs a request and, in librdkafka, a millisecond of a core. */
+bool publisher_begin(struct publisher *publisher, struct slice progress_key, struct slice progress_value);
+
 /* Queues the record, copying it; waits while the queue is full. */
 bool publisher_send(struct publisher *publisher, const struct record *record);
 
-/* Commits all records sent so far together with a progress record. True: Kafka has them, exactly once. */
+/* Commits all records sent so far together with a progress record, which is the one that counts. True: Kafka has them, exactly once. */
 bool publisher_commit(struct publisher *publisher, struct slice progress_key, struct slice progress_value);
 
 /* Serves librdkafka while there is nothing to publish. False when the producer has become unusable. */

@@ -48,6 +48,7 @@ static bool commit_batch(struct pump *pump)
     int64_t took_us = clock_steady_us() - start_us;
     meter_published(pump->batch.events, pump->batch.dead_letters, took_us);
     meter_behind_since(0);
+    pump->progress = pump->batch.end_lsn;
     pump->batch = (struct pump_batch){0};
     pump->commit_took_us = took_us;
     pump->has_published = true;
@@ -87,6 +88,14 @@ static int patience_ms(const struct pump *pump)
 
 /* ---- what is read ---- */
 
+static bool begin_batch(struct pump *pump)
+{
+    char text[LSN_TEXT_MAX];
+    pump->batch.begun_us = clock_steady_us();
+    meter_behind_since(pump->commit_us);
+    return publisher_begin(pump->publisher, slice_of(pump->progress_key), slice_of(lsn_format(pump->progress, text)));
+}
+
 static bool send_record(struct pump *pump, struct pgoutput *message)
 {
     struct record record;
@@ -94,10 +103,7 @@ static bool send_record(struct pump *pump, struct pgoutput *message)
         reason_set(pump->reason, "out of memory");
         return false;
     }
-    if (batch_records(pump) == 0) {
-        pump->batch.begun_us = clock_steady_us();
-        meter_behind_since(pump->commit_us);
-    }
+    if (batch_records(pump) == 0 && !begin_batch(pump)) return false;
     if (record.topic == RECORD_EVENT) pump->batch.events++;
     else pump->batch.dead_letters++;
     return publisher_send(pump->publisher, &record);

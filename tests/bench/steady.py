@@ -7,14 +7,14 @@ from rig import FIRST_OWNER, World, tool
 
 SHARES = (10, 50, 80)  # percent of the rate at which waiting commands become events
 SECONDS = 8
-WARM_UP = (500, 2)
+WARM_UP_SECONDS = 20  # at half of the peak: a broker that has just begun is still being compiled
 
 
 def steady(world: World, peak_per_s: float) -> dict[str, float]:
     """Latencies in milliseconds at each share of the peak."""
     results = {}
     with world.service():
-        pace(world, *WARM_UP)
+        pace(world, int(peak_per_s / 2), WARM_UP_SECONDS)
         for share in SHARES:
             latencies = pace(world, int(peak_per_s * share / 100), SECONDS)
             results |= {f"{share}% {point}_ms": latencies[point] / 1000 for point in ("p50", "p99", "p999", "max")}

@@ -81,7 +81,7 @@ int main(int argc, char **argv)
         return 2;
     }
     struct pace pace = {
-        .producer = producer_new(argv[1], "0"),
+        .producer = producer_new(argv[1], "2"),
         .consumer = consumer_new(argv[1]),
         .commands_topic = argv[2],
         .first = number(argv[4]),
