@@ -153,7 +153,10 @@ static void check_content(struct check *check, const struct directory_input *inp
 static void check_key(struct check *check, const struct input_text *key, const struct directory_entry *entry)
 {
     struct slice want = directory_key_format(entry, check->arena);
-    if (want.data == NULL) check->violations->out_of_memory = true;
+    if (want.data == NULL) {
+        check->violations->out_of_memory = true;
+        return;
+    }
     if (key->kind == INPUT_ABSENT || slice_equal(key->text, want)) return;
     violations_add(check->violations, check->arena, SLICE("key"), SLICE("equals"),
                    arena_printf(check->arena, "key must be %.*s", (int)want.len, want.data));
