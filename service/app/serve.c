@@ -308,6 +308,7 @@ static bool start(struct service *service)
     process_metrics_register();
     service->zones = tzdata_read(service->config->tzdata);
     service->base = event_base_new();
+    if (service->base != NULL) event_base_priority_init(service->base, 2); /* see http_budget.c; all else has the second */
     return service->zones != NULL && service->base != NULL && start_signals(service) && start_store(service) &&
            start_doors(service) && start_relay(service);
 }

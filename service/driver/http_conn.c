@@ -26,7 +26,8 @@ static void unlink_conn(struct http_conn *conn)
 static void conn_free(struct http_conn *conn)
 {
     unlink_conn(conn);
-    conn->server->unsent_bytes -= conn->reply_len;
+    http_budget_drop_reply(conn);
+    http_budget_set(conn, 0);
     if (conn->request != NULL) *conn->request = (struct http_request){0};
     evbuffer_remove_cb_entry(bufferevent_get_input(conn->bev), conn->input_watch);
     evbuffer_remove_cb_entry(bufferevent_get_output(conn->bev), conn->output_watch);
@@ -64,12 +65,12 @@ static bool is_tls_hello(struct evbuffer *input)
 static void on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *ctx)
 {
     struct http_conn *conn = ctx;
-    if (info->n_added == 0) return;
-    if (is_idle(conn)) {
+    if (info->n_added > 0 && is_idle(conn)) {
         enter(conn, CONN_READING);
         conn->is_astray = conn->server->tls == NULL && is_tls_hello(input);
     }
-    if (conn->is_lingering || conn->is_astray) event_active(conn->deferred, 0, 0);
+    if (conn->phase == CONN_READING) http_budget_count(conn, info);
+    if (info->n_added > 0 && (conn->is_lingering || conn->is_astray)) event_active(conn->deferred, 0, 0);
 }
 
 static void on_output(struct evbuffer *output, const struct evbuffer_cb_info *info, void *ctx)
@@ -93,6 +94,12 @@ static bool remember_fd(struct http_server *server, struct http_conn *conn, int 
     return true;
 }
 
+static void refuse(struct http_conn *conn)
+{
+    conn->server->refused++;
+    http_refusal_at_once(conn);
+}
+
 /* evhttp has set its connection as the bufferevent's argument, or failed and cleared it. */
 static void settle(struct http_conn *conn)
 {
@@ -106,7 +113,7 @@ static void settle(struct http_conn *conn)
     conn->evcon = evcon;
     evhttp_connection_set_closecb(conn->evcon, on_closed, conn);
     if (!remember_fd(conn->server, conn, fd)) evhttp_connection_free(conn->evcon);
-    else if (conn->server->conns_len > conn->server->config.connections_max) http_refusal_of_connection(conn);
+    else if (conn->server->conns_len > conn->server->config.connections_max) refuse(conn);
 }
 
 static bool is_over(const struct http_conn *conn)
@@ -191,9 +198,10 @@ static void on_reply_sent(struct evhttp_request *ev, void *ctx)
 {
     struct http_conn *conn = ctx;
     (void)ev;
-    enter(conn, evbuffer_get_length(bufferevent_get_input(conn->bev)) > 0 ? CONN_READING : CONN_IDLE);
-    conn->server->unsent_bytes -= conn->reply_len;
-    conn->reply_len = 0;
+    size_t read_ahead = evbuffer_get_length(bufferevent_get_input(conn->bev));
+    enter(conn, read_ahead > 0 ? CONN_READING : CONN_IDLE);
+    http_budget_set(conn, read_ahead);
+    http_budget_drop_reply(conn);
     if (conn->server->is_draining) event_active(conn->deferred, 0, 0);
 }
 
@@ -201,8 +209,7 @@ void http_conn_enter_writing(struct http_conn *conn, struct evhttp_request *ev, 
 {
     enter(conn, CONN_WRITING);
     conn->request = NULL;
-    conn->reply_len = reply_len;
-    conn->server->unsent_bytes += reply_len;
+    http_budget_add_reply(conn, reply_len);
     evhttp_request_set_on_complete_cb(ev, on_reply_sent, conn);
 }
 

@@ -31,10 +31,11 @@ struct http_conn {
     struct event *deferred;       /* what must not be done inside evhttp's callbacks */
     struct http_request *request; /* while HANDLING */
     enum conn_phase phase;
-    int refusal;       /* status code of a page of evhttp's that is replaced; 0: none */
-    bool is_lingering; /* the page waits until the client has stopped sending */
-    bool is_astray;    /* speaks TLS where none is spoken */
-    int64_t since_us;  /* steady clock: when the phase began */
+    int refusal;          /* status code of a page of evhttp's that is replaced; 0: none */
+    bool is_lingering;    /* the page waits until the client has stopped sending */
+    bool is_astray;       /* speaks TLS where none is spoken */
+    int64_t since_us;     /* steady clock: when the phase began */
+    size_t request_bytes; /* what the request holds, see http_budget.c */
     size_t reply_len;
     int fd;
     struct http_conn *next;
@@ -55,10 +56,12 @@ struct http_server {
     SSL_CTX *tls;                      /* NULL: none */
     struct evhttp_bound_socket *bound; /* NULL when draining */
     struct event *sweep;
+    struct event *relief; /* see http_budget.c */
     struct http_conn *conns;
     size_t conns_len;
     struct http_conn **by_fd; /* evhttp has no place for a pointer of ours */
     size_t by_fd_len;
+    size_t request_bytes;
     size_t unsent_bytes;
     int64_t refused;
     uint16_t port;
@@ -93,7 +96,27 @@ void http_refusal_watch(struct http_conn *conn);
 /* The refusal's next step, from the loop: after http_refusal_watch saw a page, after input, and when there was none. */
 void http_refusal_step(struct http_conn *conn, bool is_quiet);
 
-/* 503, and the connection is gone. */
-void http_refusal_of_connection(struct http_conn *conn);
+/* 503, if nothing else is being said, and the connection is gone. */
+void http_refusal_at_once(struct http_conn *conn);
+
+/* ---- http_framing.c ---- */
+
+/* Whether everybody who reads the request finds its end, and its host, where evhttp does. */
+bool http_framing_is_certain(struct evhttp_request *ev);
+
+/* ---- http_budget.c ---- */
+
+/* False when there is no memory. */
+bool http_budget_init(struct http_server *server);
+
+/* Call for all that enters and leaves the input while a request is read. */
+void http_budget_count(struct http_conn *conn, const struct evbuffer_cb_info *change);
+
+/* The request is gone; what is held from now on. */
+void http_budget_set(struct http_conn *conn, size_t request_bytes);
+
+/* Call when a reply begins and when it has ended. */
+void http_budget_add_reply(struct http_conn *conn, size_t reply_len);
+void http_budget_drop_reply(struct http_conn *conn);
 
 #endif

@@ -1,4 +1,4 @@
-/* Answers of the server itself. Too many connections: 503 at once. Not HTTP, or too large: evhttp writes a page of its own
+/* Answers of the server itself. Too many connections, or too much in them: 503 at once. Not HTTP, or too large: evhttp writes a page of its own
  * and closes behind it; the page is taken back before it leaves, what the client still sends is passed over, and
  * the handler's page goes in its place. */
 #include <stdlib.h>
@@ -121,9 +121,8 @@ static void send_page_at_once(const struct http_conn *conn)
     buf_done(&page);
 }
 
-void http_refusal_of_connection(struct http_conn *conn)
+void http_refusal_at_once(struct http_conn *conn)
 {
-    conn->server->refused++;
-    if (conn->server->tls == NULL) send_page_at_once(conn);
+    if (conn->server->tls == NULL && conn->phase <= CONN_READING) send_page_at_once(conn);
     evhttp_connection_free(conn->evcon);
 }

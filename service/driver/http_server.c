@@ -7,10 +7,8 @@
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <event2/keyvalq_struct.h>
 
 #include "driver/http_conn.h"
 #include "driver/log.h"
@@ -39,24 +37,12 @@ const char *http_method_name(enum http_method method)
     return methods[method].name;
 }
 
-/* RFC 9112, section 3.2: one Host, which only HTTP/1.0 may lack. evhttp also lets headers without a name pass. */
-static bool is_well_formed(struct evhttp_request *ev)
-{
-    const struct evkeyvalq *headers = evhttp_request_get_input_headers(ev);
-    int hosts = 0;
-    for (const struct evkeyval *header = headers->tqh_first; header != NULL; header = header->next.tqe_next) {
-        if (header->key[0] == '\0') return false;
-        hosts += evutil_ascii_strcasecmp(header->key, "Host") == 0;
-    }
-    return hosts == 1 || (hosts == 0 && ev->minor == 0);
-}
-
 static void on_request(struct evhttp_request *ev, void *ctx)
 {
     struct http_server *server = ctx;
     struct http_conn *conn = http_conn_of(server, ev);
     struct http_request *request = conn == NULL ? NULL : calloc(1, sizeof(*request));
-    if (request == NULL || !is_well_formed(ev)) {
+    if (request == NULL || !http_framing_is_certain(ev)) {
         evhttp_send_error(ev, request == NULL ? HTTP_SERVUNAVAIL : HTTP_BADREQUEST, NULL);
         free(request);
         return;
@@ -186,7 +172,7 @@ struct http_server *http_server_new(struct event_base *base, const struct http_s
     *server = (struct http_server){.base = base, .config = *config, .handler = *handler, .ctx = ctx};
     server->http = evhttp_new(base);
     server->sweep = event_new(base, -1, EV_PERSIST, on_sweep, server);
-    if (server->http != NULL && server->sweep != NULL) {
+    if (server->http != NULL && server->sweep != NULL && http_budget_init(server)) {
         set_limits(server);
         event_add(server->sweep, &period);
         bool is_plain = config->tls_certificate[0] == '\0';
@@ -202,6 +188,7 @@ void http_server_free(struct http_server *server)
     if (server->http != NULL) evhttp_free(server->http);
     http_conn_free_all(server);
     if (server->sweep != NULL) event_free(server->sweep);
+    if (server->relief != NULL) event_free(server->relief);
     tls_context_free(server->tls);
     free(server->by_fd);
     free(server);

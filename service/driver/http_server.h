@@ -1,5 +1,5 @@
 /* An HTTP/1.1 server on evhttp, over TLS or not, with the bounds that evhttp lacks: connections, the time of a whole request and of a
- * whole reply, the bytes of unsent replies. It knows nothing of what is served.
+ * whole reply, the bytes of all requests and of all unsent replies. It knows nothing of what is served.
  *
  * A request is handed over once it is read whole and belongs to the handler until http_reply. A client that leaves
  * meanwhile changes nothing for the handler: its reply goes nowhere. */
@@ -36,7 +36,7 @@ struct http_handler {
     /* A whole request; never from within http_server_new. Answer it with http_reply, now or later. */
     void (*on_request)(void *ctx, struct http_request *request);
     /* The server itself refuses something before it is a request: 400 (malformed, or headers too large), 413 (body too
-     * large), 417, 501 or 503 (too many connections). Appends the header lines of the answer, each with its CRLF, and its
+     * large), 417, 501 or 503 (too many connections, or bytes). Appends the header lines of the answer, each with its CRLF, and its
      * body. */
     void (*write_refusal)(void *ctx, int status_code, struct buf *headers, struct buf *body);
 };
@@ -48,7 +48,9 @@ struct http_server_config {
     size_t connections_max;  /* further ones are answered 503, which TLS has no time for, and closed */
     size_t header_bytes_max; /* request line and headers */
     size_t body_bytes_max;
-    size_t unsent_bytes_max;    /* of all replies together, see http_server_has_room */
+    size_t request_bytes_max; /* of all requests together; beyond it the largest is answered 503 and closed */
+    /* Of all replies together, see http_server_has_room; beyond it the one that waits longest is closed. */
+    size_t unsent_bytes_max;
     int64_t request_timeout_ms; /* first byte to last of a request; the same for the handshake of TLS */
     int64_t reply_timeout_ms;   /* for the client to take a whole reply */
     int64_t idle_timeout_ms;    /* between requests of one connection */

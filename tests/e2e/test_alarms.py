@@ -7,7 +7,7 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 
 import psycopg2
 import pytest
@@ -15,7 +15,7 @@ import pytest
 import ledger
 from alerts import ROOT, RULES, rings, scrape
 from conftest import MakeLine
-from line import MINIMAL, Line, until
+from line import MINIMAL, PARTITIONS, Line, until
 
 FEW = {"RATE_LIMIT_API_KEY": "5", "RATE_LIMIT_ADDRESS": "5", "RATE_LIMIT_WINDOW_SECONDS": "600"}
 
@@ -208,11 +208,12 @@ def requests_fail(line: Line) -> Iterator[None]:
 
 @contextmanager
 def memory_high(line: Line) -> Iterator[None]:
-    """Most of a body on each of many connections."""
-    head = f"POST {line.schedules_path()} HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n".encode()
-    with ExitStack() as stack:
-        for _ in range(900):
-            stack.enter_context(line.connect()).sendall(head + bytes(99_000))
+    """Commands of ten megabytes in every partition, while none can be settled."""
+    wait_offsets(line, line.place.commands)
+    with locked(line, "command_offsets"):
+        with closing(ledger.producer(line.place.bootstrap, compression_type="gzip")) as sender:
+            for number in range(16):
+                sender.send(line.place.commands, key=b"large", value=b"\x22" + bytes(10 << 20), partition=number % PARTITIONS).get(60)
         yield
 
 
