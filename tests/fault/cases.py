@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
+import http_faults as http
 import kafka_faults as kafka
 import postgres_faults as postgres
 import service_faults as service
@@ -76,6 +77,12 @@ CASES = [
     _case("volume", "100,000 commands as fast as the client makes them, and kill -9 of a replica every few seconds",
           service.kill_service_until_sent, {"commands": 100_000}, rate=5000),
     _case("idle-slot", "others write 400 MB while nothing comes", postgres.idle_beside_writers, {"megabytes": 400}, rate=0),
+    _case("http-drip", "2,000 clients drip bytes", http.drip, {"count": 2000, "p99_ms": 50}, replicas=1, rate=0),
+    _case("http-swell", "heads and bodies that are large and do not end", http.swell, {"count": 900, "p99_ms": 50}, replicas=1, rate=0),
+    _case("http-confuse", "framings in doubt, thousands of requests in a row, half-closed connections", http.confuse,
+          {"count": 500, "p99_ms": 50}, replicas=1, rate=0),
+    _case("http-slow-readers", "300 clients ask for a large list and hardly read it", http.read_slowly,
+          {"count": 300, "p99_ms": 50}, replicas=1, rate=0),
 ]
 
 # Of `make test`: the same faults, less often.
@@ -87,4 +94,6 @@ SHORT = [
     _case("short-open-transaction", "a replica is killed while its relay is in the middle of a transaction",
           service.die_in_a_transaction, {"times": 1}),
     _case("short-kafka-kill", "kill -9 of the broker, once", kafka.kill_kafka, {"times": 1}),
+    _case("short-http", "framings in doubt, requests in a row, half-closed connections", http.confuse, {"count": 50}, replicas=1,
+          rate=0),
 ]
