@@ -8,6 +8,7 @@ from functools import partial
 
 import http_faults as http
 import kafka_faults as kafka
+import overload
 import postgres_faults as postgres
 import service_faults as service
 from ledger import Report
@@ -77,6 +78,8 @@ CASES = [
     _case("volume", "100,000 commands as fast as the client makes them, and kill -9 of a replica every few seconds",
           service.kill_service_until_sent, {"commands": 100_000}, rate=5000),
     _case("idle-slot", "others write 400 MB while nothing comes", postgres.idle_beside_writers, {"megabytes": 400}, rate=0),
+    _case("overload", "more load than the service can take, through both doors, for two and a half minutes", overload.overload,
+          {"seconds": 150}, replicas=1, rate=0),
     _case("http-drip", "2,000 clients drip bytes", http.drip, {"count": 2000, "p99_ms": 50}, replicas=1, rate=0),
     _case("http-swell", "heads and bodies that are large and do not end", http.swell, {"count": 900, "p99_ms": 50}, replicas=1, rate=0),
     _case("http-confuse", "framings in doubt, thousands of requests in a row, half-closed connections", http.confuse,

@@ -182,7 +182,7 @@ class Rig(Line):
             self.answers.unknown += client.answers.unknown
         report = audit(self.place, self.answers)
         self._check_relay(report)
-        self._check_memory(report)
+        self.check_memory(report)
         return report
 
     def _check_relay(self, report: Report) -> None:
@@ -193,7 +193,7 @@ class Rig(Line):
         if not self.sql("SELECT %s::pg_lsn <= %s::pg_lsn", progress.decode(), self.confirmed())[0][0]:
             report.fault(f"the progress is {progress.decode()}, the slot's only {self.confirmed()}")
 
-    def _check_memory(self, report: Report) -> None:
+    def check_memory(self, report: Report) -> None:
         if self.peak_kib > self.memory_max_kib and "release" in self.binary.parts:
             report.fault(f"a replica took {self.peak_kib // 1024} MiB; the limit is {self.memory_max_kib // 1024}")
 
