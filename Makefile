@@ -208,6 +208,7 @@ $(CLOCK): tests/fault/clock.c
 	$(CC) $(CPPFLAGS) -std=c17 -O2 $(WARNINGS) -fPIC -shared -o $@ $<
 
 fault: setup ## every fault of docs/faults.md, and after each the audit; FAULT_ARGS="--list" shows them
+	@deploy/local/setup.sh fault
 	@$(MAKE) -s -j2 build $(CLOCK) build/release/tests/load
 	@$(MAKE) -s -j2 PROFILE=asan build
 	@$(VENV_PYTHON) tests/fault/fault.py $(FAULT_ARGS)
