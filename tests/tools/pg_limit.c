@@ -20,8 +20,8 @@ static const char insert[] =
     "overrides, created_at, updated_at) SELECT id, command_id, digest, org_id, owner_id, name, time_zone, availability, "
     "overrides, now(), now() FROM unnest($1::bigint[], $2::uuid[], $3::bytea[], $4::bigint[], $5::bigint[], $6::text[], "
     "$7::text[], $8::json[], $9::json[]) AS u (id, command_id, digest, org_id, owner_id, name, time_zone, availability, "
-    "overrides)) SELECT count(pg_logical_emit_message(true, '" RECORD_WAL_PREFIX
-    "', record)) FROM unnest($10::bytea[]) AS record";
+    "overrides)) SELECT pg_logical_emit_message(true, '" RECORD_WAL_PREFIX
+    "', string_agg(record, '')) FROM unnest($10::bytea[]) AS record";
 
 enum { ID, COMMAND_ID, DIGEST, ORG_ID, OWNER_ID, NAME, TIME_ZONE, AVAILABILITY, OVERRIDES, RECORD, COLUMNS };
 enum { CONNECTIONS_MAX = 16, BATCH_BYTES_MAX = 64 << 20, COMMAND_ARENA_MAX = 1 << 20 };
