@@ -141,12 +141,12 @@ static void take_ids(struct lane *lane)
     if (pg_send(lane->pg, "ids", NULL, 0, true)) (void)pg_sync(lane->pg);
 }
 
+/* Batch by batch in turn, while there is work in both. */
 static struct queue *choose_queue(struct lane *lane)
 {
     struct queue *http = &lane->shared->http;
-    lane->http_next = !lane->http_next;
     if (lane->commands.first == NULL) return http;
-    return lane->http_next && http->first != NULL ? http : &lane->commands;
+    return lane->sent_from == &lane->commands && http->first != NULL ? http : &lane->commands;
 }
 
 void lane_serve(struct lane *lane)

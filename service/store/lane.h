@@ -26,14 +26,13 @@ struct lane {
     enum lane_state state;
     struct queue commands;
     struct queue sent;       /* the batch under way, or empty */
-    struct queue *sent_from; /* where it goes back to */
+    struct queue *sent_from; /* where it goes back to; NULL before the first */
     struct batch *batch;
     struct event *retry;
     int64_t retry_ms; /* of the next pause; 0: the first */
     int64_t id_next;  /* ids in hand: id_next up to id_end */
     int64_t id_end;
     size_t rows_max;      /* of the next batch; halved to find a poison row */
-    bool http_next;       /* whose turn it is */
     int64_t sent_us;      /* steady clock */
     enum status outcome;  /* of the unit under way, so far */
     char *detail;         /* of SS001 and SS002; owned */

@@ -657,6 +657,34 @@ static int deafen(const struct world *world, const PGconn *blocker)
     return deafened;
 }
 
+static void a_commit_of_unknown_outcome_makes_no_second_row(void **state)
+{
+    enum { COUNT = 60 };
+    struct world *world = *state;
+    static struct test_write tests[COUNT];
+    make_mixed(world, tests, COUNT);
+    RUN_UNTIL(world->base,
+              query_number(world->db, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "
+                                      "application_name = 'schedule-service writer' AND state = 'idle'") == 2);
+    PGconn *blocker = block_writes();
+    submit(world, tests, COUNT);
+    RUN_UNTIL(world->base, blocked_writers(world) == 2);
+    assert_int_equal(deafen(world, blocker), 2);
+    RUN_UNTIL(world->base, !writer_is_ready(world->writer)); /* while the server still waits for the lock */
+    release(blocker);
+    WAIT_UNTIL(rows(world) == COUNT); /* committed, and the writer was not told */
+    assert_int_equal(settled, 0);
+    RUN_UNTIL(world->base, settled == COUNT);
+    for (size_t i = 0; i < COUNT; i++) {
+        assert_int_equal(tests[i].status, STATUS_DUPLICATE);
+        bool is_http = i % 2 == 0;
+        assert_int_equal(tests[i].write.schedule_id > 0,
+                         is_http); /* a command's offset tells, an HTTP write's id is read back */
+    }
+    assert_int_equal(stored_offset(world, 0), COUNT);
+    expect_rows_and_events(world, COUNT);
+}
+
 static void a_cancelled_statement_is_retried(void **state)
 {
     struct world *world = *state;
@@ -1174,6 +1202,7 @@ int main(int argc, char **argv)
         TEST(a_command_read_twice_is_stored_once),
         TEST(a_revoked_partition_ends_its_queued_commands),
         TEST(a_connection_killed_in_the_middle_is_retried),
+        TEST(a_commit_of_unknown_outcome_makes_no_second_row),
         TEST(a_cancelled_statement_is_retried),
         TEST(the_later_default_of_one_batch_wins),
         TEST(only_a_new_default_schedule_moves_the_default),
