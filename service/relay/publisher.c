@@ -7,13 +7,15 @@
 #include "driver/failpoint.h"
 
 enum {
+    REST_FACTOR = 2, /* times what the last commit took */
+    REST_MIN_US = 5000,
+    REST_MAX_US = 20000,
     SLICE_MS = 100,
     INIT_SLICE_MS = 500,
     INIT_TIMEOUT_US = 30000000,
     DELIVER_TIMEOUT_US = 40000000, /* behind message.timeout.ms, which normally ends the wait */
     METADATA_TIMEOUT_MS = 2000,
     ABANDON_TIMEOUT_MS = 500,
-    MARKERS_US = 3000,        /* what the broker usually needs to end a transaction behind its answer */
     COMMIT_TIMEOUT_MS = 5000, /* EndTxn alone: everything is delivered before. The longest that stopping can take. */
 };
 
@@ -24,7 +26,8 @@ struct publisher {
     rd_kafka_topic_t *events;
     rd_kafka_topic_t *dead_letters;
     rd_kafka_topic_t *progress;
-    int64_t committed_us; /* when the last transaction ended */
+    int64_t committed_us; /* when the last transaction ended; 0: none has */
+    int64_t commit_took_us;
     bool in_transaction;
     bool failed;
 };
@@ -97,11 +100,14 @@ static bool init_transactions(struct publisher *publisher)
     return true;
 }
 
-/* A partition that joins the next transaction while the broker still writes the markers of the last one is refused, and
- * librdkafka asks again 20 ms later. */
-static void wait_for_markers(const struct publisher *publisher)
+/* Between two transactions Kafka is spared: the slower it is, the more each must carry. It also still writes the markers of the last one,
+ * and refuses partitions that join meanwhile, which librdkafka asks for again only 20 ms later. */
+static void rest(const struct publisher *publisher)
 {
-    int64_t left_us = publisher->committed_us + MARKERS_US - clock_steady_us();
+    int64_t rest_us = publisher->commit_took_us * REST_FACTOR;
+    if (rest_us < REST_MIN_US) rest_us = REST_MIN_US;
+    if (rest_us > REST_MAX_US) rest_us = REST_MAX_US;
+    int64_t left_us = publisher->committed_us + rest_us - clock_steady_us();
     if (left_us > 0) usleep((useconds_t)left_us);
 }
 
@@ -109,7 +115,7 @@ static bool begin(struct publisher *publisher)
 {
     if (publisher->failed) return false;
     if (publisher->in_transaction) return true;
-    wait_for_markers(publisher);
+    rest(publisher);
     rd_kafka_error_t *error = rd_kafka_begin_transaction(publisher->producer);
     if (error != NULL) return fail_with(publisher, "beginning a transaction", error);
     publisher->in_transaction = true;
@@ -266,6 +272,7 @@ bool publisher_send(struct publisher *publisher, const struct record *record)
 
 bool publisher_commit(struct publisher *publisher, struct slice progress_key, struct slice progress_value)
 {
+    int64_t start_us = clock_steady_us();
     if (!publisher_begin(publisher, progress_key, progress_value)) return false;
     if (!deliver_all(publisher)) return false;
     FAILPOINT("relay.after_produce");
@@ -274,6 +281,7 @@ bool publisher_commit(struct publisher *publisher, struct slice progress_key, st
     FAILPOINT("relay.after_end_txn");
     publisher->in_transaction = false;
     publisher->committed_us = clock_steady_us();
+    publisher->commit_took_us = publisher->committed_us - start_us;
     return true;
 }
 

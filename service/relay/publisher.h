@@ -39,8 +39,9 @@ struct publisher *publisher_open(const struct publisher_config *config, struct r
 /* Drops what is not committed. NULL is fine. */
 void publisher_close(struct publisher *publisher);
 
-/* Begins a transaction with a progress record of what was published before, so that the partition of the progress joins it together
- * with those of the first records: each time that partitions join costs a request and, in librdkafka, a millisecond of a core. */
+/* Begins a transaction, at first waiting up to 20 ms since the last one, with a progress record of what was published before: so the
+ * partition of the progress joins it together with those of the first records. Each time that partitions join costs a request and, in
+ * librdkafka, a millisecond of a core. */
 bool publisher_begin(struct publisher *publisher, struct slice progress_key, struct slice progress_value);
 
 /* Queues the record, copying it; waits while the queue is full. */

@@ -45,45 +45,26 @@ static bool commit_batch(struct pump *pump)
     int64_t start_us = clock_steady_us();
     struct slice key = slice_of(pump->progress_key);
     if (!publisher_commit(pump->publisher, key, slice_of(lsn_format(pump->batch.end_lsn, text)))) return false;
-    int64_t took_us = clock_steady_us() - start_us;
-    meter_published(pump->batch.events, pump->batch.dead_letters, took_us);
+    meter_published(pump->batch.events, pump->batch.dead_letters, clock_steady_us() - start_us);
     meter_behind_since(0);
     pump->progress = pump->batch.end_lsn;
     pump->batch = (struct pump_batch){0};
-    pump->commit_took_us = took_us;
     pump->has_published = true;
     confirm(pump);
     return true;
 }
 
-/* The slower Kafka is, the more each of its transactions must carry. */
-static int64_t gather_us(const struct pump *pump)
-{
-    int64_t us = pump->commit_took_us * PUMP_GATHER_FACTOR;
-    if (us < PUMP_GATHER_MIN_US) return PUMP_GATHER_MIN_US;
-    return us < PUMP_GATHER_MAX_US ? us : PUMP_GATHER_MAX_US;
-}
-
-static int64_t gather_left_us(const struct pump *pump)
-{
-    return pump->batch.begun_us + gather_us(pump) - clock_steady_us();
-}
-
-/* Little is published as soon as the stream pauses: then latency matters. Much goes on gathering. */
+/* When the stream pauses, nothing is gained by waiting for more. */
 static bool is_batch_due(const struct pump *pump, bool is_paused)
 {
     if (batch_records(pump) == 0 || !is_between_transactions(pump)) return false;
-    if (is_paused && batch_records(pump) < PUMP_MANY_EVENTS) return true;
-    return batch_records(pump) >= PUMP_BATCH_EVENTS || gather_left_us(pump) <= 0;
+    return is_paused || batch_records(pump) >= PUMP_BATCH_EVENTS;
 }
 
 /* How long the stream may be waited for. */
 static int patience_ms(const struct pump *pump)
 {
-    if (pump->in_transaction || batch_records(pump) == 0) return IDLE_MS;
-    if (batch_records(pump) < PUMP_MANY_EVENTS) return 0;
-    int64_t left_us = gather_left_us(pump);
-    return left_us > 0 ? (int)(left_us / 1000) + 1 : 0;
+    return pump->in_transaction || batch_records(pump) == 0 ? IDLE_MS : 0;
 }
 
 /* ---- what is read ---- */
@@ -91,7 +72,6 @@ static int patience_ms(const struct pump *pump)
 static bool begin_batch(struct pump *pump)
 {
     char text[LSN_TEXT_MAX];
-    pump->batch.begun_us = clock_steady_us();
     meter_behind_since(pump->commit_us);
     return publisher_begin(pump->publisher, slice_of(pump->progress_key), slice_of(lsn_format(pump->progress, text)));
 }

@@ -1,7 +1,7 @@
 /* From the WAL stream into Kafka: gathers whole PostgreSQL transactions into batches and publishes each batch with its
  * progress, until something ends it. It owns neither end; both are made anew by the relay after any failure.
  *
- * Happy path: read what is there, queue its records, commit when the stream pauses or the batch is due, confirm to the slot.
+ * Happy path: read what is there, queue its records, commit when the stream pauses or the batch is full, confirm to the slot.
  * Failure modes: either end fails, or the slot is lost: it returns, and the slot still has what the open batch held. */
 #ifndef RELAY_PUMP_H
 #define RELAY_PUMP_H
@@ -17,21 +17,13 @@
 #include "codec/event.h"
 #include "relay/wal_stream.h"
 
-/* A batch is closed between transactions: when the stream pauses, but from PUMP_MANY_EVENTS on only when it has gathered for a few
- * times what the last commit took, or has PUMP_BATCH_EVENTS. A larger transaction is still one batch. */
-enum {
-    PUMP_MANY_EVENTS = 1000,
-    PUMP_BATCH_EVENTS = 10000,
-    PUMP_GATHER_FACTOR = 3,
-    PUMP_GATHER_MIN_US = 5000,
-    PUMP_GATHER_MAX_US = 200000
-};
+/* A batch is closed between transactions: when the stream pauses, or at so many events. A larger transaction is still one batch. */
+enum { PUMP_BATCH_EVENTS = 10000 };
 
 /* Records that are queued in Kafka's open transaction. */
 struct pump_batch {
     size_t events;
     size_t dead_letters;
-    int64_t begun_us; /* when its first record was queued */
     uint64_t end_lsn; /* behind its last transaction */
 };
 
@@ -53,7 +45,6 @@ struct pump {
     bool in_transaction;
     bool is_skipping;
     bool has_published;
-    int64_t commit_took_us; /* of the last batch */
     struct pump_batch batch;
     struct buf scratch; /* of the record at hand */
 };
