@@ -31,40 +31,43 @@ enum column {
 };
 
 const char access_sql[] =
-    "WITH caller AS ("
-    "SELECT k.user_id, k.id AS key_id, k.revoked_at IS NOT NULL AS is_revoked,"
-    " coalesce(k.expires_at <= statement_timestamp(), false) AS is_expired, NULL::bytea AS secret_hash, 0 AS permissions"
-    " FROM api_keys k WHERE k.key_hash = $1::bytea"
-    " UNION ALL "
-    "SELECT " CLIENT_CALLER ", NULL, false, false, o.secret_hash, o.permissions FROM oauth_clients o WHERE o.id = $2::text)"
     "SELECT c.user_id, c.is_revoked, c.is_expired, c.secret_hash, c.permissions, " KEY_LIMITS ","
     " EXISTS (SELECT FROM users WHERE id = c.user_id AND is_system_admin),"
-    " EXISTS (SELECT FROM organizations WHERE id = $3::bigint),"
-    " (SELECT role FROM memberships WHERE org_id = $3::bigint AND user_id = c.user_id),"
-    " EXISTS (SELECT FROM teams WHERE id = $4::bigint AND org_id = $3::bigint),"
-    " (SELECT role FROM team_memberships WHERE team_id = $4::bigint AND user_id = c.user_id),"
-    " EXISTS (SELECT FROM memberships WHERE org_id = $3::bigint AND user_id = $5::bigint),"
-    " EXISTS (SELECT FROM team_memberships WHERE team_id = $4::bigint AND user_id = $5::bigint)"
-    " FROM caller c";
+    " EXISTS (SELECT FROM organizations WHERE id = q.org_id),"
+    " (SELECT role FROM memberships WHERE org_id = q.org_id AND user_id = c.user_id),"
+    " EXISTS (SELECT FROM teams WHERE id = q.team_id AND org_id = q.org_id),"
+    " (SELECT role FROM team_memberships WHERE team_id = q.team_id AND user_id = c.user_id),"
+    " EXISTS (SELECT FROM memberships WHERE org_id = q.org_id AND user_id = q.user_id),"
+    " EXISTS (SELECT FROM team_memberships WHERE team_id = q.team_id AND user_id = q.user_id)"
+    " FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) WITH ORDINALITY"
+    " AS q (key_hash, client_id, org_id, team_id, user_id, ordinal)"
+    " LEFT JOIN LATERAL ("
+    "SELECT k.user_id, k.id AS key_id, k.revoked_at IS NOT NULL AS is_revoked,"
+    " coalesce(k.expires_at <= statement_timestamp(), false) AS is_expired, NULL::bytea AS secret_hash, 0 AS permissions"
+    " FROM api_keys k WHERE k.key_hash = q.key_hash"
+    " UNION ALL "
+    "SELECT " CLIENT_CALLER
+    ", NULL, false, false, o.secret_hash, o.permissions FROM oauth_clients o WHERE o.id = q.client_id"
+    ") AS c ON true ORDER BY q.ordinal";
 
-static bool is_true(const PGresult *result, enum column column)
+static bool is_true(const PGresult *result, int row, enum column column)
 {
-    return PQgetvalue(result, 0, column)[0] == 't';
+    return PQgetvalue(result, row, column)[0] == 't';
 }
 
 /* Null reads as "", which is no role. */
-static enum member_role role_at(const PGresult *result, enum column column)
+static enum member_role role_at(const PGresult *result, int row, enum column column)
 {
-    const char *name = PQgetvalue(result, 0, column);
+    const char *name = PQgetvalue(result, row, column);
     if (strcmp(name, "OWNER") == 0) return ROLE_OWNER;
     if (strcmp(name, "ADMIN") == 0) return ROLE_ADMIN;
     return strcmp(name, "MEMBER") == 0 ? ROLE_MEMBER : ROLE_NONE;
 }
 
-static void read_hash(const PGresult *result, uint8_t ret_hash[ACCESS_HASH_LEN])
+static void read_hash(const PGresult *result, int row, uint8_t ret_hash[ACCESS_HASH_LEN])
 {
     size_t len = 0;
-    unsigned char *bytes = PQunescapeBytea((const unsigned char *)PQgetvalue(result, 0, SECRET_HASH), &len);
+    unsigned char *bytes = PQunescapeBytea((const unsigned char *)PQgetvalue(result, row, SECRET_HASH), &len);
     if (bytes != NULL && len == ACCESS_HASH_LEN) memcpy(ret_hash, bytes, len);
     PQfreemem(bytes);
 }
@@ -90,24 +93,24 @@ static void read_limits(const char *text, struct rate_limits *ret_limits)
     }
 }
 
-void access_facts_read(const PGresult *result, struct access_facts *ret_facts)
+void access_facts_read(const PGresult *result, int row, struct access_facts *ret_facts)
 {
     *ret_facts = (struct access_facts){0};
-    if (PQntuples(result) == 0) return;
+    if (PQgetisnull(result, row, KEY_REVOKED)) return;
     *ret_facts = (struct access_facts){
         .is_found = true,
-        .key_revoked = is_true(result, KEY_REVOKED),
-        .key_expired = is_true(result, KEY_EXPIRED),
-        .client_permissions = (int)strtol(PQgetvalue(result, 0, PERMISSIONS), NULL, 10),
-        .caller_id = strtoll(PQgetvalue(result, 0, CALLER_ID), NULL, 10),
-        .is_system_admin = is_true(result, SYSTEM_ADMIN),
-        .org_exists = is_true(result, ORG_EXISTS),
-        .org_role = role_at(result, ORG_ROLE),
-        .team_in_org = is_true(result, TEAM_IN_ORG),
-        .team_role = role_at(result, TEAM_ROLE),
-        .user_in_org = is_true(result, USER_IN_ORG),
-        .user_in_team = is_true(result, USER_IN_TEAM),
+        .key_revoked = is_true(result, row, KEY_REVOKED),
+        .key_expired = is_true(result, row, KEY_EXPIRED),
+        .client_permissions = (int)strtol(PQgetvalue(result, row, PERMISSIONS), NULL, 10),
+        .caller_id = strtoll(PQgetvalue(result, row, CALLER_ID), NULL, 10),
+        .is_system_admin = is_true(result, row, SYSTEM_ADMIN),
+        .org_exists = is_true(result, row, ORG_EXISTS),
+        .org_role = role_at(result, row, ORG_ROLE),
+        .team_in_org = is_true(result, row, TEAM_IN_ORG),
+        .team_role = role_at(result, row, TEAM_ROLE),
+        .user_in_org = is_true(result, row, USER_IN_ORG),
+        .user_in_team = is_true(result, row, USER_IN_TEAM),
     };
-    read_hash(result, ret_facts->client_secret_hash);
-    read_limits(PQgetvalue(result, 0, LIMITS), &ret_facts->key_limits);
+    read_hash(result, row, ret_facts->client_secret_hash);
+    read_limits(PQgetvalue(result, row, LIMITS), &ret_facts->key_limits);
 }

@@ -1,5 +1,5 @@
-/* The facts behind one request: who the caller is and what they are to the organization, team and user that it names. One
- * statement, asked anew for every request, so that a change counts from the next one on. Nothing is decided here. */
+/* The facts behind a request: who the caller is and what they are to the organization, team and user that it names. Asked anew for
+ * every request, so that a change counts from the next one on. Nothing is decided here. */
 #ifndef STORE_ACCESS_H
 #define STORE_ACCESS_H
 
@@ -41,9 +41,10 @@ struct access_facts {
 
 typedef void access_done(void *ctx, enum status status, const struct access_facts *facts);
 
-/* Parameters: key hash, client id, organization, team, user. At most one row. */
+/* Of any number of requests. Parameters are parallel arrays: key hash, client id, organization, team, user. One row for each, in
+ * their order. */
 extern const char access_sql[];
 
-void access_facts_read(const PGresult *result, struct access_facts *ret_facts);
+void access_facts_read(const PGresult *result, int row, struct access_facts *ret_facts);
 
 #endif

@@ -1,5 +1,5 @@
 /* Happy path: send the statement and its sync at once; results come back in the order sent, so a ring of what waits is
- * all there is to know.
+ * all there is to know. Access queries gather until the loop has dealt with what had come, for they are many and alike.
  *
  * Failure modes: an error fails its own read only, for each is its own transaction; a lost connection fails all that
  * wait. */
@@ -12,7 +12,7 @@
 #include "driver/clock.h"
 #include "driver/log.h"
 #include "driver/metrics.h"
-#include "driver/pg.h"
+#include "store/lookups.h"
 
 enum { UNIT_TIMEOUT_MS = 5000 };
 
@@ -27,7 +27,7 @@ static const struct pg_statement statements[] = {
 
 struct read {
     void (*take_result)(struct read *read, const PGresult *result);
-    access_done *access_done;
+    struct lookups *lookups; /* owned */
     schedules_done *schedules_done;
     schedule_done *schedule_done;
     void *ctx;
@@ -41,6 +41,9 @@ struct reader {
     struct read ring[READER_PENDING_MAX];
     size_t first;
     size_t len;
+    struct lookups *gathered; /* to be sent; NULL: none */
+    size_t looked_up;         /* lookups that are not answered */
+    struct event *send;       /* active: some are gathered */
 };
 
 static const int64_t read_buckets[] = {250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 1000000, 5000000, 0};
@@ -63,10 +66,7 @@ static struct metric read_failures = {
 
 static void take_access(struct read *read, const PGresult *result)
 {
-    struct access_facts facts = {0};
-    enum status status = result == NULL ? STATUS_UNAVAILABLE : pg_result_status(result);
-    if (status == STATUS_OK) access_facts_read(result, &facts);
-    read->access_done(read->ctx, status, &facts);
+    lookups_settle(read->lookups, result);
 }
 
 static void take_schedules(struct read *read, const PGresult *result)
@@ -104,6 +104,9 @@ static void settle(struct read *read, const PGresult *result)
 
 static void pop(struct reader *reader)
 {
+    struct lookups *lookups = reader->ring[reader->first].lookups;
+    if (lookups != NULL) reader->looked_up -= lookups_len(lookups);
+    lookups_free(lookups);
     reader->first = (reader->first + 1) % READER_PENDING_MAX;
     reader->len--;
 }
@@ -128,11 +131,22 @@ static void on_sync(void *ctx)
     pop(reader);
 }
 
+static void give_up_gathered(struct reader *reader)
+{
+    struct lookups *lookups = reader->gathered;
+    if (lookups == NULL) return;
+    reader->gathered = NULL;
+    reader->looked_up -= lookups_len(lookups);
+    lookups_settle(lookups, NULL);
+    lookups_free(lookups);
+}
+
 static void on_lost(void *ctx)
 {
     struct reader *reader = ctx;
     /* done may not submit anew: the connection is not ready. */
     for (; reader->len > 0; pop(reader)) settle(&reader->ring[reader->first], NULL);
+    give_up_gathered(reader);
 }
 
 /* ---- questions ---- */
@@ -146,7 +160,14 @@ static struct pg_param int_param(char text[static 24], int64_t value)
 static enum status admit(const struct reader *reader)
 {
     if (!pg_is_ready(reader->pg)) return STATUS_UNAVAILABLE;
-    return reader->len == READER_PENDING_MAX ? STATUS_OVERLOADED : STATUS_OK;
+    return reader->len + reader->looked_up >= READER_PENDING_MAX ? STATUS_OVERLOADED : STATUS_OK;
+}
+
+static void push(struct reader *reader, const struct read *read)
+{
+    struct read *slot = &reader->ring[(reader->first + reader->len++) % READER_PENDING_MAX];
+    *slot = *read;
+    slot->sent_us = clock_steady_us();
 }
 
 static enum status submit(struct reader *reader, const char *statement, const struct pg_param *params, int params_len,
@@ -156,26 +177,43 @@ static enum status submit(struct reader *reader, const char *statement, const st
     if (status != STATUS_OK) return status;
     /* In the ring only once it is sent whole: what is half sent is lost with its connection. */
     if (!pg_send(reader->pg, statement, params, params_len, false) || !pg_sync(reader->pg)) return STATUS_UNAVAILABLE;
-    struct read *slot = &reader->ring[(reader->first + reader->len++) % READER_PENDING_MAX];
-    *slot = *read;
-    slot->sent_us = clock_steady_us();
+    push(reader, read);
     return STATUS_OK;
+}
+
+/* What cannot be sent stays gathered until on_lost, which follows. */
+static void send_gathered(struct reader *reader)
+{
+    struct pg_param params[LOOKUPS_PARAMS];
+    const struct read read = {.take_result = take_access, .lookups = reader->gathered};
+    if (!lookups_params(reader->gathered, params)) {
+        give_up_gathered(reader);
+    } else if (pg_send(reader->pg, "access", params, LOOKUPS_PARAMS, false) && pg_sync(reader->pg)) {
+        reader->gathered = NULL;
+        push(reader, &read);
+    }
+}
+
+static void on_send(evutil_socket_t fd, short what, void *ctx)
+{
+    struct reader *reader = ctx;
+    (void)fd;
+    (void)what;
+    if (reader->gathered != NULL) send_gathered(reader);
 }
 
 enum status reader_access(struct reader *reader, const struct access_query *query, access_done *done, void *ctx)
 {
-    char org_id[24];
-    char team_id[24];
-    char user_id[24];
-    const struct pg_param params[] = {
-        {.data = (const char *)query->key_hash, .len = ACCESS_HASH_LEN, .is_binary = true},
-        {.data = query->client_id, .len = (int)slice_of(query->client_id).len},
-        int_param(org_id, query->org_id),
-        int_param(team_id, query->team_id),
-        int_param(user_id, query->user_id),
-    };
-    const struct read read = {.take_result = take_access, .access_done = done, .ctx = ctx};
-    return submit(reader, "access", params, sizeof(params) / sizeof(params[0]), &read);
+    enum status status = admit(reader);
+    if (status != STATUS_OK) return status;
+    if (reader->gathered == NULL) {
+        reader->gathered = lookups_new();
+        event_active(reader->send, EV_TIMEOUT, 0);
+    }
+    if (reader->gathered == NULL || !lookups_add(reader->gathered, query, done, ctx)) return STATUS_NO_MEMORY;
+    reader->looked_up++;
+    if (lookups_len(reader->gathered) == LOOKUPS_MAX) send_gathered(reader);
+    return STATUS_OK;
 }
 
 enum status reader_list_user_schedules(struct reader *reader, int64_t org_id, int64_t user_id, schedules_done *done,
@@ -267,18 +305,20 @@ struct reader *reader_new(struct event_base *base, const char *database_url, boo
         .keeps_plans = !is_for_pages,
         .unit_timeout_ms = UNIT_TIMEOUT_MS,
     };
+    reader->send = evtimer_new(base, on_send, reader);
     reader->pg = pg_new(base, &reader->config, &handler, reader);
-    if (reader->pg == NULL) {
-        free(reader);
-        return NULL;
-    }
-    return reader;
+    if (reader->send != NULL && reader->pg != NULL) return reader;
+    reader_free(reader);
+    return NULL;
 }
 
 void reader_free(struct reader *reader)
 {
     if (reader == NULL) return;
     pg_free(reader->pg);
+    if (reader->send != NULL) event_free(reader->send);
+    lookups_free(reader->gathered);
+    for (; reader->len > 0; pop(reader)) continue;
     free(reader);
 }
 

@@ -1,7 +1,8 @@
-/* Asynchronous reads over one pipelined connection, each its own transaction, answered in order.
+/* Asynchronous reads over one pipelined connection, answered in order. Each is its own transaction; only the access queries of one turn
+ * of the loop go together.
  *
  * Every operation either returns STATUS_OK and calls done exactly once later, or returns why it cannot (STATUS_UNAVAILABLE
- * without a connection, STATUS_OVERLOADED when READER_PENDING_MAX wait) and never calls it. done's status is STATUS_OK,
+ * without a connection, STATUS_OVERLOADED when READER_PENDING_MAX wait, STATUS_NO_MEMORY) and never calls it. done's status is STATUS_OK,
  * STATUS_UNAVAILABLE (the connection was lost) or STATUS_UNSTORABLE (the database refuses the query). What done is given is
  * lent during the call. */
 #ifndef STORE_READER_H
@@ -35,7 +36,7 @@ bool reader_is_ready(const struct reader *reader);
 
 /* ---- who may do what ---- */
 
-/* See access.h; one round trip. The query is copied. */
+/* See access.h. The query is copied. */
 enum status reader_access(struct reader *reader, const struct access_query *query, access_done *done, void *ctx);
 
 /* ---- schedules ---- */

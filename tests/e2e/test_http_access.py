@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,8 +13,8 @@ import pytest
 import requests
 
 from conftest import MakeLine
-from line import EXAMPLE, MINIMAL, Line, Servers
-from replies import assert_error
+from line import EXAMPLE, MINIMAL, Line, Servers, receive_all
+from replies import assert_error, parse_answers
 from rules import AUTH, CLIENT_AUTH, ENDPOINTS, NO_METHOD, ONLY, OPEN, UNKNOWN_KEY, Caller, Target, refusal
 
 CALLERS = [
@@ -231,6 +233,23 @@ def test_a_target_that_is_none_is_refused_before_the_body_is_looked_at(world: Wo
         if answer and "/organizations/" in endpoint:
             assert_error(ask(world, endpoint, caller, target, "abc", {}), *answer)
     assert everything_stored(world.line) == before
+
+
+def test_callers_who_ask_at_the_same_moment_get_each_their_own_answer(world: World) -> None:
+    endpoint = "GET /v2/organizations/{orgId}/users/{userId}/schedules"
+    asked = [(caller, target) for caller in world.callers.values() for target in [world.target, *world.targets.values()]]
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(world.line.connect()) for _ in asked]
+        world.line.service.sigstop()  # when it goes on, one turn of its loop finds them all
+        for connection, (caller, target) in zip(connections, asked):
+            path = endpoint.removeprefix("GET ").format(orgId=target.org, userId=target.user)
+            headers = "".join(f"{name}: {value}\r\n" for name, value in caller.headers.items())
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n".encode("latin-1"))
+        world.line.service.sigcont()
+        for connection, (caller, target) in zip(connections, asked):
+            [(status, _, body)] = parse_answers(receive_all(connection))
+            expected = refusal(endpoint, caller, target) or (200, None)
+            assert (status, json.loads(body).get("error", {}).get("message")) == expected
 
 
 def test_a_caller_of_an_organization_that_is_not_there_learns_so_only_with_a_key(line: Line) -> None:
