@@ -52,9 +52,9 @@ struct kafka_door {
     int wake_fd;
     struct event *wake;
     struct event *tick;
-    struct door_partition
-        partitions[OFFSETS_PARTITIONS_MAX]; /* by number; here, so that none can lack memory when it is assigned */
-    rd_kafka_message_t *held;               /* could not be judged for want of memory */
+    /* By number; here, so that none can lack memory when it is assigned. */
+    struct door_partition partitions[OFFSETS_PARTITIONS_MAX];
+    rd_kafka_message_t *held; /* could not be judged for want of memory */
     size_t in_flight;
     size_t in_flight_bytes;
     int ticks;

@@ -4,8 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { ANSWER_MS = 10000 };
+enum { ANSWER_MS = 10000, AGAIN_MS = 100 };
 
 static rd_kafka_t *client_new(rd_kafka_type_t type, const char *const settings[][2])
 {
@@ -72,13 +73,24 @@ rd_kafka_topic_partition_list_t *topic_partitions(rd_kafka_t *client, const char
 }
 
 /* ListOffsets takes the time -1, which RD_KAFKA_OFFSET_END is, for the end. */
-int64_t readable_ends(rd_kafka_t *consumer, rd_kafka_topic_partition_list_t *partitions)
+static int64_t ask_for_ends(rd_kafka_t *consumer, rd_kafka_topic_partition_list_t *partitions)
 {
     int64_t sum = 0;
+    for (int i = 0; i < partitions->cnt; i++) partitions->elems[i].offset = RD_KAFKA_OFFSET_END;
     if (rd_kafka_offsets_for_times(consumer, partitions, ANSWER_MS) != RD_KAFKA_RESP_ERR_NO_ERROR) return -1;
     for (int i = 0; i < partitions->cnt; i++) {
         if (partitions->elems[i].err != RD_KAFKA_RESP_ERR_NO_ERROR) return -1;
         sum += partitions->elems[i].offset;
+    }
+    return sum;
+}
+
+int64_t readable_ends(rd_kafka_t *consumer, rd_kafka_topic_partition_list_t *partitions)
+{
+    int64_t sum = ask_for_ends(consumer, partitions);
+    for (int tries = 1; sum < 0 && tries < ANSWER_MS / AGAIN_MS; tries++) { /* a new partition has no leader for a while */
+        usleep(AGAIN_MS * 1000);
+        sum = ask_for_ends(consumer, partitions);
     }
     return sum;
 }
