@@ -1,21 +1,10 @@
--- wrk's creates for many owners by turns, and what became of them, as JSON. Arguments: PATH BEARER FIRST COUNT BODY.
-local requests, at, threads = {}, 0, {}
+-- The creates of tests/bench/requests.lua, with its arguments, and what became of them, as JSON.
+dofile(debug.getinfo(1, "S").source:match("^@(.*/)") .. "../bench/requests.lua")
+
+local threads = {}
 statuses, unasked = {}, 0 -- by status; how many 503 came without Retry-After
 
 function setup(thread) threads[#threads + 1] = thread end
-
-function init(args)
-    local headers = { ["Authorization"] = "Bearer " .. args[2], ["Content-Type"] = "application/json" }
-    for i = 1, tonumber(args[4]) do
-        local own = args[1]:gsub("{owner}", string.format("%d", tonumber(args[3]) + i - 1))
-        requests[i] = wrk.format("POST", own, headers, args[5])
-    end
-end
-
-function request()
-    at = at % #requests + 1
-    return requests[at]
-end
 
 function response(status, headers)
     statuses[status] = (statuses[status] or 0) + 1

@@ -99,7 +99,7 @@ def overload(rig: Rig, seconds: int) -> Report:
 def _flood_http(rig: Rig, first_owner: int, seconds: int) -> subprocess.Popen[str]:
     path = rig.schedules_path("{owner}")
     return subprocess.Popen(["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s", "-s",
-                             str(ROOT / "tests/fault/overload.lua"), rig.service.url, "--", path, rig.people.admin_key,
+                             str(ROOT / "tests/fault/overload.lua"), rig.service.url, "--", "POST", path, rig.people.admin_key,
                              str(first_owner), str(OWNERS), json.dumps(MINIMAL)], stdout=subprocess.PIPE, text=True)
 
 
