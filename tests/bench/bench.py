@@ -84,8 +84,8 @@ class Run:
 
 # In the order of a round: what is compared stands side by side.
 PARTS: dict[str, Callable[[Run], None]] = {
-    "limit": Run.limit, "drain": Run.drain, "growth": Run.growth, "kafka": Run.kafka, "steady": Run.steady, "web": Run.web,
-    "cost": Run.cost,
+    "limit": Run.limit, "drain": Run.drain, "kafka": Run.kafka, "steady": Run.steady, "web": Run.web, "cost": Run.cost,
+    "growth": Run.growth,
 }
 NEEDS = {"steady": {"drain"}, "growth": {"drain", "web"}}
 
@@ -123,8 +123,10 @@ def main() -> int:
     try:
         with contextlib.ExitStack() as stack:
             run = Run(stack.enter_context(Rig(directory)), given.commands, stack)
-            measure(run, given.parts, given.rounds)
-        report.show(run.figures, given.commands, given.rounds, run.batch)
+            try:
+                measure(run, given.parts, given.rounds)
+            finally:  # what fails takes no other's figures with it
+                report.show(run.figures, given.commands, given.rounds, run.batch)
     finally:
         shutil.rmtree(directory)
     return 0

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 
-from rig import EventWatch, Metrics, World, memory_mib, servers, wait_for
+from rig import EventWatch, Metrics, World, cpu_us, memory_mib, servers, wait_for
 
 OFFSETS = "SELECT coalesce(sum(next_offset), 0)::bigint FROM command_offsets"
 PUBLISHED = 'schedule_relay_events_total{topic="events"}'
-PARTS = ("service", "PostgreSQL backends", "PostgreSQL walsender", "PostgreSQL others", "Kafka")
-NOTHING = (0.0, 0.0)
 
 
 def drain(world: World, commands: int) -> dict[str, float]:
@@ -35,13 +33,8 @@ def drain(world: World, commands: int) -> dict[str, float]:
             raise servers.ServerError(f"{rows - rows_before} rows for {commands} commands")
         world.consume("EVENTS", rows - world.filled)
         counted = commands - already
-        results = {
+        return {
             "rows_per_s": counted / rows_s,
             "events_per_s": counted / (watch.last() - start),
             "peak_mib": memory_mib(service.pid, "VmHWM"),
-        }
-        for part in PARTS:
-            seconds = [now - then for now, then in zip(used.get(part, NOTHING), used_before.get(part, NOTHING))]
-            results |= {f"{part} {kind}_us": spent / counted * 1e6
-                        for kind, spent in zip(("user", "system", "cpu"), (*seconds, sum(seconds)))}
-        return results
+        } | cpu_us(used_before, used, counted)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import median
 
 import picture
-from rig import ROOT
+from rig import PARTS, ROOT
 
 DIRECTORY = ROOT / "build/bench"
 Figures = Mapping[str, list[float]]
@@ -59,12 +59,16 @@ ROWS = [
     Row("creates, 64 connections", "growth create@64 per_s", "/s", "web create@64 per_s", ">= 0.85"),
     Row("reads, 64 connections", "growth read@64 per_s", "/s", "web read@64 per_s", ">= 0.85"),
     Row("250 of an organization of 100,000, p50", "growth list p50_ms", "ms"),
-    Row("Cost"),
-    Row("CPU of the service per command", "drain service cpu_us", "us", "", "<= 8"),
+    Row("CPU for a waiting command"),
+    Row("service", "drain service cpu_us", "us", "", "<= 8"),
     Row("  of that user", "drain service user_us", "us"),
     Row("  of that system", "drain service system_us", "us"),
-    *[Row(f"CPU of {who} per command", f"drain {who} cpu_us", "us")
-      for who in ("PostgreSQL backends", "PostgreSQL walsender", "PostgreSQL others", "Kafka")],
+    *[Row(who, f"drain {who} cpu_us", "us") for who in PARTS[1:]],
+    Row("CPU for a command at 50 % of that pace"),
+    *[Row(who, f"steady 50% {who} cpu_us", "us") for who in PARTS],
+    Row("CPU for a create at 64 connections"),
+    *[Row(who, f"web create@64 {who} cpu_us", "us") for who in PARTS],
+    Row("Cost"),
     Row("instructions of the pure part per command", "cost instructions", ""),
     Row("resident memory under full load", "drain peak_mib", "MiB", "", "<= 48"),
     Row("resident memory at rest", "cost idle_mib", "MiB", "", "<= 16"),

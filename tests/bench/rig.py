@@ -23,6 +23,8 @@ TOOLS = ROOT / "build/release/tests"
 FIRST_OWNER = 100_000
 OWNERS = 10_000  # SAMPLE_OWNERS of tests/support/sample.h
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+PARTS = ("service", "PostgreSQL backends", "PostgreSQL walsender", "PostgreSQL others", "Kafka")
+NOTHING = (0.0, 0.0)
 
 # Tuned as one would for a small machine, the same for the limits and the service. fsync and synchronous_commit are on.
 POSTGRES_SETTINGS = {"shared_buffers": "2GB", "max_wal_size": "8GB", "checkpoint_timeout": "15min"}
@@ -80,6 +82,15 @@ class Rig(servers.Startable):
         add("Kafka", self.kafka.pid)
         add("service", service.pid)
         return used
+
+
+def cpu_us(before: dict[str, tuple[float, float]], after: dict[str, tuple[float, float]], units: float) -> dict[str, float]:
+    """Microseconds for each unit of work between two times of Rig.cpu: "PART user_us", "PART system_us" and "PART cpu_us", their sum."""
+    results = {}
+    for part in PARTS:
+        seconds = [now - then for now, then in zip(after.get(part, NOTHING), before.get(part, NOTHING))]
+        results |= {f"{part} {kind}_us": spent / units * 1e6 for kind, spent in zip(("user", "system", "cpu"), (*seconds, sum(seconds)))}
+    return results
 
 
 def _role_of(pid: int) -> str:

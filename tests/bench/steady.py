@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from limits import parse
-from rig import FIRST_OWNER, World, tool
+from rig import FIRST_OWNER, World, cpu_us, tool
 
 SHARES = (10, 50, 80)  # percent of the rate at which waiting commands become events
 SECONDS = 8
@@ -11,13 +11,16 @@ WARM_UP_SECONDS = 20  # at half of the peak: a broker that has just begun is sti
 
 
 def steady(world: World, peak_per_s: float) -> dict[str, float]:
-    """Latencies in milliseconds at each share of the peak."""
+    """Latencies in milliseconds at each share of the peak, and what a command costs there."""
     results = {}
-    with world.service():
+    with world.service() as service:
         pace(world, int(peak_per_s / 2), WARM_UP_SECONDS)
         for share in SHARES:
-            latencies = pace(world, int(peak_per_s * share / 100), SECONDS)
+            rate, before = int(peak_per_s * share / 100), world.rig.cpu(service)
+            latencies = pace(world, rate, SECONDS)
+            costs = cpu_us(before, world.rig.cpu(service), rate * SECONDS)
             results |= {f"{share}% {point}_ms": latencies[point] / 1000 for point in ("p50", "p99", "p999", "max")}
+            results |= {f"{share}% {name}": value for name, value in costs.items()}
     return results
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from limits import parse
-from rig import FIRST_OWNER, OWNERS, ROOT, TOOLS, World, servers
+from rig import FIRST_OWNER, OWNERS, ROOT, TOOLS, World, cpu_us, servers
 
 CONNECTIONS = (1, 16, 64, 256)
 SECONDS = 4
@@ -102,7 +102,7 @@ def answer_len(world: World, url: str) -> int:
 
 
 def web(world: World) -> dict[str, float]:
-    """evhttp, creates and reads by turns at each number of connections, then creates at half of their peak."""
+    """evhttp, creates and reads by turns at each number of connections, and what they cost; then creates at half of their peak."""
     results: dict[str, float] = {}
     with world.service() as service:
         create, read = creates(world), reads(world)
@@ -111,7 +111,9 @@ def web(world: World) -> dict[str, float]:
             for connections in CONNECTIONS:
                 for what, requests, url in (("evhttp", create, alone.url), ("create", create, service.url),
                                             ("read", read, service.url)):
+                    before = world.rig.cpu(service)
                     measured = requests.wrk(url, connections)
+                    measured |= cpu_us(before, world.rig.cpu(service), measured["per_s"] * SECONDS)
                     results |= {f"{what}@{connections} {name}": value for name, value in measured.items()}
         half = max(results[f"create@{connections} per_s"] for connections in CONNECTIONS) / 2
         paced = create.pace(service.url, 64, int(half), SECONDS)
