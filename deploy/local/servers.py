@@ -518,10 +518,10 @@ def _options(flag: str, values: Mapping[str, str]) -> list[str]:
 
 
 def run(*command: str, env: Mapping[str, str] | None = None, cwd: Path | str = ROOT, encoding: str = "utf-8",
-        stdin: str = "") -> str:
-    """Runs a command to its end; its standard output. Raises ServerError with what it said when it failed."""
+        stdin: str = "", timeout: float = 120) -> str:
+    """Runs a command to its end, within so many seconds; its standard output. Raises ServerError with what it said when it failed."""
     done = subprocess.run(command, env=os.environ | dict(env or {}), cwd=cwd, encoding=encoding, check=False,
-                          input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120)
+                          input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout)
     if done.returncode:
         raise ServerError(f"`{shlex.join(command)}` ended with status {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout

@@ -46,6 +46,7 @@ BULK = ROOT / "build/release/tests/bulk"
 SHARE = 0.7
 CAPACITY = 150_000
 LEDGER_RATE = 20
+READ_RATE = 50_000  # events a second that the audit reads at least
 LEDGER_PARTITION = PARTITIONS - 1
 BULK_OWNER, BULK_OWNERS = 100_000, 10_000  # see tests/support/sample.h
 WARM_UP = 0.3  # of the samples
@@ -202,7 +203,8 @@ def check_flat(samples: list[Sample], rate: float, report: Report) -> dict[str, 
 def check_bulk(rig: SoakRig, count: int, report: Report) -> None:
     """Each command of the bulk made one row, and each row one event."""
     rows, ids = rig.sql("SELECT count(*), coalesce(sum(id), 0) FROM schedules WHERE owner_id >= %s", BULK_OWNER)[0]
-    events, told = run(str(BULK), "sum", rig.place.bootstrap, rig.place.events, str(BULK_OWNER)).split()
+    events, told = run(str(BULK), "sum", rig.place.bootstrap, rig.place.events, str(BULK_OWNER),
+                       timeout=DEADLINE_S + count / READ_RATE).split()
     report.counts["bulk commands"], report.counts["bulk rows"], report.counts["bulk events"] = count, int(rows), int(events)
     if (int(rows), int(events), int(told)) != (count, count, int(ids)):
         report.fault(f"{count} commands of the bulk, {rows} rows with the ids' sum {ids}, {events} events with {told}")
