@@ -56,6 +56,12 @@ void pg_array_add_null(struct pg_array *array)
     add(array, -1, NULL);
 }
 
+void pg_array_add_if(struct pg_array *array, bool is_given, struct slice element)
+{
+    if (is_given) pg_array_add(array, element);
+    else pg_array_add_null(array);
+}
+
 void pg_array_add_int8(struct pg_array *array, int64_t value)
 {
     char bytes[8];
@@ -84,4 +90,14 @@ struct pg_param pg_array_param(struct pg_array *array)
     if (array->len > 0) return (struct pg_param){array->bytes.data, (int)array->bytes.len, true};
     pg_put_int4(array->bytes.data + AT_DIMENSIONS, 0);
     return (struct pg_param){array->bytes.data, EMPTY_BYTES, true};
+}
+
+bool pg_array_params(struct pg_array *arrays, int len, struct pg_param *ret_params)
+{
+    bool ok = true;
+    for (int i = 0; i < len; i++) {
+        ret_params[i] = pg_array_param(&arrays[i]);
+        ok = ok && ret_params[i].data != NULL;
+    }
+    return ok;
 }

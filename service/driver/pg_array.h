@@ -27,12 +27,16 @@ void pg_array_start(struct pg_array *array, enum pg_oid element);
 
 void pg_array_add(struct pg_array *array, struct slice element);
 void pg_array_add_null(struct pg_array *array);
+void pg_array_add_if(struct pg_array *array, bool is_given, struct slice element); /* else null */
 void pg_array_add_int8(struct pg_array *array, int64_t value);
 void pg_array_add_int4(struct pg_array *array, int32_t value);
 void pg_array_add_bool(struct pg_array *array, bool value);
 
 /* Ends it; the parameter borrows from the array. */
 struct pg_param pg_array_param(struct pg_array *array);
+
+/* The same for each of several. False: one has no memory. */
+bool pg_array_params(struct pg_array *arrays, int len, struct pg_param *ret_params);
 
 /* Big-endian numbers, as every binary value has them. */
 void pg_put_int4(char *to, int32_t value);

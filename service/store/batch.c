@@ -113,12 +113,6 @@ static void add_int8_or_null(struct pg_array *column, int64_t value)
     else pg_array_add_int8(column, value);
 }
 
-static void add_if(struct pg_array *column, bool is_given, struct slice value)
-{
-    if (is_given) pg_array_add(column, value);
-    else pg_array_add_null(column);
-}
-
 static void add_record(struct batch *batch, struct slice record)
 {
     pg_array_add_int4(&batch->columns[KIND], KIND_RECORD);
@@ -148,10 +142,10 @@ static void add_schedule(struct batch *batch, const struct schedule *schedule)
 {
     struct pg_array *columns = batch->columns;
     unsigned fields = schedule->fields;
-    add_if(&columns[NAME], fields & SCHEDULE_NAME, schedule->name);
-    add_if(&columns[TIME_ZONE], fields & SCHEDULE_TIME_ZONE, schedule->time_zone);
-    add_if(&columns[AVAILABILITY], fields & SCHEDULE_AVAILABILITY, buf_slice(&batch->availability));
-    add_if(&columns[OVERRIDES], fields & SCHEDULE_OVERRIDES, buf_slice(&batch->overrides));
+    pg_array_add_if(&columns[NAME], fields & SCHEDULE_NAME, schedule->name);
+    pg_array_add_if(&columns[TIME_ZONE], fields & SCHEDULE_TIME_ZONE, schedule->time_zone);
+    pg_array_add_if(&columns[AVAILABILITY], fields & SCHEDULE_AVAILABILITY, buf_slice(&batch->availability));
+    pg_array_add_if(&columns[OVERRIDES], fields & SCHEDULE_OVERRIDES, buf_slice(&batch->overrides));
     pg_array_add_bool(&columns[IS_DEFAULT], schedule->is_default);
 }
 
@@ -167,10 +161,10 @@ static void add_command(struct batch *batch, const struct write *write, int64_t 
     pg_array_add_int8(&columns[OWNER_ID], command->user_id);
     add_schedule(batch, &command->schedule);
     add_int8_or_null(&columns[EXPECTED_VERSION], command->expected_version);
-    add_if(&columns[KEY], write->has_key, (struct slice){(const char *)write->key.bytes, 16});
+    pg_array_add_if(&columns[KEY], write->has_key, (struct slice){(const char *)write->key.bytes, 16});
     pg_array_add_null(&columns[ENTRY]);
-    add_if(&columns[TRACEPARENT], write->traceparent.len > 0, write->traceparent);
-    add_if(&columns[RECORD], command->kind == COMMAND_CREATE, buf_slice(&batch->record));
+    pg_array_add_if(&columns[TRACEPARENT], write->traceparent.len > 0, write->traceparent);
+    pg_array_add_if(&columns[RECORD], command->kind == COMMAND_CREATE, buf_slice(&batch->record));
 }
 
 /* Makes the texts of the row's two lists; empty ones for a list that the command does not set. */
@@ -230,11 +224,7 @@ size_t batch_bytes(const struct batch *batch)
 
 bool batch_params(struct batch *batch, struct pg_param params[BATCH_PARAMS])
 {
-    bool ok = true;
-    for (int i = 0; i < COLUMNS; i++) {
-        params[i] = pg_array_param(&batch->columns[i]);
-        ok = ok && params[i].data != NULL;
-    }
+    bool ok = pg_array_params(batch->columns, COLUMNS, params);
     params[AT_PARAM] = (struct pg_param){batch->written_at, sizeof(batch->written_at), true};
     params[KEEP_PARAM] = (struct pg_param){batch->keep, (int)strlen(batch->keep), false};
     return ok;

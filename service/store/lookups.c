@@ -58,10 +58,9 @@ static bool is_short(const struct lookups *lookups)
 bool lookups_add(struct lookups *lookups, const struct access_query *query, access_done *done, void *ctx)
 {
     struct pg_array *columns = lookups->columns;
-    if (query->key_hash == NULL) pg_array_add_null(&columns[KEY_HASH]);
-    else pg_array_add(&columns[KEY_HASH], (struct slice){(const char *)query->key_hash, ACCESS_HASH_LEN});
-    if (query->client_id == NULL) pg_array_add_null(&columns[CLIENT_ID]);
-    else pg_array_add(&columns[CLIENT_ID], slice_of(query->client_id));
+    pg_array_add_if(&columns[KEY_HASH], query->key_hash != NULL,
+                    (struct slice){(const char *)query->key_hash, ACCESS_HASH_LEN});
+    pg_array_add_if(&columns[CLIENT_ID], query->client_id != NULL, slice_of(query->client_id));
     pg_array_add_int8(&columns[ORG_ID], query->org_id);
     pg_array_add_int8(&columns[TEAM_ID], query->team_id);
     pg_array_add_int8(&columns[USER_ID], query->user_id);
@@ -74,9 +73,7 @@ bool lookups_add(struct lookups *lookups, const struct access_query *query, acce
 
 bool lookups_params(struct lookups *lookups, struct pg_param params[LOOKUPS_PARAMS])
 {
-    if (is_short(lookups)) return false;
-    for (int i = 0; i < COLUMNS; i++) params[i] = pg_array_param(&lookups->columns[i]);
-    return true;
+    return pg_array_params(lookups->columns, COLUMNS, params);
 }
 
 void lookups_settle(const struct lookups *lookups, const PGresult *result)

@@ -1,7 +1,7 @@
 /* Happy path: send the statement and its sync at once; results come back in the order sent, so a ring of what waits is
  * all there is to know. Access queries gather until the loop has dealt with what had come, for they are many and alike.
  *
- * Failure modes: an error fails its own read only, for each is its own transaction; a lost connection fails all that
+ * Failure modes: an error fails its own statement only, for each is its own transaction; a lost connection fails all that
  * wait. */
 #include "store/reader.h"
 
