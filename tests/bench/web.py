@@ -113,7 +113,8 @@ def web(world: World) -> dict[str, float]:
                                             ("read", read, service.url)):
                     before = world.rig.cpu(service)
                     measured = requests.wrk(url, connections)
-                    measured |= cpu_us(before, world.rig.cpu(service), measured["per_s"] * SECONDS)
+                    if url == service.url:
+                        measured |= cpu_us(before, world.rig.cpu(service), measured["per_s"] * SECONDS)
                     results |= {f"{what}@{connections} {name}": value for name, value in measured.items()}
         half = max(results[f"create@{connections} per_s"] for connections in CONNECTIONS) / 2
         paced = create.pace(service.url, 64, int(half), SECONDS)
