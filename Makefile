@@ -236,13 +236,14 @@ bench: setup ## throughput, latency and cost beside what each neighbour does alo
 C_FILES = $(shell find service tests -name '*.[ch]')
 
 .PHONY: lint format proto-lock
-lint: ## format, clang-tidy, layers, documents, messages, shell and Python
+lint: ## format, clang-tidy, layers, documents, messages, the image's sources, shell and Python
 	@deploy/local/setup.sh lint
 	@$(MAKE) -s build compile_commands.json
 	clang-format --dry-run -Werror $(C_FILES)
 	$(PYTHON) tests/lint/check_includes.py
 	$(PYTHON) tests/lint/check_readme.py $(BINARY)
 	$(PYTHON) tests/lint/proto_lock.py
+	$(PYTHON) tests/lint/check_image.py
 	$(VENV_PYTHON) tests/lint/check_interfaces.py $$($(PYTHON) deploy/local/servers.py asyncapi)
 	shellcheck $$(git ls-files '*.sh') .ci/run
 	$(PYTHON) -m compileall -q $$(git ls-files '*.py') -f >/dev/null
