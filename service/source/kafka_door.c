@@ -20,6 +20,7 @@ enum {
     IN_FLIGHT_MAX = 4096,          /* messages: four batches for each connection */
     IN_FLIGHT_BYTES_MAX = 8 << 20, /* of them */
     POLL_BUDGET = 1000,            /* messages before other events get their turn */
+    REST_MS = 5,                   /* after all that was there is taken: what comes meanwhile shares a batch */
     TICK_MS = 200,
     PAUSE_AFTER_TICKS = 10, /* full for so long: pause, and keep polling for the group's sake */
     COMMIT_EVERY_TICKS = 25
@@ -51,6 +52,7 @@ struct kafka_door {
     struct offsets *offsets;
     int wake_fd;
     struct event *wake;
+    struct event *rest; /* pending: what comes waits */
     struct event *tick;
     /* By number; here, so that none can lack memory when it is assigned. */
     struct door_partition partitions[OFFSETS_PARTITIONS_MAX];
@@ -253,10 +255,14 @@ static rd_kafka_message_t *next_message(struct kafka_door *door)
 
 static void take_what_is_there(struct kafka_door *door)
 {
+    static const struct timeval rest = {.tv_usec = REST_MS * 1000};
     for (int i = 0; i < POLL_BUDGET; i++) {
         if (is_full(door) && !door->paused) return;
         rd_kafka_message_t *message = next_message(door);
-        if (message == NULL) return;
+        if (message == NULL) {
+            if (i > 0) event_add(door->rest, &rest);
+            return;
+        }
         if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
             on_error(door, message);
             rd_kafka_message_destroy(message);
@@ -274,6 +280,14 @@ static void on_wake(evutil_socket_t fd, short what, void *ctx)
     uint64_t count;
     (void)what;
     while (read(fd, &count, sizeof(count)) > 0) continue;
+    if (!door->draining && !evtimer_pending(door->rest, NULL)) take_what_is_there(door);
+}
+
+static void on_rested(evutil_socket_t fd, short what, void *ctx)
+{
+    struct kafka_door *door = ctx;
+    (void)fd;
+    (void)what;
     if (!door->draining) take_what_is_there(door);
 }
 
@@ -365,9 +379,10 @@ static bool start_events(struct kafka_door *door)
     door->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (door->wake_fd < 0) return false;
     door->wake = event_new(door->base, door->wake_fd, EV_READ | EV_PERSIST, on_wake, door);
+    door->rest = evtimer_new(door->base, on_rested, door);
     door->tick = event_new(door->base, -1, EV_PERSIST, on_tick, door);
     door->offsets = offsets_new(door->base, door->config->database_url, door->config->topic, on_offsets, door);
-    if (door->wake == NULL || door->tick == NULL || door->offsets == NULL) return false;
+    if (door->wake == NULL || door->rest == NULL || door->tick == NULL || door->offsets == NULL) return false;
     event_add(door->wake, NULL);
     event_add(door->tick, &(struct timeval){.tv_usec = TICK_MS * 1000});
     return true;
@@ -436,6 +451,7 @@ void kafka_door_free(struct kafka_door *door)
     }
     offsets_free(door->offsets);
     if (door->wake != NULL) event_free(door->wake);
+    if (door->rest != NULL) event_free(door->rest);
     if (door->tick != NULL) event_free(door->tick);
     if (door->wake_fd >= 0) close(door->wake_fd);
     free(door);
