@@ -4,7 +4,6 @@
 
 #include "core/slice.h"
 #include "driver/clock.h"
-#include "relay/lsn.h"
 
 enum { SLICE_MS = 100, QUERY_TIMEOUT_MS = 2000, TIMEOUT_US = 30000000, PARTITIONS_MAX = 1000 };
 
@@ -18,9 +17,9 @@ struct reading {
     rd_kafka_topic_partition_list_t *starts;
     rd_kafka_topic_partition_list_t *ends; /* offset: where the partition ended at first, or DONE when read up to there */
     int open;                              /* partitions not read to their end yet */
-    uint64_t lsn;                          /* the newest record of the key: its value, */
-    int32_t lsn_partition;                 /* its place, */
-    int64_t lsn_ms;                        /* and its time */
+    struct progress progress;              /* the newest record of the key: what it says, */
+    int32_t progress_partition;            /* its place, */
+    int64_t progress_ms;                   /* and its time */
     struct reason *reason;
 };
 
@@ -95,18 +94,32 @@ static bool assign_all(struct reading *reading)
     return error == RD_KAFKA_RESP_ERR_NO_ERROR || fail_with(reading, error);
 }
 
+/* Borrows from the message. */
+static void get_headers(const rd_kafka_message_t *message, struct record *record)
+{
+    rd_kafka_headers_t *headers;
+    const char *name;
+    const void *value;
+    size_t len;
+    record->headers_len = 0;
+    if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) return;
+    for (size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &len) == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
+        record_add_header(record, slice_of(name), (struct slice){value, len});
+    }
+}
+
 /* Within a partition the later record counts. A key is in two only if partitions were added; then time decides. */
 static void on_record(struct reading *reading, const rd_kafka_message_t *message)
 {
-    struct slice key = {message->key, message->key_len};
-    struct slice value = {message->payload, message->len};
-    uint64_t lsn;
+    struct record record = {.key = {message->key, message->key_len}, .value = {message->payload, message->len}};
+    struct progress progress;
     int64_t ms = rd_kafka_message_timestamp(message, NULL);
-    if (!slice_equal(key, reading->key) || !lsn_parse(value, &lsn)) return;
-    if (message->partition != reading->lsn_partition && ms < reading->lsn_ms) return;
-    reading->lsn = lsn;
-    reading->lsn_partition = message->partition;
-    reading->lsn_ms = ms;
+    get_headers(message, &record);
+    if (!slice_equal(record.key, reading->key) || !progress_decode(&record, &progress)) return;
+    if (message->partition != reading->progress_partition && ms < reading->progress_ms) return;
+    reading->progress = progress;
+    reading->progress_partition = message->partition;
+    reading->progress_ms = ms;
 }
 
 /* Committed records end at the first open transaction. An end before the noted one is not the end. */
@@ -144,13 +157,13 @@ static bool read_all(struct reading *reading, bool (*on_wait)(void *ctx), void *
 }
 
 bool progress_read(const struct kafka_settings *kafka, const char *topic, const char *key, bool (*on_wait)(void *ctx),
-                   void *ctx, struct reason *reason, uint64_t *ret_lsn)
+                   void *ctx, struct reason *reason, struct progress *ret_progress)
 {
     struct reading reading = {.consumer = make_consumer(kafka), .topic = topic, .key = slice_of(key), .reason = reason};
     reading.starts = rd_kafka_topic_partition_list_new(1);
     reading.ends = rd_kafka_topic_partition_list_new(1);
     bool ok = read_all(&reading, on_wait, ctx);
-    if (ok) *ret_lsn = reading.lsn;
+    if (ok) *ret_progress = reading.progress;
     rd_kafka_topic_partition_list_destroy(reading.starts);
     rd_kafka_topic_partition_list_destroy(reading.ends);
     if (reading.consumer != NULL) rd_kafka_destroy(reading.consumer);

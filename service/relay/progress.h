@@ -10,11 +10,12 @@
 #include <stdint.h>
 
 #include "driver/kafka.h"
+#include "relay/progress_record.h"
 #include "relay/reason.h"
 
-/* Reads the position that was published last under the key; 0 when there is none. To be called after the producer that will
+/* Reads the progress that was published last under the key; all zero when there is none. To be called after the producer that will
  * write on was made, when no older one can commit any more. False when that fails within 30 s. on_wait as publisher's. */
 bool progress_read(const struct kafka_settings *kafka, const char *topic, const char *key, bool (*on_wait)(void *ctx),
-                   void *ctx, struct reason *reason, uint64_t *ret_lsn);
+                   void *ctx, struct reason *reason, struct progress *ret_progress);
 
 #endif

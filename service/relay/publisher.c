@@ -252,16 +252,9 @@ static bool enqueue(struct publisher *publisher, rd_kafka_topic_t *topic, struct
     return fail(publisher, rd_kafka_topic_name(topic), rd_kafka_err2str(error));
 }
 
-bool publisher_begin(struct publisher *publisher, struct slice progress_key, struct slice progress_value)
+static bool send_to(struct publisher *publisher, rd_kafka_topic_t *topic, const struct record *record)
 {
     if (!begin(publisher)) return false;
-    return enqueue(publisher, publisher->progress, progress_key, progress_value, rd_kafka_headers_new(0));
-}
-
-bool publisher_send(struct publisher *publisher, const struct record *record)
-{
-    if (!begin(publisher)) return false;
-    rd_kafka_topic_t *topic = record->topic == RECORD_EVENT ? publisher->events : publisher->dead_letters;
     rd_kafka_headers_t *headers = rd_kafka_headers_new(record->headers_len);
     if (!add_headers(headers, record)) {
         rd_kafka_headers_destroy(headers);
@@ -270,10 +263,23 @@ bool publisher_send(struct publisher *publisher, const struct record *record)
     return enqueue(publisher, topic, record->key, record->value, headers);
 }
 
-bool publisher_commit(struct publisher *publisher, struct slice progress_key, struct slice progress_value)
+bool publisher_begin(struct publisher *publisher, struct slice progress_key, const struct progress *progress)
+{
+    char text[PROGRESS_TEXT_MAX];
+    struct record record;
+    progress_encode(progress, progress_key, text, &record);
+    return send_to(publisher, publisher->progress, &record);
+}
+
+bool publisher_send(struct publisher *publisher, const struct record *record)
+{
+    return send_to(publisher, record->topic == RECORD_EVENT ? publisher->events : publisher->dead_letters, record);
+}
+
+bool publisher_commit(struct publisher *publisher, struct slice progress_key, const struct progress *progress)
 {
     int64_t start_us = clock_steady_us();
-    if (!publisher_begin(publisher, progress_key, progress_value)) return false;
+    if (!publisher_begin(publisher, progress_key, progress)) return false;
     if (!deliver_all(publisher)) return false;
     FAILPOINT("relay.after_produce");
     rd_kafka_error_t *error = rd_kafka_commit_transaction(publisher->producer, COMMIT_TIMEOUT_MS);

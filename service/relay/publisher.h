@@ -14,6 +14,7 @@
 
 #include "codec/record.h"
 #include "driver/kafka.h"
+#include "relay/progress_record.h"
 #include "relay/reason.h"
 
 /* The largest record that can be published: key and value, in bytes. */
@@ -42,13 +43,13 @@ void publisher_close(struct publisher *publisher);
 /* Begins a transaction, at first waiting up to 20 ms since the last one, with a progress record of what was published before: so the
  * partition of the progress joins it together with those of the first records. Each time that partitions join costs a request and, in
  * librdkafka, a millisecond of a core. */
-bool publisher_begin(struct publisher *publisher, struct slice progress_key, struct slice progress_value);
+bool publisher_begin(struct publisher *publisher, struct slice progress_key, const struct progress *progress);
 
 /* Queues the record, copying it; waits while the queue is full. */
 bool publisher_send(struct publisher *publisher, const struct record *record);
 
 /* Commits all records sent so far together with a progress record, which is the one that counts. True: Kafka has them, exactly once. */
-bool publisher_commit(struct publisher *publisher, struct slice progress_key, struct slice progress_value);
+bool publisher_commit(struct publisher *publisher, struct slice progress_key, const struct progress *progress);
 
 /* Serves librdkafka while there is nothing to publish. False when the producer has become unusable. */
 bool publisher_tend(struct publisher *publisher);

@@ -41,13 +41,13 @@ static void advance(struct pump *pump, uint64_t lsn)
 
 static bool commit_batch(struct pump *pump)
 {
-    char text[LSN_TEXT_MAX];
     int64_t start_us = clock_steady_us();
-    struct slice key = slice_of(pump->progress_key);
-    if (!publisher_commit(pump->publisher, key, slice_of(lsn_format(pump->batch.end_lsn, text)))) return false;
+    struct progress progress = pump->progress;
+    progress.lsn = pump->batch.end_lsn;
+    if (!publisher_commit(pump->publisher, slice_of(pump->progress_key), &progress)) return false;
     meter_published(pump->batch.events, pump->batch.dead_letters, clock_steady_us() - start_us);
     meter_behind_since(0);
-    pump->progress = pump->batch.end_lsn;
+    pump->progress = progress;
     pump->batch = (struct pump_batch){0};
     pump->has_published = true;
     confirm(pump);
@@ -71,9 +71,8 @@ static int patience_ms(const struct pump *pump)
 
 static bool begin_batch(struct pump *pump)
 {
-    char text[LSN_TEXT_MAX];
     meter_behind_since(pump->commit_us);
-    return publisher_begin(pump->publisher, slice_of(pump->progress_key), slice_of(lsn_format(pump->progress, text)));
+    return publisher_begin(pump->publisher, slice_of(pump->progress_key), &pump->progress);
 }
 
 static bool send_record(struct pump *pump, struct pgoutput *message)
@@ -102,7 +101,7 @@ static bool on_message(struct pump *pump, struct pgoutput *message)
 static void on_begin(struct pump *pump, const struct pgoutput *message)
 {
     pump->in_transaction = true;
-    pump->is_skipping = message->commit_lsn < pump->progress;
+    pump->is_skipping = message->commit_lsn < pump->progress.lsn;
     pump->commit_us = message->commit_us;
 }
 

@@ -36,7 +36,7 @@ struct pump {
     const char *progress_key;
     const struct event_context *events;
     _Atomic int64_t *lag_bytes; /* where to tell it */
-    uint64_t progress;          /* transactions that end at or before this are published already */
+    struct progress progress;   /* transactions that end at or before its lsn are published already */
     uint64_t server_end;        /* the server has WAL up to here, as last seen */
     uint64_t seen;              /* all transactions before this were read; at first those that the slot has confirmed */
 

@@ -112,17 +112,17 @@ static bool accept_progress(struct relay *relay)
     char progress[LSN_TEXT_MAX];
     char server_end[LSN_TEXT_MAX];
     bool was_ahead = relay->is_ahead;
-    relay->is_ahead = relay->pump.progress > relay->source.server_end;
+    relay->is_ahead = relay->pump.progress.lsn > relay->source.server_end;
     if (!relay->is_ahead) return true;
-    lsn_format(relay->pump.progress, progress);
+    lsn_format(relay->pump.progress.lsn, progress);
     lsn_format(relay->source.server_end, server_end);
     reason_set(&relay->reason, "progress %s is ahead of the server's WAL %s", progress, server_end);
     if (!was_ahead) return false;
     LOG_ERROR("relay: the database was set back behind what is published; progress is forgotten and publishing goes on from "
               "the slot, so events may come twice or tell of rows that are no more",
               LOG_STR("progress", progress), LOG_STR("server_end", server_end), LOG_STR("source", relay->source.name));
-    relay->pump.progress = 0;
-    return publisher_commit(relay->pump.publisher, slice_of(relay->source.name), SLICE("0/0"));
+    relay->pump.progress = (struct progress){0};
+    return publisher_commit(relay->pump.publisher, slice_of(relay->source.name), &relay->pump.progress);
 }
 
 static bool take_over(struct relay *relay)
@@ -141,7 +141,7 @@ static enum outcome pump_until_end(struct relay *relay)
     relay->pump.server_end = relay->source.server_end;
     relay->pump.seen = relay->source.confirmed;
     LOG_INFO("relay publishes", LOG_STR("source", relay->source.name),
-             LOG_STR("progress", lsn_format(relay->pump.progress, progress)));
+             LOG_STR("progress", lsn_format(relay->pump.progress.lsn, progress)));
     relay_enter(relay, RELAY_ACTIVE, "took over");
     enum pump_end end = pump_run(&relay->pump);
     if (relay->pump.has_published) relay->failures = 0;

@@ -51,7 +51,7 @@ MUTANTS = [
              "        lane_read_result(lane, result);\n"
              "        if (PQresultStatus(result) == PGRES_TUPLES_OK) lane_settle(lane);\n"))),
     Mutant("published transactions are not skipped", "short-postgres-kill", "twice: ", (
-        Edit("service/relay/pump.c", "pump->is_skipping = message->commit_lsn < pump->progress;", "pump->is_skipping = false;"),)),
+        Edit("service/relay/pump.c", "pump->is_skipping = message->commit_lsn < pump->progress.lsn;", "pump->is_skipping = false;"),)),
     Mutant("the slot is confirmed before Kafka has committed", "open-transaction", "is not there|comes after version", (
         Edit("service/relay/pump.c", "    if (batch_records(pump) > 0) return;\n", ""),)),
     Mutant("a relay that takes over leaves open what is open", "forgotten", "twice: ", (
