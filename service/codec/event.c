@@ -210,10 +210,7 @@ static void append_event(struct buf *out, const struct event_context *context, c
     char time[RFC3339_MS_SIZE];
     rfc3339_ms_format(envelope->occurred_us, time);
     struct record record;
-    record.topic = RECORD_EVENT;
-    record.key = envelope->key;
-    record.value = value;
-    record.headers_len = 0;
+    record_start(&record, RECORD_EVENT, envelope->key, value);
     record_add_header(&record, SLICE("content-type"),
                       context->json ? SLICE("application/json") : SLICE("application/protobuf"));
     record_add_header(&record, SLICE("ce_specversion"), SLICE("1.0"));
@@ -250,14 +247,14 @@ void event_schedule(struct buf *out, const struct event_context *context, const 
     buf_done(&value);
 }
 
-static struct slice origin_id(const struct event_origin *origin, struct arena *scratch)
+static struct slice origin_id(const struct record_origin *origin, struct arena *scratch)
 {
     return arena_printf(scratch, "%.*s/%" PRId32 "/%" PRId64, (int)origin->topic.len, origin->topic.data, origin->partition,
                         origin->offset);
 }
 
 void event_rejected(struct buf *out, const struct event_context *context, struct slice command_id, int64_t org_id,
-                    int64_t user_id, const struct violations *violations, const struct event_origin *origin,
+                    int64_t user_id, const struct violations *violations, const struct record_origin *origin,
                     int64_t occurred_us, struct slice traceparent, struct arena *scratch)
 {
     struct buf value;
@@ -280,22 +277,6 @@ void event_rejected(struct buf *out, const struct event_context *context, struct
         append_event(out, context, &envelope, buf_slice(&value));
     }
     buf_done(&value);
-}
-
-void event_dead_letter(struct buf *out, struct record *original, struct slice reason, const struct event_origin *origin,
-                       struct arena *scratch)
-{
-    enum { OWN_HEADERS = 4 };
-    if (original->headers_len > RECORD_HEADERS_MAX - OWN_HEADERS) original->headers_len = RECORD_HEADERS_MAX - OWN_HEADERS;
-    original->topic = RECORD_DEAD_LETTER;
-    record_add_header(original, SLICE("dead-letter-reason"), reason);
-    record_add_header(original, SLICE("dead-letter-topic"), origin->topic);
-    const struct slice partition = number_text(scratch, origin->partition);
-    const struct slice offset = number_text(scratch, origin->offset);
-    record_add_header(original, SLICE("dead-letter-partition"), partition);
-    record_add_header(original, SLICE("dead-letter-offset"), offset);
-    if (partition.data == NULL || offset.data == NULL) out->failed = true;
-    else record_pack(out, original);
 }
 
 /* ---- the digest ---- */

@@ -1,4 +1,4 @@
-/* Events, rejections and dead letters as packed records (codec/record.h): CloudEvents 1.0 in Kafka's binary mode. */
+/* Events and rejections as packed records (codec/record.h): CloudEvents 1.0 in Kafka's binary mode. */
 #ifndef CODEC_EVENT_H
 #define CODEC_EVENT_H
 
@@ -9,13 +9,6 @@
 struct event_context {
     struct slice source; /* ce_source */
     bool json;           /* values as JSON instead of protobuf */
-};
-
-/* Where a command came from. */
-struct event_origin {
-    struct slice topic;
-    int32_t partition;
-    int64_t offset;
 };
 
 enum schedule_event_type { SCHEDULE_CREATED, SCHEDULE_UPDATED, SCHEDULE_DELETED };
@@ -36,13 +29,8 @@ void event_schedule(struct buf *out, const struct event_context *context, const 
 
 /* Appends the record of ScheduleCommandRejected; ce_id is "<topic>/<partition>/<offset>". command_id is as the sender wrote it. */
 void event_rejected(struct buf *out, const struct event_context *context, struct slice command_id, int64_t org_id,
-                    int64_t user_id, const struct violations *violations, const struct event_origin *origin,
+                    int64_t user_id, const struct violations *violations, const struct record_origin *origin,
                     int64_t occurred_us, struct slice traceparent, struct arena *scratch);
-
-/* Appends the record of a dead letter: the message's own key, value and headers, and the headers dead-letter-reason,
- * -topic, -partition and -offset. The original is borrowed and its list of headers is added to. */
-void event_dead_letter(struct buf *out, struct record *original, struct slice reason, const struct event_origin *origin,
-                       struct arena *scratch);
 
 /* Sixteen bytes that are equal for two commands only if they ask for the same: of the SHA-256 over all that they ask for. The two
  * lists come as their columns' text, which the caller has at hand. STATUS_NO_MEMORY sets nothing. */

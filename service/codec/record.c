@@ -39,6 +39,15 @@ static bool take_bytes(struct slice *rest, struct slice *ret_bytes)
     return take(rest, len, ret_bytes);
 }
 
+void record_start(struct record *record, enum record_topic topic, struct slice key, struct slice value)
+{
+    record->topic = topic;
+    record->key = key;
+    record->value = value;
+    record->headers_len = 0;
+    record->headers_left_out = 0;
+}
+
 void record_pack(struct buf *out, const struct record *record)
 {
     const char start[] = {FORMAT_VERSION, (char)record->topic, (char)record->headers_len};
@@ -58,6 +67,7 @@ bool record_take(struct slice *bytes, struct record *ret_record)
     if (!take(&rest, 3, &start) || start.data[0] != FORMAT_VERSION) return false;
     ret_record->topic = (enum record_topic)start.data[1];
     ret_record->headers_len = (unsigned char)start.data[2];
+    ret_record->headers_left_out = 0;
     if (ret_record->topic != RECORD_EVENT && ret_record->topic != RECORD_DEAD_LETTER) return false;
     if (ret_record->headers_len > RECORD_HEADERS_MAX) return false;
     if (!take_bytes(&rest, &ret_record->key) || !take_bytes(&rest, &ret_record->value)) return false;
@@ -72,6 +82,20 @@ bool record_take(struct slice *bytes, struct record *ret_record)
 
 void record_add_header(struct record *record, struct slice name, struct slice value)
 {
-    if (record->headers_len == RECORD_HEADERS_MAX) return;
-    record->headers[record->headers_len++] = (struct record_header){name, value};
+    if (record->headers_len == RECORD_HEADERS_MAX) record->headers_left_out++;
+    else record->headers[record->headers_len++] = (struct record_header){name, value};
+}
+
+/* A varint of a length takes at most five bytes. */
+size_t record_header_wire_bytes(const struct record_header *header)
+{
+    return 5 + header->name.len + 5 + header->value.len;
+}
+
+size_t record_wire_bytes(const struct record *record)
+{
+    enum { BATCH_HEAD = 61, RECORD_HEAD = 5 + 1 + 10 + 5 + 5 + 5 + 5 };
+    size_t bytes = BATCH_HEAD + RECORD_HEAD + record->key.len + record->value.len;
+    for (size_t i = 0; i < record->headers_len; i++) bytes += record_header_wire_bytes(&record->headers[i]);
+    return bytes;
 }

@@ -18,6 +18,13 @@ enum record_topic { RECORD_EVENT = 1, RECORD_DEAD_LETTER = 2 };
 
 enum { RECORD_HEADERS_MAX = 128 };
 
+/* Where a consumed record was. */
+struct record_origin {
+    struct slice topic;
+    int32_t partition;
+    int64_t offset;
+};
+
 struct record_header {
     struct slice name;
     struct slice value; /* data NULL: a null value */
@@ -29,7 +36,11 @@ struct record {
     struct slice value;
     struct record_header headers[RECORD_HEADERS_MAX];
     size_t headers_len;
+    size_t headers_left_out; /* there was no place for them, and no header tells it yet; not packed */
 };
+
+/* Makes it a record without headers. Slices are borrowed. */
+void record_start(struct record *record, enum record_topic topic, struct slice key, struct slice value);
 
 /* Appends the packed record. */
 void record_pack(struct buf *out, const struct record *record);
@@ -38,7 +49,12 @@ void record_pack(struct buf *out, const struct record *record);
  * with a packed record. */
 bool record_take(struct slice *bytes, struct record *ret_record);
 
-/* Adds a header; beyond RECORD_HEADERS_MAX it is left out. Slices are borrowed. */
+/* Adds a header; beyond RECORD_HEADERS_MAX it is left out, and counted. Slices are borrowed. */
 void record_add_header(struct record *record, struct slice name, struct slice value);
+
+/* The most bytes that the record can take as a batch of its own in Kafka's format (magic 2) without compression: what brokers and
+ * producers hold against max.message.bytes and message.max.bytes. The same of one of its headers. */
+size_t record_wire_bytes(const struct record *record);
+size_t record_header_wire_bytes(const struct record_header *header);
 
 #endif

@@ -30,10 +30,7 @@ static enum status read_state(struct slice content, const struct event_context *
 static void wrap_unreadable(struct slice content, struct record *record)
 {
     LOG_ERROR("relay: a WAL message is no record; it goes to the dead letters", LOG_INT("bytes", content.len));
-    record->topic = RECORD_DEAD_LETTER;
-    record->key = (struct slice){NULL, 0};
-    record->value = content;
-    record->headers_len = 0;
+    record_start(record, RECORD_DEAD_LETTER, (struct slice){NULL, 0}, content);
     record_add_header(record, SLICE("reason"), SLICE("a WAL message that is no record"));
 }
 

@@ -9,7 +9,7 @@
 static bool make_rejection(struct kafka_message *message, struct slice command_id, const struct violations *violations)
 {
     const struct command *decoded = &message->write.command;
-    struct event_origin origin = kafka_message_origin(message);
+    struct record_origin origin = kafka_message_origin(message);
     buf_clear(&message->text);
     event_rejected(&message->text, message->events, command_id, decoded->org_id, decoded->user_id, violations, &origin,
                    clock_wall_us(), message->write.traceparent, message->arena);

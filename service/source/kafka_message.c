@@ -2,16 +2,17 @@
 
 #include <stdlib.h>
 
+#include "codec/dead_letter.h"
 #include "codec/json_text.h"
 #include "core/traceparent.h"
 #include "driver/log.h"
 
 enum { ARENA_MAX_BYTES = 16 << 20, RECORD_MAX_BYTES = 32 << 20 };
 
-struct event_origin kafka_message_origin(const struct kafka_message *message)
+struct record_origin kafka_message_origin(const struct kafka_message *message)
 {
     const rd_kafka_message_t *raw = message->raw;
-    return (struct event_origin){slice_of(rd_kafka_topic_name(raw->rkt)), raw->partition, raw->offset};
+    return (struct record_origin){slice_of(rd_kafka_topic_name(raw->rkt)), raw->partition, raw->offset};
 }
 
 struct slice kafka_message_header(const struct kafka_message *message, const char *name)
@@ -50,31 +51,24 @@ static void copy_headers(const rd_kafka_message_t *raw, struct record *record)
     }
 }
 
-/* What was decoded may have filled the arena: a fresh one takes its place, when nothing can fail any more, for until then the write
- * borrows from what there is. */
+/* Until nothing can fail any more the write borrows from what there is. */
 bool kafka_message_bury(struct kafka_message *message, const char *reason)
 {
     const rd_kafka_message_t *raw = message->raw;
-    struct arena *arena = arena_new(ARENA_MAX_BYTES);
-    if (arena == NULL) return false;
-    struct event_origin origin = kafka_message_origin(message);
+    struct record_origin origin = kafka_message_origin(message);
     struct record record;
-    record.key = (struct slice){raw->key, raw->key_len};
-    record.value = (struct slice){raw->payload, raw->len};
-    record.headers_len = 0;
+    record_start(&record, RECORD_DEAD_LETTER, (struct slice){raw->key, raw->key_len},
+                 (struct slice){raw->payload, raw->len});
     copy_headers(raw, &record);
     struct buf text;
     buf_init(&text, RECORD_MAX_BYTES);
-    event_dead_letter(&text, &record, slice_of(reason), &origin, arena);
+    dead_letter_pack(&text, &record, slice_of(reason), &origin, DEAD_LETTER_BYTES_UNKNOWN);
     if (text.failed) {
         buf_done(&text);
-        arena_free(arena);
         return false;
     }
     buf_done(&message->text);
-    arena_free(message->arena);
     message->text = text;
-    message->arena = arena;
     (void)kafka_message_emit(message, VERDICT_DEAD_LETTER);
     LOG_WARN("message is a dead letter", LOG_STR("reason", reason), LOG_SLICE("topic", origin.topic),
              LOG_INT("partition", origin.partition), LOG_INT("offset", origin.offset), LOG_INT("bytes", raw->len));

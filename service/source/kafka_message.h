@@ -58,7 +58,7 @@ void kafka_message_free(struct kafka_message *message);
 
 /* ---- for the kinds ---- */
 
-struct event_origin kafka_message_origin(const struct kafka_message *message);
+struct record_origin kafka_message_origin(const struct kafka_message *message);
 
 /* The last header of that name; empty when there is none. */
 struct slice kafka_message_header(const struct kafka_message *message, const char *name);

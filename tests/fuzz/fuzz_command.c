@@ -1,10 +1,11 @@
 /* A command from bytes to the record that is emitted for it. The first byte says whether it comes as JSON, and its kind. */
 #include "codec/command_codec.h"
+#include "codec/dead_letter.h"
 #include "codec/event.h"
 #include "codec/schedule_json.h"
 #include "fuzz.h"
 
-static const struct event_origin origin = {{"commands", 8}, 1, 2};
+static const struct record_origin origin = {{"commands", 8}, 1, 2};
 
 static void must_unpack(struct buf *bytes, enum record_topic topic)
 {
@@ -49,13 +50,13 @@ static void digest(const struct command *command)
     buf_done(&overrides);
 }
 
-static void dead_letter(struct slice bytes, const char *reason, struct arena *arena)
+static void dead_letter(struct slice bytes, const char *reason)
 {
     struct record original = {.key = {NULL, 0}, .value = bytes};
     struct buf packed;
     MUST(reason != NULL);
     buf_init(&packed, 32 << 20);
-    event_dead_letter(&packed, &original, slice_of(reason), &origin, arena);
+    dead_letter_pack(&packed, &original, slice_of(reason), &origin, 1 << 20);
     must_unpack(&packed, RECORD_DEAD_LETTER);
 }
 
@@ -73,7 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum status status =
         command_decode(bytes, (enum command_kind)(data[0] / 2 % 3), (data[0] & 1) != 0, arena, &input, &reason);
     MUST(status == STATUS_OK || status == STATUS_UNDECODABLE || status == STATUS_NO_MEMORY);
-    if (status == STATUS_UNDECODABLE) dead_letter(bytes, reason, arena);
+    if (status == STATUS_UNDECODABLE) dead_letter(bytes, reason);
     if (status == STATUS_OK) {
         status = command_check(&input, zones, arena, &command, &violations);
         MUST(status == STATUS_OK        ? violations.len == 0

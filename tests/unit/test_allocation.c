@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "codec/command_codec.h"
+#include "codec/dead_letter.h"
 #include "codec/directory_codec.h"
 #include "codec/error_json.h"
 #include "codec/event.h"
@@ -31,12 +32,12 @@ static enum status told(struct buf *out, enum status status, const char *reason)
 /* ---- the lines ---- */
 
 static const struct event_context contexts[] = {{SLICE("/test"), false}, {SLICE("/test"), true}};
-static const struct event_origin origin = {SLICE("commands"), 1, 2};
+static const struct record_origin origin = {SLICE("commands"), 1, 2};
 
-static enum status write_dead_letter(struct slice value, const char *reason, struct arena *arena, struct buf *out)
+static enum status write_dead_letter(struct slice value, const char *reason, struct buf *out)
 {
     struct record record = {.value = value};
-    event_dead_letter(out, &record, slice_of(reason), &origin, arena);
+    dead_letter_pack(out, &record, slice_of(reason), &origin, 1 << 20);
     return STATUS_UNDECODABLE;
 }
 
@@ -72,7 +73,7 @@ static enum status read_command(struct slice input, struct arena *arena, struct 
     bool is_json = (input.data[0] & 1) != 0;
     enum status status =
         command_decode(bytes, (enum command_kind)(input.data[0] / 2 % 3), is_json, arena, &decoded, &reason);
-    if (status == STATUS_UNDECODABLE) return write_dead_letter(bytes, reason, arena, out);
+    if (status == STATUS_UNDECODABLE) return write_dead_letter(bytes, reason, out);
     if (status != STATUS_OK) return status;
     status = command_check(&decoded, zones, arena, &command, &violations);
     if (status == STATUS_OK) return write_created(&command, arena, out);
