@@ -13,6 +13,7 @@
 
 #include "app/migrate.h"
 #include "app/process_metrics.h"
+#include "app/readiness.h"
 #include "app/tzdata.h"
 #include "app/version.h"
 #include "driver/clock.h"
@@ -53,33 +54,23 @@ struct service {
     bool failed;
 };
 
-/* ---- readiness ---- */
+/* ---- the database comes, changes and goes ---- */
 
-static const char slot_reason[] = "the replication slot is missing or lost; run schedule-service rebuild";
-
-static bool has_stopped_partitions(const struct service *service)
-{
-    for (int i = 0; i < KAFKA_DOORS; i++) {
-        if (service->kafka[i] != NULL && kafka_door_stopped_partitions(service->kafka[i]) > 0) return true;
-    }
-    return false;
-}
-
-static bool is_ready(void *ctx, const char **ret_reason)
+static void judge(void *ctx, struct readiness *ret)
 {
     const struct service *service = ctx;
-    const struct watch_view *view = watch_view(service->watch);
-    const char *reason = NULL;
-    if (service->drain_until_us != 0) reason = "stopping";
-    else if (!view->is_known) reason = "the database is away";
-    else if (!view->has_schema) reason = "the schema is older than this build; run schedule-service migrate";
-    else if (!view->has_slot) reason = slot_reason;
-    else if (service->config->doors && !writer_is_ready(service->writer)) reason = "no write connection";
-    else if (service->config->doors && !reader_is_ready(service->reader)) reason = "no read connection";
-    else if (view->slot_behind_bytes > service->config->wal_budget_bytes) reason = "too much WAL waits for the relay";
-    else if (has_stopped_partitions(service)) reason = "a partition is stopped";
-    if (reason != NULL) *ret_reason = reason;
-    return reason == NULL;
+    const struct readiness_parts parts = {
+        .config = service->config,
+        .view = watch_view(service->watch),
+        .writer = service->writer,
+        .reader = service->reader,
+        .pages = service->pages,
+        .relay = service->relay,
+        .doors = service->kafka,
+        .doors_len = KAFKA_DOORS,
+        .is_stopping = service->drain_until_us != 0,
+    };
+    readiness_judge(&parts, ret);
 }
 
 static void start_kafka_doors(struct service *service)
@@ -94,25 +85,16 @@ static void start_kafka_doors(struct service *service)
     }
 }
 
-/* Whether the database can be written to. */
-static bool is_writable(const struct watch_view *view)
-{
-    return view->is_known && view->has_schema && view->has_slot;
-}
-
 /* Without its slot the database would forget what it was to publish: the doors stay shut. While the database is away nothing
  * is known, and nothing changes. */
 static void on_watch(void *ctx, const struct watch_view *view)
 {
     struct service *service = ctx;
     if (!view->is_known || !service->config->doors) return;
-    bool fit = is_writable(view);
-    if (!fit) {
-        LOG_ERROR("doors shut", LOG_STR("reason", view->has_schema ? slot_reason : "the schema is older than this build"),
-                  LOG_STR("slot", service->config->slot));
-    }
-    writer_open(service->writer, fit);
-    if (fit && service->drain_until_us == 0) start_kafka_doors(service);
+    const char *obstacle = readiness_obstacle(view);
+    if (obstacle != NULL) LOG_ERROR("doors shut", LOG_STR("reason", obstacle), LOG_STR("slot", service->config->slot));
+    writer_open(service->writer, obstacle == NULL);
+    if (obstacle == NULL && service->drain_until_us == 0) start_kafka_doors(service);
 }
 
 /* ---- stopping ---- */
@@ -129,7 +111,7 @@ static bool doors_are_empty(const struct service *service)
 static bool is_stuck(struct service *service)
 {
     int64_t now_us = clock_steady_us();
-    if (is_writable(watch_view(service->watch))) service->stuck_since_us = 0;
+    if (readiness_obstacle(watch_view(service->watch)) == NULL) service->stuck_since_us = 0;
     else if (service->stuck_since_us == 0) service->stuck_since_us = now_us;
     return service->stuck_since_us != 0 && now_us - service->stuck_since_us >= DRAIN_STUCK_MS * 1000LL;
 }
@@ -252,7 +234,7 @@ static bool start_doors(struct service *service)
                    .oauth_client = limit_of(config, config->rate_limit_oauth_client),
                    .address = limit_of(config, config->rate_limit_address),
                    .address_header = config->client_address_header},
-        .is_ready = is_ready,
+        .judge = judge,
         .ctx = service,
     };
     set_kafka_configs(service);

@@ -58,6 +58,13 @@ static void write_histogram(struct buf *out, const struct metric *metric)
     buf_printf(out, "%s_count%s%s%s %" PRId64 "\n", metric->name, open, metric->labels, close, total);
 }
 
+void metric_write(struct buf *out, const struct metric *metric, const char *labels, int64_t value)
+{
+    bool has_labels = labels[0] != '\0';
+    buf_printf(out, "%s%s%s%s %.15g\n", metric->name, has_labels ? "{" : "", labels, has_labels ? "}" : "",
+               shown(metric, value));
+}
+
 void metrics_write(struct buf *out)
 {
     static const char *const types[] = {"counter", "gauge", "histogram"};
@@ -68,12 +75,8 @@ void metrics_write(struct buf *out)
             buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", metric->name, metric->help, metric->name, types[metric->type]);
         }
         previous = metric->name;
-        if (metric->type == METRIC_HISTOGRAM) {
-            write_histogram(out, metric);
-        } else if (metric->labels[0] == '\0') {
-            buf_printf(out, "%s %.15g\n", metric->name, shown(metric, metric_get(metric)));
-        } else {
-            buf_printf(out, "%s{%s} %.15g\n", metric->name, metric->labels, shown(metric, metric_get(metric)));
-        }
+        if (metric->type == METRIC_HISTOGRAM) write_histogram(out, metric);
+        else if (metric->write_series != NULL) metric->write_series(out, metric);
+        else metric_write(out, metric, metric->labels, metric_get(metric));
     }
 }

@@ -20,7 +20,10 @@ struct metric {
     const char *help;
     double scale;           /* shown value = stored value * scale; 0 means 1 */
     const int64_t *buckets; /* histograms: ascending upper bounds in stored units, ended by 0 */
-    _Atomic int64_t value;  /* histograms: the sum */
+    /* Of a gauge whose series come and go: writes each of them with metric_write. NULL: it has the one series of its labels. */
+    void (*write_series)(struct buf *out, const struct metric *metric);
+    void *ctx;             /* for write_series */
+    _Atomic int64_t value; /* histograms: the sum */
     _Atomic int64_t counts[METRIC_BUCKETS_MAX + 1];
     struct metric *next;
 };
@@ -48,6 +51,9 @@ static inline int64_t metric_get(const struct metric *metric)
 
 /* Counts one observation of a histogram, in stored units (microseconds with scale 1e-6 for times). */
 void metric_observe(struct metric *metric, int64_t value);
+
+/* Appends one sample with these labels. */
+void metric_write(struct buf *out, const struct metric *metric, const char *labels, int64_t value);
 
 /* Appends the text exposition format 0.0.4 of everything registered. */
 void metrics_write(struct buf *out);

@@ -48,12 +48,17 @@ static struct metric commit_time = {.type = METRIC_HISTOGRAM,
 
 static _Atomic int64_t behind_since_us;
 
+int64_t meter_lag_us(void)
+{
+    int64_t since_us = atomic_load_explicit(&behind_since_us, memory_order_relaxed);
+    int64_t age_us = since_us == 0 ? 0 : clock_wall_us() - since_us;
+    return age_us < 0 ? 0 : age_us;
+}
+
 static void collect(void *ctx)
 {
     (void)ctx;
-    int64_t since_us = atomic_load_explicit(&behind_since_us, memory_order_relaxed);
-    int64_t age_us = since_us == 0 ? 0 : clock_wall_us() - since_us;
-    metric_set(&lag_us, age_us < 0 ? 0 : age_us);
+    metric_set(&lag_us, meter_lag_us());
 }
 
 void meter_register(void)

@@ -17,4 +17,7 @@ void meter_lag_bytes(int64_t bytes);
 /* When the oldest transaction that is not published yet was committed (wall clock); 0: everything known is published. */
 void meter_behind_since(int64_t commit_us);
 
+/* The age of that transaction; 0: there is none. */
+int64_t meter_lag_us(void);
+
 #endif

@@ -6,6 +6,7 @@
  * anything doubtful (begin anew after a pause that doubles from 0.1 to 5 s and is jittered). */
 #include "relay/relay.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -30,12 +31,12 @@ struct relay {
     _Atomic int state; /* enum relay_state */
     _Atomic int64_t lag_bytes;
     atomic_bool is_done;
+    _Atomic int failures; /* in a row */
 
     /* Of the thread alone. */
     struct reason reason;
     enum outcome last_outcome;
     bool has_outcome;
-    int failures;  /* in a row */
     bool is_ahead; /* the last run found progress ahead of the WAL */
     unsigned int seed;
     struct wal_source source;
@@ -298,6 +299,18 @@ enum relay_state relay_state(const struct relay *relay)
 int64_t relay_lag_bytes(const struct relay *relay)
 {
     return atomic_load_explicit(&relay->lag_bytes, memory_order_relaxed);
+}
+
+void relay_degraded(const struct relay *relay, struct degraded *degraded)
+{
+    enum relay_state state = relay_state(relay);
+    int64_t lag_us = meter_lag_us();
+    if (state == RELAY_STANDBY && relay->failures > 0) {
+        degraded_add(degraded, "the relay has failed and begins anew; the log says why");
+    }
+    if (state == RELAY_ACTIVE && lag_us >= degraded_after_us) {
+        degraded_add(degraded, "the relay makes no progress: its oldest event waits for %" PRId64 " s", lag_us / 1000000);
+    }
 }
 
 void relay_drain(struct relay *relay)

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "codec/event.h"
+#include "core/degraded.h"
 #include "driver/kafka.h"
 
 /* Borrowed; outlives the relay. */
@@ -36,6 +37,9 @@ enum relay_state relay_state(const struct relay *relay);
 
 /* Bytes of WAL between what is published and the server's end of WAL, as last seen; 0 while standby. */
 int64_t relay_lag_bytes(const struct relay *relay);
+
+/* Tells what keeps it from publishing. */
+void relay_degraded(const struct relay *relay, struct degraded *degraded);
 
 /* Tells it to publish everything committed up to now and then to end; returns at once. One that does not hold the slot ends
  * without publishing; one that finds a server away goes on trying. */

@@ -86,7 +86,6 @@ struct http_door *http_door_new(struct event_base *base, const struct http_door_
 
 void http_door_drain(struct http_door *door)
 {
-    door->is_draining = true;
     http_server_drain(door->server);
 }
 

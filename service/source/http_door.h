@@ -4,6 +4,7 @@
 
 #include <event2/event.h>
 
+#include "core/degraded.h"
 #include "core/rate_limit.h"
 #include "core/time_zone.h"
 #include "store/reader.h"
@@ -19,6 +20,12 @@ struct http_limits {
     const char *address_header; /* set by a trusted proxy; empty: the peer's address counts */
 };
 
+/* Whether the whole process should get traffic. */
+struct readiness {
+    const char *reason;       /* why it should get none; static. NULL: it should */
+    struct degraded degraded; /* what is amiss and takes traffic from nobody */
+};
+
 /* Borrowed parts outlive the door. */
 struct http_door_config {
     struct writer *writer;
@@ -30,8 +37,7 @@ struct http_door_config {
     const char *tls_key;
     size_t connections_max;
     struct http_limits limits;
-    /* Whether the whole process should get traffic; *ret_reason, static, says why not. */
-    bool (*is_ready)(void *ctx, const char **ret_reason);
+    void (*judge)(void *ctx, struct readiness *ret); /* *ret comes zeroed */
     void *ctx;
 };
 

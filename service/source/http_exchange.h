@@ -41,7 +41,6 @@ struct http_door {
     struct rate_limiter *addresses;
     struct exchange *exchanges;
     size_t exchanges_len;
-    bool is_draining;
 };
 
 struct exchange {

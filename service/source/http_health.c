@@ -2,34 +2,42 @@
 #include "driver/metrics.h"
 #include "source/http_exchange.h"
 
-static void reply_state(struct exchange *exchange, int status_code, const char *state, const char *reason)
+static void write_degraded(struct buf *body, const struct degraded *degraded)
+{
+    buf_printf(body, ",\"degraded\":");
+    for (size_t i = 0; i < degraded->len; i++) {
+        buf_append_char(body, i == 0 ? '[' : ',');
+        json_write_string(body, slice_of(degraded->texts[i]));
+    }
+    buf_append_char(body, ']');
+}
+
+static void reply_state(struct exchange *exchange, const char *state, const struct readiness *readiness)
 {
     struct buf body;
     buf_init(&body, REPLY_BYTES_MAX);
     buf_printf(&body, "{\"status\":\"%s\"", state);
-    if (reason != NULL) {
+    if (readiness->reason != NULL) {
         buf_printf(&body, ",\"reason\":");
-        json_write_string(&body, slice_of(reason));
+        json_write_string(&body, slice_of(readiness->reason));
     }
+    if (readiness->degraded.len > 0) write_degraded(&body, &readiness->degraded);
     buf_append_char(&body, '}');
-    reply_json(exchange, status_code, &body);
+    reply_json(exchange, readiness->reason == NULL ? 200 : 503, &body);
     buf_done(&body);
 }
 
 void handle_healthz(struct exchange *exchange)
 {
-    reply_state(exchange, 200, "ok", NULL);
+    reply_state(exchange, "ok", &(struct readiness){0});
 }
 
 void handle_readyz(struct exchange *exchange)
 {
     const struct http_door *door = exchange->door;
-    const char *reason = "shutting down";
-    if (!door->is_draining && door->config.is_ready(door->config.ctx, &reason)) {
-        reply_state(exchange, 200, "ready", NULL);
-    } else {
-        reply_state(exchange, 503, "unavailable", reason);
-    }
+    struct readiness readiness = {0};
+    door->config.judge(door->config.ctx, &readiness);
+    reply_state(exchange, readiness.reason == NULL ? "ready" : "unavailable", &readiness);
 }
 
 void handle_metrics(struct exchange *exchange)

@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -61,6 +62,7 @@ struct kafka_door {
     size_t in_flight_bytes;
     int ticks;
     int full_ticks;
+    bool is_kafka_away;
     bool paused;
     bool draining;
 };
@@ -80,16 +82,18 @@ static void collect(void *ctx)
     const struct kafka_door *door = ctx;
     int64_t total_lag = 0;
     int64_t total_assigned = 0;
+    int64_t total_stopped = 0;
     for (int i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
         const struct door_partition *partition = &door->partitions[i];
         if (!partition->assigned) continue;
         total_assigned++;
+        total_stopped += partition->stopped;
         total_lag += partition_lag(door, partition);
     }
     struct kafka_gauges *gauges = door->config->kind->gauges;
     metric_set(&gauges->lag, total_lag);
     metric_set(&gauges->assigned, total_assigned);
-    metric_set(&gauges->stopped, (int64_t)kafka_door_stopped_partitions(door));
+    metric_set(&gauges->stopped, total_stopped);
     metric_set(&gauges->in_flight, (int64_t)door->in_flight);
 }
 
@@ -338,6 +342,16 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
     take_what_is_there(door); /* in case a wake-up was lost */
 }
 
+/* The client says every few seconds how it stands with each broker (librdkafka's STATISTICS.md); there is no other way to ask it. */
+static int on_statistics(rd_kafka_t *consumer, char *json, size_t len, void *ctx)
+{
+    static const char connected[] = "\"state\":\"UP\"";
+    struct kafka_door *door = ctx;
+    (void)consumer;
+    door->is_kafka_away = memmem(json, len, connected, sizeof(connected) - 1) == NULL;
+    return 0;
+}
+
 /* ---- life cycle ---- */
 
 static bool start_consumer(struct kafka_door *door)
@@ -354,12 +368,14 @@ static bool start_consumer(struct kafka_door *door)
         {"fetch.max.bytes", "4194304"},
         {"queued.max.messages.kbytes", door->config->kind->queued_kbytes},
         {"queued.min.messages", door->config->kind->queued_messages},
+        {"statistics.interval.ms", "5000"},
         queue_backoff(),
     };
     rd_kafka_conf_t *conf = kafka_conf_new(door->config->kafka, properties, sizeof(properties) / sizeof(properties[0]));
     if (conf == NULL) return false;
     rd_kafka_conf_set_opaque(conf, door);
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+    rd_kafka_conf_set_stats_cb(conf, on_statistics);
     door->consumer = kafka_client_new(RD_KAFKA_CONSUMER, conf);
     if (door->consumer == NULL) return false;
     rd_kafka_poll_set_consumer(door->consumer);
@@ -431,13 +447,15 @@ size_t kafka_door_pending(const struct kafka_door *door)
     return door->in_flight;
 }
 
-size_t kafka_door_stopped_partitions(const struct kafka_door *door)
+void kafka_door_degraded(const struct kafka_door *door, struct degraded *degraded)
 {
-    size_t count = 0;
+    if (door->is_kafka_away) degraded_add(degraded, "Kafka is away: no broker can be reached for %s", door->config->topic);
     for (int i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
-        count += door->partitions[i].assigned && door->partitions[i].stopped;
+        const struct door_partition *partition = &door->partitions[i];
+        if (partition->assigned && partition->stopped) {
+            degraded_add(degraded, "partition %d of %s is stopped", i, door->config->topic);
+        }
     }
-    return count;
 }
 
 void kafka_door_free(struct kafka_door *door)

@@ -34,8 +34,8 @@ void kafka_door_drop(struct kafka_door *door);
 /* Messages taken and not settled. */
 size_t kafka_door_pending(const struct kafka_door *door);
 
-/* How many assigned partitions stand still because their stored offset is outside of their log. */
-size_t kafka_door_stopped_partitions(const struct kafka_door *door);
+/* Tells which partitions stand still, and whether Kafka is away. */
+void kafka_door_degraded(const struct kafka_door *door, struct degraded *degraded);
 
 /* Leaves the group and frees the door. May block for a few seconds when Kafka is away. Nothing may be pending in the writer, or
  * the writer must be freed first. */

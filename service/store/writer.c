@@ -13,6 +13,7 @@
 #include "driver/clock.h"
 #include "driver/metrics.h"
 #include "store/lane.h"
+#include "store/oldest.h"
 
 enum { LANES = 2, HTTP_QUEUE_MAX = 4096, UNIT_TIMEOUT_MS = 15000, TICK_MS = 250 };
 
@@ -35,6 +36,17 @@ static struct metric lanes_ready = {.type = METRIC_GAUGE,
                                     .name = "schedule_database_connections_ready",
                                     .labels = "",
                                     .help = "Write connections that are usable."};
+
+static void show(void *ctx, struct look *look)
+{
+    const struct writer *writer = ctx;
+    for (int i = 0; i < LANES; i++) oldest_see(look, i, &writer->lanes[i].sent, &writer->lanes[i].commands);
+}
+
+void writer_degraded(struct writer *writer, struct degraded *degraded)
+{
+    oldest_degraded(show, writer, degraded);
+}
 
 static void collect(void *ctx)
 {
@@ -100,6 +112,7 @@ struct writer *writer_new(struct event_base *base, const struct writer_config *c
     lane_metrics_register();
     metrics_register(&queued);
     metrics_register(&lanes_ready);
+    oldest_metrics_register(show, writer);
     metrics_on_collect(collect, writer);
     return writer;
 }
@@ -120,6 +133,7 @@ static struct lane *lane_of(struct writer *writer, const struct partition *parti
 
 enum status writer_submit(struct writer *writer, struct write *write)
 {
+    write->submitted_us = clock_steady_us();
     if (!writer->shared.open && write->partition == NULL) return STATUS_UNAVAILABLE;
     if (write->partition != NULL) {
         queue_add(&lane_of(writer, write->partition)->commands, write);

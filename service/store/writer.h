@@ -9,6 +9,7 @@
 #include <event2/event.h>
 
 #include "codec/event.h"
+#include "core/degraded.h"
 #include "core/command.h"
 
 struct writer;
@@ -20,6 +21,7 @@ struct partition {
     int32_t number;
     int64_t next_offset; /* as the database has it, to the writer's knowledge */
     int64_t sent_next;   /* the writer's: one past the last offset in the batch under way, else 0 */
+    uint64_t look;       /* the writer's: the last look at what waits that has met it */
 };
 
 struct write_ops {
@@ -53,9 +55,10 @@ struct write {
     int64_t offset;              /* in the partition */
     int64_t deadline_us;         /* steady clock; 0: none. HTTP writes that are not sent by then are given up */
     int64_t schedule_id;         /* set before done */
-    struct slice state; /* of an HTTP change or a repeated key, lent during done: codec/schedule_state.h; else empty */
-    bool is_repeat;     /* the writer's */
-    struct write *next; /* the writer's */
+    struct slice state;   /* of an HTTP change or a repeated key, lent during done: codec/schedule_state.h; else empty */
+    bool is_repeat;       /* the writer's */
+    int64_t submitted_us; /* the writer's: steady clock */
+    struct write *next;   /* the writer's */
 };
 
 struct writer_config {
@@ -84,6 +87,9 @@ void writer_drop_partition(struct writer *writer, const struct partition *partit
 
 /* Whether a connection is ready now. */
 bool writer_is_ready(const struct writer *writer);
+
+/* Tells which connections and partitions make no progress. */
+void writer_degraded(struct writer *writer, struct degraded *degraded);
 
 /* Writes submitted and not settled. */
 size_t writer_pending(const struct writer *writer);

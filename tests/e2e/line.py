@@ -134,6 +134,12 @@ class Line:
         answer = self.http.get(f"{(replica or self.service).url}/readyz", timeout=10)
         return answer.status_code, answer.json().get("reason")
 
+    def degraded(self, replica: Service | None = None) -> list[str]:
+        """What is amiss with one that is ready."""
+        answer = self.http.get(f"{(replica or self.service).url}/readyz", timeout=10)
+        assert answer.status_code == 200, answer.text
+        return answer.json().get("degraded", [])
+
     def wait_readiness(self, wanted: tuple[int, str | None], deadline_s: float = 20) -> None:
         assert wait_until(lambda: self.readiness() == wanted, deadline_s), (self.readiness(), self.service.log_tail())
 

@@ -133,6 +133,21 @@ def stop_partition(line: Line, topic: str) -> None:
 
 
 @contextmanager
+def connection_stalled(line: Line) -> Iterator[None]:
+    with locked(line, "schedules"):
+        line.send(line.command())
+        yield
+
+
+@contextmanager
+def partition_stalled(line: Line) -> Iterator[None]:
+    wait_offsets(line, line.env["DIRECTORY_TOPIC"])
+    with locked(line, "command_offsets"):
+        send_entries(line, 1)
+        yield
+
+
+@contextmanager
 def events_late(line: Line) -> Iterator[None]:
     with kafka_stands_still(line):
         line.post(MINIMAL)
@@ -249,7 +264,8 @@ def callers_limited(line: Line) -> Iterator[None]:
 
 TRIED: dict[str, Callable[[Line], AbstractContextManager[None]]] = {
     "SlotLost": without_slot, "NobodyPublishes": nobody_publishes, "DatabaseAway": without_database,
-    "PartitionStopped": partition_stopped, "DirectoryPartitionStopped": directory_partition_stopped, "EventsLate": events_late,
+    "PartitionStopped": partition_stopped, "DirectoryPartitionStopped": directory_partition_stopped,
+    "ConnectionStalled": connection_stalled, "PartitionStalled": partition_stalled, "EventsLate": events_late,
     "SlotBehind": slot_behind, "CommandsLate": commands_late, "DirectoryLate": directory_late,
     "KafkaCommitsSlowly": kafka_commits_slowly, "DatabaseCommitsSlowly": database_commits_slowly, "RelayRestarts": relay_restarts,
     "TransactionsRepeated": transactions_repeated, "RequestsFail": requests_fail, "MemoryHigh": memory_high,

@@ -1,4 +1,4 @@
-"""What the service tells about itself: /healthz, /readyz, /metrics. When it is not ready: test_faults.py, test_relay.py."""
+"""What the service tells about itself: /healthz, /readyz, /metrics. When it is not ready: test_readiness.py."""
 
 import re
 from collections import defaultdict
@@ -13,7 +13,8 @@ FAMILIES = {
     "schedule_relay_events_total": "counter", "schedule_slot_present": "gauge", "schedule_slot_active": "gauge",
     "schedule_slot_behind_bytes": "gauge", "schedule_http_requests_total": "counter",
     "schedule_http_request_duration_seconds": "histogram", "schedule_http_in_flight": "gauge",
-    "schedule_http_connections": "gauge", "schedule_build_info": "gauge", "process_resident_memory_bytes": "gauge",
+    "schedule_http_connections": "gauge", "schedule_connection_oldest_write_seconds": "gauge",
+    "schedule_partition_oldest_write_seconds": "gauge", "schedule_build_info": "gauge", "process_resident_memory_bytes": "gauge",
     "process_cpu_seconds_total": "counter", "process_open_fds": "gauge",
 }
 SAMPLE = re.compile(r'([a-zA-Z_:][\w:]*)(?:\{((?:[a-zA-Z_]\w*="(?:[^"\\\n]|\\[\\"n])*",?)*)\})? (-?[\d.e+-]+|NaN|[+-]Inf)')
@@ -46,7 +47,7 @@ def parse(text: str) -> tuple[dict[str, str], dict[str, float]]:
 
 def test_healthz_and_readyz_say_yes(line: Line) -> None:
     assert line.request("GET", "/healthz").json() == {"status": "ok"}
-    assert line.request("GET", "/readyz").json() == {"status": "ready"}
+    until(lambda: line.request("GET", "/readyz").json() == {"status": "ready"}, "it is ready and nothing is amiss")
     assert line.request("GET", "/healthz").headers["Content-Type"] == "application/json; charset=utf-8"
 
 

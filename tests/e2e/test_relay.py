@@ -174,7 +174,7 @@ def test_a_truncated_partition_stops_loudly_and_a_reset_heals_it(make_line: Make
     replica = line.start(wait=False)
     line.replicas = [replica, *line.replicas[:-1]]
     line.wait_log("partition stopped")
-    line.wait_readiness((503, "a partition is stopped"))
+    line.wait_readiness((200, None))
     assert line.metric('schedule_consumer_partitions{state="stopped"}') == 1
     assert "state=OUTSIDE_OF_THE_LOG" in line.cli("offsets", "show")
     other = line.command()
@@ -193,7 +193,7 @@ def test_a_stored_offset_beyond_the_log_stops_the_partition(make_line: MakeLine)
     line.sql("INSERT INTO command_offsets VALUES (%s, 0, 1000)", line.place.commands)
     line.start(wait=False)
     line.wait_log("partition stopped")
-    line.wait_readiness((503, "a partition is stopped"))
+    line.wait_readiness((200, None))
     line.send(line.command(), partition=0)
     other = line.command()
     line.send(other, partition=1)

@@ -178,7 +178,7 @@ def _see_partitions_stop(rig: Rig) -> None:
     for replica in rig.replicas:
         replica.start(wait=False)
     rig.until(lambda: rig.count_log("partition stopped") >= PARTITIONS, "every partition stops")
-    rig.until(lambda: any(rig.readiness(replica) == (503, "a partition is stopped") for replica in rig.replicas), "it is told")
+    rig.until(lambda: any("is stopped" in text for replica in rig.replicas for text in rig.degraded(replica)), "it is told")
 
 
 def _reset_offsets(rig: Rig) -> None:

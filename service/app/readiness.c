@@ -1,0 +1,40 @@
+#include "app/readiness.h"
+
+const char *readiness_obstacle(const struct watch_view *view)
+{
+    if (!view->is_known) return "the database is away";
+    if (!view->has_schema) return "the schema is older than this build; run schedule-service migrate";
+    if (!view->has_slot) return "the replication slot is missing or lost; run schedule-service rebuild";
+    return NULL;
+}
+
+/* What keeps HTTP from being answered although the database may be written to. */
+static const char *door_obstacle(const struct readiness_parts *parts)
+{
+    if (!writer_is_ready(parts->writer)) return "no write connection";
+    if (!reader_is_ready(parts->reader) || !reader_is_ready(parts->pages)) return "no read connection";
+    if (parts->view->slot_behind_bytes > parts->config->wal_budget_bytes) return "too much WAL waits for the relay";
+    return NULL;
+}
+
+static const char *reason_of(const struct readiness_parts *parts)
+{
+    if (parts->is_stopping) return "stopping";
+    const char *obstacle = readiness_obstacle(parts->view);
+    if (obstacle != NULL || !parts->config->doors) return obstacle;
+    return door_obstacle(parts);
+}
+
+void readiness_judge(const struct readiness_parts *parts, struct readiness *ret)
+{
+    const struct watch_view *view = parts->view;
+    ret->reason = reason_of(parts);
+    if (view->is_known && view->has_slot && !view->is_slot_active) {
+        degraded_add(&ret->degraded, "no relay holds the replication slot");
+    }
+    if (parts->relay != NULL) relay_degraded(parts->relay, &ret->degraded);
+    writer_degraded(parts->writer, &ret->degraded);
+    for (size_t i = 0; i < parts->doors_len; i++) {
+        if (parts->doors[i] != NULL) kafka_door_degraded(parts->doors[i], &ret->degraded);
+    }
+}

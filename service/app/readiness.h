@@ -1,0 +1,33 @@
+/* What readiness means: the process is unready only for what keeps it from its roles, which for HTTP is to answer. All else that is
+ * amiss (a partition, the directory, the relay, Kafka) is told as degraded and takes traffic from nobody. */
+#ifndef APP_READINESS_H
+#define APP_READINESS_H
+
+#include "app/config.h"
+#include "relay/relay.h"
+#include "source/http_door.h"
+#include "source/kafka_door.h"
+#include "store/reader.h"
+#include "store/watch.h"
+#include "store/writer.h"
+
+/* The parts that are asked; borrowed during the call. */
+struct readiness_parts {
+    const struct config *config;
+    const struct watch_view *view;
+    struct writer *writer;
+    const struct reader *reader;
+    const struct reader *pages;
+    const struct relay *relay;       /* NULL: not in this process */
+    struct kafka_door *const *doors; /* of these NULL: not started, or not wanted */
+    size_t doors_len;
+    bool is_stopping;
+};
+
+/* Sets what *ret, which is zeroed, is to tell. */
+void readiness_judge(const struct readiness_parts *parts, struct readiness *ret);
+
+/* Why nothing may be written to the database; static. NULL: it may. */
+const char *readiness_obstacle(const struct watch_view *view);
+
+#endif

@@ -1,0 +1,127 @@
+#include "store/oldest.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "driver/clock.h"
+#include "driver/metrics.h"
+
+enum { LABELS_SIZE = 320 }; /* a topic's name has up to 249 bytes */
+
+/* The oldest unsettled write of a connection, or of a partition. */
+struct oldest {
+    const struct partition *partition; /* NULL: of a connection */
+    int connection;
+    int64_t age_us; /* 0: it has none */
+};
+
+/* One look at all that is not settled. */
+struct look {
+    uint64_t number;
+    int64_t now_us;
+    void (*each)(void *ctx, const struct oldest *oldest);
+    void *ctx;
+};
+
+/* The age of the queue's oldest write. The writes of a partition come in their order, so the first that is met is its oldest. */
+static int64_t see_queue(const struct look *look, const struct queue *queue)
+{
+    int64_t oldest_us = look->now_us;
+    for (const struct write *write = queue->first; write != NULL; write = write->next) {
+        if (write->submitted_us < oldest_us) oldest_us = write->submitted_us;
+        if (write->partition == NULL || write->partition->look == look->number) continue;
+        write->partition->look = look->number;
+        look->each(look->ctx, &(struct oldest){write->partition, -1, look->now_us - write->submitted_us});
+    }
+    return look->now_us - oldest_us;
+}
+
+void oldest_see(struct look *look, int connection, const struct queue *sent, const struct queue *waiting)
+{
+    int64_t sent_us = see_queue(look, sent);
+    int64_t waiting_us = see_queue(look, waiting);
+    look->each(look->ctx, &(struct oldest){NULL, connection, sent_us > waiting_us ? sent_us : waiting_us});
+}
+
+static void look_at(oldest_show *show, void *writer, void (*each)(void *ctx, const struct oldest *oldest), void *ctx)
+{
+    static uint64_t looks;
+    show(writer, &(struct look){++looks, clock_steady_us(), each, ctx});
+}
+
+/* ---- as metrics ---- */
+
+static oldest_show *shown_by;
+static void *shown_of;
+
+struct samples {
+    struct buf *out;
+    const struct metric *metric;
+};
+
+static void write_connection(void *ctx, const struct oldest *oldest)
+{
+    const struct samples *samples = ctx;
+    char labels[LABELS_SIZE];
+    if (oldest->partition != NULL) return;
+    snprintf(labels, sizeof(labels), "connection=\"%d\"", oldest->connection);
+    metric_write(samples->out, samples->metric, labels, oldest->age_us);
+}
+
+static void write_partition(void *ctx, const struct oldest *oldest)
+{
+    const struct samples *samples = ctx;
+    char labels[LABELS_SIZE];
+    if (oldest->partition == NULL) return;
+    snprintf(labels, sizeof(labels), "topic=\"%s\",partition=\"%" PRId32 "\"", oldest->partition->topic,
+             oldest->partition->number);
+    metric_write(samples->out, samples->metric, labels, oldest->age_us);
+}
+
+static void write_connections(struct buf *out, const struct metric *metric)
+{
+    look_at(shown_by, shown_of, write_connection, &(struct samples){out, metric});
+}
+
+static void write_partitions(struct buf *out, const struct metric *metric)
+{
+    look_at(shown_by, shown_of, write_partition, &(struct samples){out, metric});
+}
+
+void oldest_metrics_register(oldest_show *show, void *writer)
+{
+    static struct metric connections = {.type = METRIC_GAUGE,
+                                        .name = "schedule_connection_oldest_write_seconds",
+                                        .help = "Age of the oldest write that a write connection has and has not settled.",
+                                        .scale = 1e-6,
+                                        .write_series = write_connections};
+    static struct metric partitions = {.type = METRIC_GAUGE,
+                                       .name = "schedule_partition_oldest_write_seconds",
+                                       .help = "Age of a partition's oldest message that was taken and is not settled.",
+                                       .scale = 1e-6,
+                                       .write_series = write_partitions};
+    shown_by = show;
+    shown_of = writer;
+    metrics_register(&connections);
+    metrics_register(&partitions);
+}
+
+/* ---- in words ---- */
+
+static void tell(void *ctx, const struct oldest *oldest)
+{
+    int64_t age_s = oldest->age_us / 1000000;
+    if (oldest->age_us < degraded_after_us) return;
+    if (oldest->partition == NULL) {
+        degraded_add(ctx, "write connection %d makes no progress: its oldest write waits for %" PRId64 " s",
+                     oldest->connection, age_s);
+    } else {
+        degraded_add(ctx, "partition %" PRId32 " of %s makes no progress: its oldest message waits for %" PRId64 " s",
+                     oldest->partition->number, oldest->partition->topic, age_s);
+    }
+}
+
+void oldest_degraded(oldest_show *show, void *writer, struct degraded *degraded)
+{
+    look_at(show, writer, tell, degraded);
+}
