@@ -202,6 +202,12 @@ fuzz: setup ## libFuzzer on every decoder of outside bytes, FUZZ_SECONDS each
 	    build/fuzz/$$fuzzer -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -rss_limit_mb=1024 -print_final_stats=1 \
 	        -artifact_prefix=build/fuzz/$$fuzzer- build/fuzz/found_$$fuzzer tests/fuzz/corpus/$${fuzzer#fuzz_} || exit 1; done
 
+.PHONY: proof-hours
+proof-hours: setup ## hours against the reading of clocks, for every zone and change of clocks; then without one rule after the other
+	@$(MAKE) -s -j2 build
+	@$(PYTHON) tests/hours/mutants.py
+	@$(PYTHON) tests/hours/proof.py --tool $(BUILD)/tests/hours $(PROOF_ARGS)
+
 CLOCK := build/release/tests/fault/clock.so
 $(CLOCK): tests/fault/clock.c
 	@mkdir -p $(@D)

@@ -6,6 +6,7 @@
 
 #include "app/admin.h"
 #include "app/config.h"
+#include "app/hours_command.h"
 #include "app/import.h"
 #include "app/migrate.h"
 #include "app/offsets_command.h"
@@ -101,17 +102,40 @@ static const struct command commands[] = {
     {"check-config", run_check_config, "check and print the configuration; --table: its documentation"},
 };
 
+static int run_version(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    version_print();
+    return 0;
+}
+
+/* Those that need no server, and so no configuration. */
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv); /* argv[0] is the subcommand */
+    const char *doc;
+} plain_commands[] = {
+    {"hours", hours_command_run, "print the hours of a schedule on standard input as instants"},
+    {"version", run_version, "print the versions of this build and its libraries"},
+};
+
 /* The directory and its keys: app/admin.c knows their words. */
 static const struct command admin_command = {.run = run_admin};
 
-enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
+enum {
+    COMMANDS = sizeof(commands) / sizeof(commands[0]),
+    PLAIN_COMMANDS = sizeof(plain_commands) / sizeof(plain_commands[0])
+};
 
 static int usage(void)
 {
     fprintf(stderr, "usage: schedule-service COMMAND\n");
     for (size_t i = 0; i < COMMANDS; i++) fprintf(stderr, "  %-13s %s\n", commands[i].name, commands[i].doc);
     admin_usage(stderr);
-    fprintf(stderr, "  %-13s %s\n", "version", "print the versions of this build and its libraries");
+    for (size_t i = 0; i < PLAIN_COMMANDS; i++) {
+        fprintf(stderr, "  %-13s %s\n", plain_commands[i].name, plain_commands[i].doc);
+    }
     return 2;
 }
 
@@ -145,9 +169,8 @@ int main(int argc, char **argv)
 {
     mallopt(M_ARENA_MAX, 2); /* librdkafka's many threads would each keep free memory of their own */
     if (argc < 2) return usage();
-    if (strcmp(argv[1], "version") == 0) {
-        version_print();
-        return 0;
+    for (size_t i = 0; i < PLAIN_COMMANDS; i++) {
+        if (strcmp(argv[1], plain_commands[i].name) == 0) return plain_commands[i].run(argc - 1, argv + 1);
     }
     for (size_t i = 0; i < COMMANDS; i++) {
         if (strcmp(argv[1], commands[i].name) == 0) return run(&commands[i], argc - 1, argv + 1);

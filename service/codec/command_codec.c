@@ -35,50 +35,10 @@ bool command_kind_of_type(struct slice type, enum command_kind *ret_kind)
 
 /* ---- protobuf ---- */
 
-static bool read_window(const Schedules__V1__AvailabilityWindow *window, struct arena *arena, struct input_item *item,
-                        bool *utf8)
-{
-    uint8_t *days = arena_alloc(arena, window->n_days);
-    if (days == NULL) return false;
-    item->is_object = true;
-    item->days = (struct input_days){INPUT_GIVEN, true, days, window->n_days};
-    for (size_t i = 0; i < window->n_days; i++) {
-        bool known = window->days[i] >= (int)MONDAY && window->days[i] <= (int)SUNDAY;
-        days[i] = (uint8_t)(known ? (int)window->days[i] : (int)WEEKDAY_NONE);
-        if (!known) item->days.all_valid = false;
-    }
-    item->start_time = protobuf_text(&window->start_time, utf8);
-    item->end_time = protobuf_text(&window->end_time, utf8);
-    return true;
-}
-
 static bool read_windows(const Schedules__V1__Availability *availability, struct arena *arena, struct input_list *list,
                          bool *utf8)
 {
-    if (availability == NULL) return true;
-    struct input_item *items = arena_calloc(arena, availability->n_windows, sizeof(*items));
-    if (items == NULL) return false;
-    for (size_t i = 0; i < availability->n_windows; i++) {
-        if (!read_window(availability->windows[i], arena, &items[i], utf8)) return false;
-    }
-    *list = (struct input_list){.kind = INPUT_GIVEN, .items = items, .len = availability->n_windows};
-    return true;
-}
-
-static bool read_overrides(Schedules__V1__DateOverride *const *overrides, size_t len, struct arena *arena,
-                           struct input_list *list, bool *utf8)
-{
-    struct input_item *items = arena_calloc(arena, len, sizeof(*items));
-    if (items == NULL) return false;
-    for (size_t i = 0; i < len; i++) {
-        const Schedules__V1__DateOverride *override = overrides[i];
-        items[i].is_object = true;
-        items[i].date = protobuf_text(&override->date, utf8);
-        items[i].start_time = protobuf_text(&override->start_time, utf8);
-        items[i].end_time = protobuf_text(&override->end_time, utf8);
-    }
-    *list = (struct input_list){.kind = INPUT_GIVEN, .items = items, .len = len};
-    return true;
+    return availability == NULL || protobuf_windows(availability->windows, availability->n_windows, arena, list, utf8);
 }
 
 static struct input_id id_of(int64_t number)
@@ -96,7 +56,7 @@ static bool read_create(const Schedules__V1__CreateSchedule *message, struct are
     input->schedule.time_zone = protobuf_text(&message->time_zone, utf8);
     input->schedule.is_default = (struct input_bool){INPUT_GIVEN, message->is_default != 0};
     return read_windows(message->availability, arena, &input->schedule.availability, utf8) &&
-           read_overrides(message->overrides, message->n_overrides, arena, &input->schedule.overrides, utf8);
+           protobuf_overrides(message->overrides, message->n_overrides, arena, &input->schedule.overrides, utf8);
 }
 
 static bool read_update(const Schedules__V1__UpdateSchedule *message, struct arena *arena, struct command_input *input,
@@ -116,7 +76,7 @@ static bool read_update(const Schedules__V1__UpdateSchedule *message, struct are
     }
     return read_windows(message->availability, arena, &schedule->availability, utf8) &&
            (overrides == NULL ||
-            read_overrides(overrides->overrides, overrides->n_overrides, arena, &schedule->overrides, utf8));
+            protobuf_overrides(overrides->overrides, overrides->n_overrides, arena, &schedule->overrides, utf8));
 }
 
 static bool read_delete(const Schedules__V1__DeleteSchedule *message, struct command_input *input, bool *utf8)

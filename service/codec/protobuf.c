@@ -25,6 +25,51 @@ struct input_text protobuf_text(const ProtobufCBinaryData *bytes, bool *utf8)
     return (struct input_text){INPUT_GIVEN, text};
 }
 
+static bool read_window(const Schedules__V1__AvailabilityWindow *window, struct arena *arena, struct input_item *item,
+                        bool *utf8)
+{
+    uint8_t *days = arena_alloc(arena, window->n_days);
+    if (days == NULL) return false;
+    item->is_object = true;
+    item->days = (struct input_days){INPUT_GIVEN, true, days, window->n_days};
+    for (size_t i = 0; i < window->n_days; i++) {
+        bool known = window->days[i] >= (int)MONDAY && window->days[i] <= (int)SUNDAY;
+        days[i] = (uint8_t)(known ? (int)window->days[i] : (int)WEEKDAY_NONE);
+        if (!known) item->days.all_valid = false;
+    }
+    item->start_time = protobuf_text(&window->start_time, utf8);
+    item->end_time = protobuf_text(&window->end_time, utf8);
+    return true;
+}
+
+bool protobuf_windows(Schedules__V1__AvailabilityWindow *const *windows, size_t len, struct arena *arena,
+                      struct input_list *ret_list, bool *utf8)
+{
+    struct input_item *items = arena_calloc(arena, len, sizeof(*items));
+    if (items == NULL) return false;
+    for (size_t i = 0; i < len; i++) {
+        if (!read_window(windows[i], arena, &items[i], utf8)) return false;
+    }
+    *ret_list = (struct input_list){.kind = INPUT_GIVEN, .items = items, .len = len};
+    return true;
+}
+
+bool protobuf_overrides(Schedules__V1__DateOverride *const *overrides, size_t len, struct arena *arena,
+                        struct input_list *ret_list, bool *utf8)
+{
+    struct input_item *items = arena_calloc(arena, len, sizeof(*items));
+    if (items == NULL) return false;
+    for (size_t i = 0; i < len; i++) {
+        const Schedules__V1__DateOverride *override = overrides[i];
+        items[i].is_object = true;
+        items[i].date = protobuf_text(&override->date, utf8);
+        items[i].start_time = protobuf_text(&override->start_time, utf8);
+        items[i].end_time = protobuf_text(&override->end_time, utf8);
+    }
+    *ret_list = (struct input_list){.kind = INPUT_GIVEN, .items = items, .len = len};
+    return true;
+}
+
 bool confluent_unframe(struct slice *bytes)
 {
     enum { MAGIC_AND_SCHEMA = 5 };

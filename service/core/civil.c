@@ -62,3 +62,37 @@ void date_format(struct date date, char text[DATE_TEXT_LEN])
     text[7] = '-';
     put_digits(text + 8, 2, date.day);
 }
+
+/* A year here begins on 1 March, so that the leap day is its last; day_of_year counts from there. */
+enum { DAYS_PER_ERA = 146097, YEARS_PER_ERA = 400, DAYS_BEFORE_1970 = 719468 };
+
+int32_t days_of(struct date date)
+{
+    int32_t year = date.year - (date.month <= 2);
+    int32_t era = year / YEARS_PER_ERA;
+    int32_t year_of_era = year % YEARS_PER_ERA;
+    int32_t month = (date.month + 9) % 12;
+    int32_t day_of_year = (153 * month + 2) / 5 + date.day - 1;
+    int32_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    return era * DAYS_PER_ERA + day_of_era - DAYS_BEFORE_1970;
+}
+
+struct date date_of(int32_t days)
+{
+    int32_t since_0000 = days + DAYS_BEFORE_1970;
+    int32_t era = since_0000 / DAYS_PER_ERA;
+    int32_t day_of_era = since_0000 % DAYS_PER_ERA;
+    int32_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    int32_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    int32_t month = (5 * day_of_year + 2) / 153;
+    int32_t day = day_of_year - (153 * month + 2) / 5 + 1;
+    int32_t month_of_year = month < 10 ? month + 3 : month - 9;
+    int32_t year = era * YEARS_PER_ERA + year_of_era + (month_of_year <= 2);
+    return (struct date){(uint16_t)year, (uint8_t)month_of_year, (uint8_t)day};
+}
+
+int weekday_of(int32_t days)
+{
+    const int thursday = 3; /* 1970-01-01 */
+    return (int)(((int64_t)days + thursday) % 7 + 7) % 7;
+}

@@ -27,4 +27,11 @@ bool date_parse(struct slice text, struct date *ret_date);
 /* Writes "YYYY-MM-DD" without a terminator. */
 void date_format(struct date date, char text[DATE_TEXT_LEN]);
 
+/* Days from 1970-01-01 to the date, and back: proleptic Gregorian calendar. date_of takes days whose year is 1 to 9999. */
+int32_t days_of(struct date date);
+struct date date_of(int32_t days);
+
+/* 0 Monday to 6 Sunday, of days since 1970-01-01. */
+int weekday_of(int32_t days);
+
 #endif

@@ -3,9 +3,16 @@
 #include <stdlib.h>
 #include <strings.h>
 
+enum { LINKS_MAX = 8 }; /* one behind the other */
+
+struct entry {
+    struct slice name;   /* first: the key of the order */
+    struct slice target; /* of a link, as the line has it; else empty */
+};
+
 struct time_zones {
-    char *text;          /* every name, NUL-terminated */
-    struct slice *names; /* sorted without regard to case */
+    char *text;            /* every name and target, NUL-terminated */
+    struct entry *entries; /* sorted without regard to case */
     size_t count;
 };
 
@@ -31,14 +38,14 @@ static struct slice word(struct slice line, int field)
     return (struct slice){p, (size_t)((stop == NULL ? end : stop) - p)};
 }
 
-/* The zone or link that a line defines, or an empty slice. "Factory" is the database's word for "not set". */
-static struct slice name_in(struct slice line)
+/* The zone or link that a line defines, or an empty name. "Factory" is the database's word for "not set". */
+static struct entry entry_in(struct slice line)
 {
     struct slice kind = word(line, 0);
-    struct slice name = {NULL, 0};
-    if (slice_equal(kind, SLICE("Z"))) name = word(line, 1);
-    if (slice_equal(kind, SLICE("L"))) name = word(line, 2);
-    return slice_equal(name, SLICE("Factory")) ? (struct slice){NULL, 0} : name;
+    struct entry entry = {0};
+    if (slice_equal(kind, SLICE("Z"))) entry.name = word(line, 1);
+    if (slice_equal(kind, SLICE("L"))) entry = (struct entry){word(line, 2), word(line, 1)};
+    return slice_equal(entry.name, SLICE("Factory")) ? (struct entry){0} : entry;
 }
 
 /* Cuts the next line off *rest. */
@@ -51,19 +58,27 @@ static struct slice next_line(struct slice *rest)
     return line;
 }
 
-/* Counts the names, and stores them NUL-terminated where there is a table to store them in. */
+/* Copies the word to where *to stands, NUL-terminated, and moves *to behind it. */
+static struct slice put(char **to, struct slice word_)
+{
+    struct slice copy = {*to, word_.len};
+    memcpy(*to, word_.data, word_.len);
+    (*to)[word_.len] = '\0';
+    *to += word_.len + 1;
+    return copy;
+}
+
+/* Counts the names, and stores them where there is a table to store them in. */
 static size_t each_name(struct slice text, struct time_zones *into)
 {
     size_t count = 0;
     char *to = into == NULL ? NULL : into->text;
     while (text.len > 0) {
-        struct slice name = name_in(next_line(&text));
-        if (name.len == 0) continue;
+        struct entry entry = entry_in(next_line(&text));
+        if (entry.name.len == 0) continue;
         if (into != NULL) {
-            memcpy(to, name.data, name.len);
-            to[name.len] = '\0';
-            into->names[count] = (struct slice){to, name.len};
-            to += name.len + 1;
+            into->entries[count].name = put(&to, entry.name);
+            if (entry.target.len > 0) into->entries[count].target = put(&to, entry.target);
         }
         count++;
     }
@@ -76,13 +91,13 @@ struct time_zones *time_zones_new(struct slice tzdata_zi)
     struct time_zones *zones = count == 0 ? NULL : calloc(1, sizeof(*zones));
     if (zones == NULL) return NULL;
     zones->text = malloc(tzdata_zi.len + 1);
-    zones->names = calloc(count, sizeof(*zones->names));
-    if (zones->text == NULL || zones->names == NULL) {
+    zones->entries = calloc(count, sizeof(*zones->entries));
+    if (zones->text == NULL || zones->entries == NULL) {
         time_zones_free(zones);
         return NULL;
     }
     zones->count = each_name(tzdata_zi, zones);
-    qsort(zones->names, zones->count, sizeof(*zones->names), compare_names);
+    qsort(zones->entries, zones->count, sizeof(*zones->entries), compare_names);
     return zones;
 }
 
@@ -90,15 +105,30 @@ void time_zones_free(struct time_zones *zones)
 {
     if (zones == NULL) return;
     free(zones->text);
-    free(zones->names);
+    free(zones->entries);
     free(zones);
+}
+
+static const struct entry *find(const struct time_zones *zones, struct slice name)
+{
+    return name.len == 0 ? NULL : bsearch(&name, zones->entries, zones->count, sizeof(*zones->entries), compare_names);
 }
 
 struct slice time_zone_find(const struct time_zones *zones, struct slice name)
 {
-    const struct slice *found =
-        name.len == 0 ? NULL : bsearch(&name, zones->names, zones->count, sizeof(name), compare_names);
-    return found == NULL ? (struct slice){NULL, 0} : *found;
+    const struct entry *found = find(zones, name);
+    return found == NULL ? (struct slice){NULL, 0} : found->name;
+}
+
+struct slice time_zone_target(const struct time_zones *zones, struct slice name)
+{
+    const struct entry *entry = find(zones, name);
+    for (int links = 0; entry != NULL && entry->target.len > 0 && links < LINKS_MAX; links++) {
+        const struct entry *target = find(zones, entry->target);
+        if (target == NULL) return entry->target;
+        entry = target;
+    }
+    return entry == NULL ? name : entry->name;
 }
 
 size_t time_zones_count(const struct time_zones *zones)

@@ -17,6 +17,10 @@ void time_zones_free(struct time_zones *zones);
  * data is NULL when there is no such zone. A link keeps its own name: "asia/calcutta" gives "Asia/Calcutta". */
 struct slice time_zone_find(const struct time_zones *zones, struct slice name);
 
+/* The zone that a name means: itself, or what its link leads to, along links of links. `name` is one that time_zone_find returned. The data
+ * of a zone is found under this name: a system may have no file for a link. Borrowed and NUL-terminated. */
+struct slice time_zone_target(const struct time_zones *zones, struct slice name);
+
 size_t time_zones_count(const struct time_zones *zones);
 
 #endif

@@ -49,6 +49,15 @@ BEGIN = WAL + b"B" + struct.pack(">QQI", 16, 1000000, 777)
 COMMIT = WAL + b"C" + struct.pack(">BQQQ", 0, 16, 64, 1000000)
 
 
+def tzif(footer: bytes, changes: tuple[tuple[int, int], ...] = (), offsets: tuple[int, ...] = (-17762, -14400, -18000)) -> bytes:
+    def block(counts: tuple[int, ...], body: bytes) -> bytes:
+        return b"TZif2" + bytes(15) + struct.pack(">6I", *counts) + body
+    body = b"".join(struct.pack(">q", at) for at, _ in changes) + bytes(kind for _, kind in changes)
+    body += b"".join(struct.pack(">iBB", offset, 0, 0) for offset in offsets) + b"LMT\0"
+    return (block((0, 0, 0, 0, 1, 4), bytes(10)) + block((0, 0, 0, len(changes), len(offsets), 4), body)
+            + b"\n" + footer + b"\n")
+
+
 def directory(key: bytes, value: bytes, is_json: bool = False) -> bytes:
     return bytes([is_json, len(key)]) + key + value
 
@@ -114,6 +123,11 @@ SEEDS = {
         "properties": b"DATABASE_URL=x\nRDKAFKA_SASL_PASSWORD=y\nRDKAFKA_SASL_USERNAME_FILE=z\nRDKAFKA_", "prefix": b"DATABASE_URL=x\nRDKAFKA_FILE=y",
         "relay": b"DATABASE_URL=x\nRELAY_DATABASE_URL=y\nCONSUMER_GROUP=g\nDIRECTORY_TOPIC=", "long_name": b"DATABASE_URL=x\nRDKAFKA_" + b"X" * 300 + b"=y\nRDKAFKA_" + b"X" * 247 + b"=z",
         "no_equals": b"DATABASE_URL\nRDKAFKA_X\n=\n",
+    },
+    "zone": {
+        "slim": tzif(b"EST5EDT,M3.2.0,M11.1.0", ((-2717650800, 2),)), "fixed": tzif(b"<+0330>-3:30", offsets=(12600,)),
+        "julian": tzif(b"AAA3BBB,J60/-167,59/167"), "all_year": tzif(b"EST5EDT,0/0,J365/25", ((0, 1),)),
+        "table": tzif(b"", ((1699999200, 1), (1700002800, 2), (1700089200, 1))), "bad": tzif(b"EST5EDT"), "empty": b"",
     },
     "time_zone": {
         "zones": b"# version 2024a\nR d 1916 o - Jun 14 23s 1 S\nZ Europe/Rome 0:49:56 - LMT 1866 D 12\n1 d CE%sT\nL Asia/Kolkata Asia/Calcutta\n"

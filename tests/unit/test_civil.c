@@ -145,6 +145,24 @@ static void every_year_has_365_or_366_days(void **state)
     }
 }
 
+static void days_and_dates_are_each_others_inverse(void **state)
+{
+    struct date date = {1, 1, 1};
+    (void)state;
+    assert_int_equal(days_of((struct date){1970, 1, 1}), 0);
+    assert_int_equal(days_of((struct date){2000, 3, 1}), 11017);
+    assert_int_equal(weekday_of(0), 3);
+    assert_int_equal(weekday_of(-4), 6);
+    for (int32_t days = days_of(date); days <= days_of((struct date){9999, 12, 31}); days++) {
+        struct date got = date_of(days);
+        bool is_next = got.day == date.day + 1 && got.month == date.month && got.year == date.year;
+        bool is_new_month = got.day == 1 && (got.month == date.month + 1 || (got.month == 1 && got.year == date.year + 1));
+        if (days != days_of((struct date){1, 1, 1}) && !is_next && !is_new_month) fail_msg("day %d", (int)days);
+        assert_int_equal(days_of(got), days);
+        date = got;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +172,7 @@ int main(void)
         cmocka_unit_test(refuses_days_the_calendar_does_not_have),
         cmocka_unit_test(refuses_texts_that_are_no_plain_date),
         cmocka_unit_test(every_year_has_365_or_366_days),
+        cmocka_unit_test(days_and_dates_are_each_others_inverse),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

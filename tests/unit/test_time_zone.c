@@ -174,6 +174,21 @@ static void reads_any_tzdata_text(void **state)
     time_zones_free(NULL);
 }
 
+static void a_link_leads_to_its_zone(void **state)
+{
+    static const char text[] =
+        "Z Europe/Rome 1\nL Europe/Rome Europe/Vatican\nL Europe/Vatican A/B\nL No/Where A/C\nL A/E A/D\nL A/D A/E\n";
+    struct time_zones *table = time_zones_new(slice_of(text));
+    (void)state;
+    assert_non_null(table);
+    assert_text(time_zone_target(table, SLICE("Europe/Rome")), "Europe/Rome");
+    assert_text(time_zone_target(table, SLICE("Europe/Vatican")), "Europe/Rome");
+    assert_text(time_zone_target(table, SLICE("A/B")), "Europe/Rome");
+    assert_text(time_zone_target(table, SLICE("A/C")), "No/Where");
+    assert_true(time_zone_target(table, SLICE("A/D")).len > 0); /* ends, though the links do not */
+    time_zones_free(table);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +197,7 @@ int main(void)
         cmocka_unit_test(gives_the_iana_spelling_and_keeps_links),
         cmocka_unit_test(refuses_what_is_no_zone),
         cmocka_unit_test(reads_any_tzdata_text),
+        cmocka_unit_test(a_link_leads_to_its_zone),
     };
     return cmocka_run_group_tests(tests, zones_set_up, zones_tear_down);
 }

@@ -1,0 +1,183 @@
+#include "app/hours_command.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "app/database.h"
+#include "app/tzdata.h"
+#include "codec/hours_json.h"
+#include "codec/schedule_document.h"
+#include "core/instant.h"
+
+enum { ARENA_MAX_BYTES = 64 << 20, ANSWER_MAX_BYTES = 256 << 20, DAYS_MAX = 366 };
+
+static const int64_t day_s = 86400;
+
+static const char usage_text[] =
+    "usage: schedule-service hours --from WHEN --to WHEN [--time-zone ZONE] < SCHEDULE\n"
+    "WHEN: both a date-time with offset (2024-03-10T09:00:00-05:00) or both a date (2024-03-10), which begins in ZONE. At "
+    "most\n"
+    "366 days, of the years 1900 to 2200. ZONE: of the dates and local times; default the schedule's.\n"
+    "SCHEDULE: an event's value (protobuf or JSON) or an answer of the HTTP API.\n";
+
+struct arguments {
+    const char *from;
+    const char *to;
+    const char *time_zone; /* NULL: the schedule's */
+};
+
+struct run {
+    struct arguments arguments;
+    const char *tzdata;
+    struct arena *arena;
+    struct time_zones *zones;
+    struct zone *zone; /* the schedule's */
+    struct zone *view; /* of dates and local texts */
+    char *input;
+};
+
+static bool read_arguments(int argc, char **argv, struct arguments *arguments)
+{
+    static const struct option options[] = {{"from", required_argument, NULL, 'f'},
+                                            {"to", required_argument, NULL, 't'},
+                                            {"time-zone", required_argument, NULL, 'z'},
+                                            {NULL, 0, NULL, 0}};
+    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        switch (option) {
+        case 'f': arguments->from = optarg; break;
+        case 't': arguments->to = optarg; break;
+        case 'z': arguments->time_zone = optarg; break;
+        default: return false;
+        }
+    }
+    return optind == argc && arguments->from != NULL && arguments->to != NULL;
+}
+
+/* ---- when ---- */
+
+/* Both as instants. *ret_s: how long that is. */
+static bool read_instants(const struct arguments *arguments, struct hours_range *ret_range, int64_t *ret_s)
+{
+    if (!instant_parse(slice_of(arguments->from), &ret_range->start_s)) return false;
+    if (!instant_parse(slice_of(arguments->to), &ret_range->end_s)) return false;
+    *ret_s = ret_range->end_s - ret_range->start_s;
+    return true;
+}
+
+/* Both as dates, which begin when a clock in the zone reads them first. *ret_s counts each as 24 hours. */
+static bool read_dates(const struct arguments *arguments, const struct zone *view, struct hours_range *ret_range,
+                       int64_t *ret_s)
+{
+    struct date from;
+    struct date to;
+    if (!date_parse(slice_of(arguments->from), &from) || !date_parse(slice_of(arguments->to), &to)) return false;
+    *ret_range = (struct hours_range){zone_day_start_s(view, days_of(from)), zone_day_start_s(view, days_of(to))};
+    *ret_s = (days_of(to) - days_of(from)) * day_s;
+    return true;
+}
+
+/* The exit code; 2 after saying what is wrong. */
+static int read_range(const struct arguments *arguments, const struct zone *view, struct hours_range *ret_range)
+{
+    int64_t min_s = days_of((struct date){ZONE_YEAR_MIN, 1, 1}) * day_s;
+    int64_t max_s = days_of((struct date){ZONE_YEAR_MAX + 1, 1, 1}) * day_s;
+    int64_t len_s;
+    if (!read_instants(arguments, ret_range, &len_s) && !read_dates(arguments, view, ret_range, &len_s)) {
+        database_fail("--from and --to must both be date-times with an offset, or both dates");
+    } else if (len_s <= 0) {
+        database_fail("--to must be later than --from");
+    } else if (ret_range->start_s < min_s || ret_range->end_s > max_s) {
+        database_fail("--from and --to must be of the years 1900 to 2200");
+    } else if (len_s > DAYS_MAX * day_s) {
+        database_fail("--to must be at most 366 days behind --from");
+    } else {
+        return 0;
+    }
+    return 2;
+}
+
+/* ---- the schedule ---- */
+
+static bool read_input(struct run *run, struct slice *ret_bytes)
+{
+    run->input = malloc(SCHEDULE_DOCUMENT_BYTES_MAX + 1);
+    size_t len = run->input == NULL ? 0 : fread(run->input, 1, SCHEDULE_DOCUMENT_BYTES_MAX + 1, stdin);
+    *ret_bytes = (struct slice){run->input, len};
+    return len > 0 && len <= SCHEDULE_DOCUMENT_BYTES_MAX;
+}
+
+static int read_schedule(struct run *run, struct stored_schedule *ret_stored)
+{
+    struct slice bytes;
+    struct violations violations = {0};
+    const char *reason = "it takes too much memory";
+    if (!read_input(run, &bytes)) return database_fail("standard input must hold one schedule, of at most 4 MiB");
+    enum status status = schedule_document_read(bytes, run->zones, run->arena, ret_stored, &violations, &reason);
+    if (status == STATUS_OK) return 0;
+    if (status != STATUS_INVALID) return database_fail("standard input is no schedule: %s", reason);
+    for (size_t i = 0; i < violations.len; i++) {
+        database_fail("standard input is no schedule: %.*s", (int)violations.items[i].message.len,
+                      violations.items[i].message.data);
+    }
+    return 1;
+}
+
+/* ---- the answer ---- */
+
+static int print_hours(const struct run *run, const struct stored_schedule *stored, struct slice view_name,
+                       struct hours_range within)
+{
+    char version[TZDATA_VERSION_SIZE];
+    struct hours hours;
+    struct buf out;
+    const struct hours_plan *plan = hours_plan_new(&stored->schedule, run->arena);
+    if (plan == NULL) return database_fail("out of memory");
+    tzdata_version(run->tzdata, version);
+    const struct hours_answer answer = {slice_of(version), view_name, run->view, within, stored->id, stored->version};
+    buf_init(&out, ANSWER_MAX_BYTES);
+    hours_start(&hours, plan, run->zone, within.start_s, within.end_s);
+    hours_write_json(&out, &answer, &hours);
+    bool written = !out.failed && fwrite(out.data, 1, out.len, stdout) == out.len && fflush(stdout) == 0;
+    buf_done(&out);
+    return written ? 0 : database_fail("the answer cannot be written");
+}
+
+static int run_with_zones(struct run *run)
+{
+    struct stored_schedule stored;
+    struct hours_range within;
+    struct slice view_name;
+    int code = read_schedule(run, &stored);
+    if (code != 0) return code;
+    view_name = stored.schedule.time_zone;
+    if (run->arguments.time_zone != NULL) view_name = time_zone_find(run->zones, slice_of(run->arguments.time_zone));
+    if (view_name.data == NULL) {
+        database_fail("%s is no IANA time zone", run->arguments.time_zone);
+        return 2;
+    }
+    run->zone = tzdata_read_zone(run->tzdata, run->zones, stored.schedule.time_zone);
+    run->view = tzdata_read_zone(run->tzdata, run->zones, view_name);
+    if (run->zone == NULL || run->view == NULL) return 1;
+    code = read_range(&run->arguments, run->view, &within);
+    return code != 0 ? code : print_hours(run, &stored, view_name, within);
+}
+
+int hours_command_run(int argc, char **argv)
+{
+    const char *tzdata = getenv("TZDATA");
+    struct run run = {.tzdata = tzdata != NULL && tzdata[0] != '\0' ? tzdata : TZDATA_PATH};
+    if (!read_arguments(argc, argv, &run.arguments)) {
+        fputs(usage_text, stderr);
+        return 2;
+    }
+    run.arena = arena_new(ARENA_MAX_BYTES);
+    run.zones = tzdata_read(run.tzdata);
+    int code = run.arena == NULL || run.zones == NULL ? 1 : run_with_zones(&run);
+    zone_free(run.zone);
+    zone_free(run.view);
+    time_zones_free(run.zones);
+    arena_free(run.arena);
+    free(run.input);
+    return code;
+}
