@@ -145,12 +145,11 @@ static int print_hours(const struct run *run, const struct stored_schedule *stor
 
 static int run_with_zones(struct run *run)
 {
-    struct stored_schedule stored;
+    struct stored_schedule stored = {0};
     struct hours_range within;
-    struct slice view_name;
     int code = read_schedule(run, &stored);
     if (code != 0) return code;
-    view_name = stored.schedule.time_zone;
+    struct slice view_name = stored.schedule.time_zone;
     if (run->arguments.time_zone != NULL) view_name = time_zone_find(run->zones, slice_of(run->arguments.time_zone));
     if (view_name.data == NULL) {
         database_fail("%s is no IANA time zone", run->arguments.time_zone);
