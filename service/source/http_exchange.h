@@ -15,15 +15,14 @@ enum { REQUEST_ID_SIZE = 65 };
 
 struct exchange;
 
-/* What a caller must be before the handler runs; see http_guards.c. */
+/* What a caller must be before the handler runs; an OAuth client needs the permission to read or to write besides. See http_guards.c. */
 enum http_access {
     ACCESS_OPEN,      /* anybody */
     ACCESS_ORG,       /* an admin of {orgId} */
     ACCESS_ORG_USER,  /* an admin of {orgId}, about {userId}, who is in it */
     ACCESS_TEAM,      /* an admin of {teamId}, which is in {orgId}, or of {orgId} itself */
     ACCESS_TEAM_USER, /* the same, about {userId}, who is in both */
-    ACCESS_OWN_READ,  /* anybody who is known, about themselves; an OAuth client needs SCHEDULE_READ */
-    ACCESS_OWN_WRITE  /* the same with SCHEDULE_WRITE */
+    ACCESS_OWN        /* anybody who is known, about themselves */
 };
 
 struct http_route {
@@ -56,8 +55,9 @@ struct exchange {
     uint8_t secret_hash[SECRET_HASH_LEN];         /* of the credential */
     uint8_t caller_tracker[RATE_TRACKER_ID_LEN];  /* what requests with this credential count against, if it is good */
     uint8_t address_tracker[RATE_TRACKER_ID_LEN]; /* the same if it is not */
-    int64_t caller_id;                            /* set by the guards, as the next four */
+    int64_t caller_id;                            /* set by the guards, as the next five */
     int64_t org_id;                               /* 0 on the routes about oneself */
+    int64_t scope_org_id; /* schedules of this organization and of none are there; 0: all of the user's */
     int64_t team_id;
     int64_t user_id; /* whose schedules: {userId}, or the caller on the routes about oneself */
     int64_t schedule_id;

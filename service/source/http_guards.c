@@ -6,7 +6,7 @@
 
 #include "source/http_exchange.h"
 
-enum { GUARDS_MAX = 4, SCHEDULE_READ = 16, SCHEDULE_WRITE = 32 };
+enum { GUARDS_MAX = 5, SCHEDULE_READ = 16, SCHEDULE_WRITE = 32 };
 
 typedef bool guard(struct exchange *exchange, const struct access_facts *facts);
 
@@ -16,11 +16,27 @@ static bool refuse_number(struct exchange *exchange)
     return false;
 }
 
+/* ---- the client ---- */
+
+/* Only clients have permissions: a key may do what its user may. */
+static bool guard_permission(struct exchange *exchange, const struct access_facts *facts)
+{
+    bool is_read = exchange->route->method == HTTP_METHOD_GET;
+    int permission = is_read ? SCHEDULE_READ : SCHEDULE_WRITE;
+    if (exchange->credential.kind != CREDENTIAL_CLIENT || (facts->client_permissions & permission) != 0) return true;
+    reply_errorf(exchange, 403,
+                 "PermissionsGuard - oAuth client with id=%s does not have the required permissions=%s. Go to platform "
+                 "dashboard settings and add the required permissions to the oAuth client.",
+                 exchange->credential.client_id, is_read ? "SCHEDULE_READ" : "SCHEDULE_WRITE");
+    return false;
+}
+
 /* ---- the organization ---- */
 
 static bool guard_org(struct exchange *exchange, const struct access_facts *facts)
 {
     if (!path_int(path_param(&exchange->params, "orgId"), &exchange->org_id)) return refuse_number(exchange);
+    exchange->scope_org_id = exchange->org_id;
     if (facts->org_exists) return true;
     reply_errorf(exchange, 403,
                  "IsOrgGuard - provided organization id=%" PRId64 " does not represent any existing organization.",
@@ -98,38 +114,23 @@ static bool guard_user_in_team(struct exchange *exchange, const struct access_fa
 
 /* ---- oneself ---- */
 
-/* Only clients have permissions: a key may do what its user may. */
-static bool guard_permission(struct exchange *exchange, const struct access_facts *facts, int permission, const char *name)
+/* A client acts for a user, and sees no more of them than its organization may. */
+static bool guard_own(struct exchange *exchange, const struct access_facts *facts)
 {
     exchange->user_id = exchange->caller_id;
-    if (exchange->credential.kind != CREDENTIAL_CLIENT || (facts->client_permissions & permission) != 0) return true;
-    reply_errorf(exchange, 403,
-                 "PermissionsGuard - oAuth client with id=%s does not have the required permissions=%s. Go to platform "
-                 "dashboard settings and add the required permissions to the oAuth client.",
-                 exchange->credential.client_id, name);
-    return false;
-}
-
-static bool guard_read(struct exchange *exchange, const struct access_facts *facts)
-{
-    return guard_permission(exchange, facts, SCHEDULE_READ, "SCHEDULE_READ");
-}
-
-static bool guard_write(struct exchange *exchange, const struct access_facts *facts)
-{
-    return guard_permission(exchange, facts, SCHEDULE_WRITE, "SCHEDULE_WRITE");
+    exchange->scope_org_id = facts->client_org_id;
+    return true;
 }
 
 /* ---- all ---- */
 
 static guard *const guards[][GUARDS_MAX] = {
     [ACCESS_OPEN] = {NULL},
-    [ACCESS_ORG] = {guard_org, guard_org_role},
-    [ACCESS_ORG_USER] = {guard_org, guard_org_role, guard_user_in_org},
-    [ACCESS_TEAM] = {guard_org, guard_team, guard_team_role},
-    [ACCESS_TEAM_USER] = {guard_org, guard_team, guard_team_role, guard_user_in_team},
-    [ACCESS_OWN_READ] = {guard_read},
-    [ACCESS_OWN_WRITE] = {guard_write},
+    [ACCESS_ORG] = {guard_permission, guard_org, guard_org_role},
+    [ACCESS_ORG_USER] = {guard_permission, guard_org, guard_org_role, guard_user_in_org},
+    [ACCESS_TEAM] = {guard_permission, guard_org, guard_team, guard_team_role},
+    [ACCESS_TEAM_USER] = {guard_permission, guard_org, guard_team, guard_team_role, guard_user_in_team},
+    [ACCESS_OWN] = {guard_permission, guard_own},
 };
 
 /* Not a guard: the pipe of the path's last number, behind all guards. */

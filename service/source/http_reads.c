@@ -51,7 +51,7 @@ static bool read_page(struct exchange *exchange, struct page *ret_page)
 
 void handle_list_user_schedules(struct exchange *exchange)
 {
-    enum status status = reader_list_user_schedules(exchange->door->config.reader, exchange->org_id, exchange->user_id,
+    enum status status = reader_list_user_schedules(exchange->door->config.reader, exchange->scope_org_id, exchange->user_id,
                                                     on_user_list, exchange);
     if (status != STATUS_OK) reply_failure(exchange, status);
 }
@@ -94,13 +94,14 @@ static void on_default(void *ctx, enum status status, enum schedule_standing sta
 
 void handle_get_schedule(struct exchange *exchange)
 {
-    enum status status = reader_get_schedule(exchange->door->config.reader, exchange->org_id, exchange->user_id,
+    enum status status = reader_get_schedule(exchange->door->config.reader, exchange->scope_org_id, exchange->user_id,
                                              exchange->schedule_id, on_schedule, exchange);
     if (status != STATUS_OK) reply_failure(exchange, status);
 }
 
 void handle_get_default_schedule(struct exchange *exchange)
 {
-    enum status status = reader_get_default_schedule(exchange->door->config.reader, exchange->user_id, on_default, exchange);
+    enum status status = reader_get_default_schedule(exchange->door->config.reader, exchange->scope_org_id,
+                                                     exchange->user_id, on_default, exchange);
     if (status != STATUS_OK) reply_failure(exchange, status);
 }

@@ -128,16 +128,19 @@ static bool never_replaced(struct write *write, enum status status)
 
 static const struct write_ops write_ops = {on_done, never_replaced};
 
-/* Keys are the caller's own: those of others are never met. */
-static struct uuid key_of(int64_t caller_id, const char *key)
+/* Keys are the user's or the client's own: those of others are never met, for the id of no client has a "/", and no user's number is
+ * "client". */
+static bool key_of(const struct exchange *exchange, const char *key, struct uuid *ret_id)
 {
     uint8_t sha256[SHA256_DIGEST_LENGTH];
-    struct uuid id;
-    char text[IDEMPOTENCY_KEY_MAX + 24];
-    int len = snprintf(text, sizeof(text), "%" PRId64 "/%s", caller_id, key);
-    SHA256((const unsigned char *)text, (size_t)len, sha256);
-    memcpy(id.bytes, sha256, sizeof(id.bytes));
-    return id;
+    const struct credential *credential = &exchange->credential;
+    struct slice text = credential->kind == CREDENTIAL_CLIENT
+                            ? arena_printf(exchange->arena, "client/%s/%s", credential->client_id, key)
+                            : arena_printf(exchange->arena, "%" PRId64 "/%s", exchange->caller_id, key);
+    if (text.data == NULL) return false;
+    SHA256((const unsigned char *)text.data, text.len, sha256);
+    memcpy(ret_id->bytes, sha256, sizeof(ret_id->bytes));
+    return true;
 }
 
 /* False when it was answered. */
@@ -150,8 +153,9 @@ static bool read_key(struct exchange *exchange)
         return false;
     }
     exchange->write.has_key = true;
-    exchange->write.key = key_of(exchange->caller_id, key);
-    return true;
+    if (key_of(exchange, key, &exchange->write.key)) return true;
+    reply_failure(exchange, STATUS_NO_MEMORY);
+    return false;
 }
 
 /* False when it was answered. */
@@ -188,7 +192,8 @@ static void submit(struct exchange *exchange, enum command_kind kind)
     write->ops = &write_ops;
     write->command.kind = kind;
     write->command.command_id = uuid_v7((uint64_t)clock_wall_us() / 1000, random);
-    write->command.org_id = exchange->org_id;
+    /* What is made belongs to the path's organization; what is changed is looked for where it would be seen. */
+    write->command.org_id = kind == COMMAND_CREATE ? exchange->org_id : exchange->scope_org_id;
     write->command.user_id = exchange->user_id;
     write->command.schedule_id = exchange->schedule_id;
     write->traceparent = arena_copy(exchange->arena, traceparent_of(slice_of(traceparent)));

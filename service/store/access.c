@@ -20,6 +20,7 @@ enum column {
     KEY_EXPIRED,
     SECRET_HASH,
     PERMISSIONS,
+    CLIENT_ORG,
     LIMITS,
     SYSTEM_ADMIN,
     ORG_EXISTS,
@@ -31,10 +32,12 @@ enum column {
 };
 
 const char access_sql[] =
-    "SELECT c.user_id, c.is_revoked, c.is_expired, c.secret_hash, c.permissions, " KEY_LIMITS ","
-    " EXISTS (SELECT FROM users WHERE id = c.user_id AND is_system_admin),"
+    "SELECT c.user_id, c.is_revoked, c.is_expired, c.secret_hash, c.permissions, c.client_org_id, " KEY_LIMITS ","
+    " c.client_org_id IS NULL AND EXISTS (SELECT FROM users WHERE id = c.user_id AND is_system_admin),"
     " EXISTS (SELECT FROM organizations WHERE id = q.org_id),"
-    " (SELECT role FROM memberships WHERE org_id = q.org_id AND user_id = c.user_id),"
+    " CASE WHEN c.client_org_id IS NULL"
+    " THEN (SELECT role FROM memberships WHERE org_id = q.org_id AND user_id = c.user_id)"
+    " WHEN c.client_org_id = q.org_id THEN 'ADMIN' END,"
     " EXISTS (SELECT FROM teams WHERE id = q.team_id AND org_id = q.org_id),"
     " (SELECT role FROM team_memberships WHERE team_id = q.team_id AND user_id = c.user_id),"
     " EXISTS (SELECT FROM memberships WHERE org_id = q.org_id AND user_id = q.user_id),"
@@ -43,11 +46,12 @@ const char access_sql[] =
     " AS q (key_hash, client_id, org_id, team_id, user_id, ordinal)"
     " LEFT JOIN LATERAL ("
     "SELECT k.user_id, k.id AS key_id, k.revoked_at IS NOT NULL AS is_revoked,"
-    " coalesce(k.expires_at <= statement_timestamp(), false) AS is_expired, NULL::bytea AS secret_hash, 0 AS permissions"
+    " coalesce(k.expires_at <= statement_timestamp(), false) AS is_expired, NULL::bytea AS secret_hash, 0 AS permissions,"
+    " NULL::bigint AS client_org_id"
     " FROM api_keys k WHERE k.key_hash = q.key_hash"
     " UNION ALL "
     "SELECT " CLIENT_CALLER
-    ", NULL, false, false, o.secret_hash, o.permissions FROM oauth_clients o WHERE o.id = q.client_id"
+    ", NULL, false, false, o.secret_hash, o.permissions, o.org_id FROM oauth_clients o WHERE o.id = q.client_id"
     ") AS c ON true ORDER BY q.ordinal";
 
 static bool is_true(const PGresult *result, int row, enum column column)
@@ -102,6 +106,7 @@ void access_facts_read(const PGresult *result, int row, struct access_facts *ret
         .key_revoked = is_true(result, row, KEY_REVOKED),
         .key_expired = is_true(result, row, KEY_EXPIRED),
         .client_permissions = (int)strtol(PQgetvalue(result, row, PERMISSIONS), NULL, 10),
+        .client_org_id = strtoll(PQgetvalue(result, row, CLIENT_ORG), NULL, 10),
         .caller_id = strtoll(PQgetvalue(result, row, CALLER_ID), NULL, 10),
         .is_system_admin = is_true(result, row, SYSTEM_ADMIN),
         .org_exists = is_true(result, row, ORG_EXISTS),

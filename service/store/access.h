@@ -29,10 +29,11 @@ struct access_facts {
     struct rate_limits key_limits; /* the key's own */
     uint8_t client_secret_hash[ACCESS_HASH_LEN];
     int client_permissions;
-    int64_t caller_id; /* the key's user; the client's organization's owner, else admin; 0: it has neither */
-    bool is_system_admin;
+    int64_t client_org_id; /* 0: not a client */
+    int64_t caller_id;     /* the key's user; the client's organization's owner, else admin; 0: it has neither */
+    bool is_system_admin;  /* a client never is */
     bool org_exists;
-    enum member_role org_role;
+    enum member_role org_role; /* a client is an admin of its own organization, and nothing to any other */
     bool team_in_org;
     enum member_role team_role;
     bool user_in_org;

@@ -275,11 +275,12 @@ enum status reader_get_schedule(struct reader *reader, int64_t org_id, int64_t u
     return submit(reader, "get_schedule", params, 3, &read);
 }
 
-enum status reader_get_default_schedule(struct reader *reader, int64_t user_id, schedule_done *done, void *ctx)
+enum status reader_get_default_schedule(struct reader *reader, int64_t org_id, int64_t user_id, schedule_done *done,
+                                        void *ctx)
 {
     char org[24];
     char user[24];
-    const struct pg_param params[] = {int_param(org, 0), int_param(user, user_id)};
+    const struct pg_param params[] = {int_param(org, org_id), int_param(user, user_id)};
     const struct read read = {.take_result = take_schedule, .schedule_done = done, .ctx = ctx};
     return submit(reader, "get_default_schedule", params, 2, &read);
 }

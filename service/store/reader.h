@@ -65,7 +65,9 @@ typedef void schedule_done(void *ctx, enum status status, enum schedule_standing
 enum status reader_get_schedule(struct reader *reader, int64_t org_id, int64_t user_id, int64_t schedule_id,
                                 schedule_done *done, void *ctx);
 
-/* The user's default schedule, whatever its organization: SCHEDULE_OWN, or SCHEDULE_NONE when there is none. */
-enum status reader_get_default_schedule(struct reader *reader, int64_t user_id, schedule_done *done, void *ctx);
+/* The user's default schedule, as far as the organization may see it, or for organization 0 whatever its own is: SCHEDULE_OWN, or
+ * SCHEDULE_NONE when there is none. */
+enum status reader_get_default_schedule(struct reader *reader, int64_t org_id, int64_t user_id, schedule_done *done,
+                                        void *ctx);
 
 #endif

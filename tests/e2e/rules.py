@@ -16,7 +16,7 @@ ORG = "/v2/organizations/{orgId}"
 USER = ORG + "/users/{userId}/schedules"
 TEAM = ORG + "/teams/{teamId}"
 
-# What each endpoint asks of its caller: a role in the organization or team, or a permission of an OAuth client.
+# What each endpoint asks of its caller beside the permission that a client needs: a role in the organization or team, or nothing.
 ENDPOINTS = {
     f"GET {ORG}/schedules": "ORG_ADMIN",
     f"POST {USER}": "ORG_ADMIN",
@@ -26,12 +26,12 @@ ENDPOINTS = {
     f"DELETE {USER}/{{scheduleId}}": "ORG_ADMIN",
     f"GET {TEAM}/schedules": "TEAM_ADMIN",
     f"GET {TEAM}/users/{{userId}}/schedules": "TEAM_ADMIN",
-    "POST /v2/schedules": "SCHEDULE_WRITE",
-    "GET /v2/schedules": "SCHEDULE_READ",
-    "GET /v2/schedules/default": "SCHEDULE_READ",
-    "GET /v2/schedules/{scheduleId}": "SCHEDULE_READ",
-    "PATCH /v2/schedules/{scheduleId}": "SCHEDULE_WRITE",
-    "DELETE /v2/schedules/{scheduleId}": "SCHEDULE_WRITE",
+    "POST /v2/schedules": "OWN",
+    "GET /v2/schedules": "OWN",
+    "GET /v2/schedules/default": "OWN",
+    "GET /v2/schedules/{scheduleId}": "OWN",
+    "PATCH /v2/schedules/{scheduleId}": "OWN",
+    "DELETE /v2/schedules/{scheduleId}": "OWN",
 }
 OPEN = {"GET /healthz", "GET /readyz", "GET /metrics", "GET /openapi.json", "GET /docs", "GET /docs/{file}"}
 ROLES = ["NONE", "MEMBER", "ADMIN", "OWNER"]
@@ -74,8 +74,9 @@ def refusal(endpoint: str, caller: Caller, target: Target) -> Answer | None:
     need = ENDPOINTS[endpoint]
     if caller.refusal:
         return 401, caller.refusal
-    if need.startswith("SCHEDULE_"):
-        return of_permission(caller, need)
+    lacking = of_permission(caller, "SCHEDULE_READ" if endpoint.startswith("GET ") else "SCHEDULE_WRITE")
+    if lacking or need == "OWN":
+        return lacking
     return (of_org(target) or (of_team(caller, target) if need == "TEAM_ADMIN" else of_org_role(caller, target))
             or (of_user(target, need) if "{userId}" in endpoint else None))
 

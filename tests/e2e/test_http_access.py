@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ CALLERS = [
     "expired_key", "client_id_alone", "client_secret_alone", "wrong_client_secret", "unknown_client", "odd_client_id",
     "client_nobody_owns", "stranger", "other_admin", "member", "team_member", "team_admin", "team_admin_outside", "admin",
     "admin_without_bearer", "owner", "system_admin", "client", "client_beside_a_key", "client_without_permissions",
-    "client_reading", "other_client"]
+    "client_reading", "client_writing", "other_client", "client_of_a_system_admin"]
 TARGETS = [
     "no_such_org", "org_nought", "negative_org", "org_no_number", "no_such_team", "other_team", "negative_team",
     "team_no_number", "no_such_user", "other_user", "user_no_number", "user_no_integer", "user_too_large",
@@ -93,17 +94,23 @@ def make_callers(line: Line, team: int) -> dict[str, Caller]:
     def client(org: int, *options: str) -> dict[str, str]:
         return line.admin("oauth-client", "create", "--org", str(org), *options)
 
-    def acting(org: int, user: int, org_role: str, *permissions: str) -> Caller:
+    def acting(org: int, user: int, *permissions: str) -> Caller:
+        """A client, which is an admin of its own organization, whoever it acts for."""
         words = ",".join(name.removeprefix("SCHEDULE_").lower() for name in permissions)
         made = client(org, *(["--permissions", words] if words else []))
-        return Caller(client_headers(made), None, user, org_role, "NONE", False, made["id"], set(permissions))
+        role = "ADMIN" if org == people.org else "NONE"
+        return Caller(client_headers(made), None, user, role, "NONE", False, made["id"], set(permissions))
 
     def nobody(headers: dict[str, str], message: str) -> Caller:
         return Caller(headers, message)
 
     owner = line.sql("SELECT user_id FROM memberships WHERE org_id = %s AND role = 'OWNER'", people.org)[0][0]
     other_admin = line.sql("SELECT user_id FROM memberships WHERE org_id = %s AND role = 'ADMIN'", people.other_org)[0][0]
-    both = acting(people.org, owner, "OWNER", "SCHEDULE_READ", "SCHEDULE_WRITE")
+    both = acting(people.org, owner, "SCHEDULE_READ", "SCHEDULE_WRITE")
+    third_org = int(line.admin("org", "add", "--name", "Third")["id"])
+    mighty = user("MEMBER", system_admin=True).user  # an admin of the target, too
+    line.sql("UPDATE memberships SET role = 'ADMIN' WHERE user_id = %s", mighty)
+    line.sql("INSERT INTO memberships (org_id, user_id, role) VALUES (%s, %s, 'OWNER')", third_org, mighty)
     empty_org = line.admin("org", "add", "--name", "Empty")["id"]
     admin = Caller(bearer(people.admin_key), None, people.admin, "ADMIN")
     no_token = AUTH + "access token - Invalid Access Token."
@@ -136,9 +143,11 @@ def make_callers(line: Line, team: int) -> dict[str, Caller]:
         "system_admin": user(system_admin=True),
         "client": both,
         "client_beside_a_key": replace(both, headers=both.headers | bearer(people.member_key)),
-        "client_without_permissions": acting(people.org, owner, "OWNER"),
-        "client_reading": acting(people.org, owner, "OWNER", "SCHEDULE_READ"),
-        "other_client": acting(people.other_org, other_admin, "NONE", "SCHEDULE_READ", "SCHEDULE_WRITE"),
+        "client_without_permissions": acting(people.org, owner),
+        "client_reading": acting(people.org, owner, "SCHEDULE_READ"),
+        "client_writing": acting(people.org, owner, "SCHEDULE_WRITE"),
+        "other_client": acting(people.other_org, other_admin, "SCHEDULE_READ", "SCHEDULE_WRITE"),
+        "client_of_a_system_admin": acting(third_org, mighty, "SCHEDULE_READ", "SCHEDULE_WRITE"),
     }
 
 
@@ -225,7 +234,7 @@ def test_who_may_is_served(world: World, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TARGETS)
-@pytest.mark.parametrize("caller_name", ["admin", "team_admin", "system_admin", "client", "stranger"])
+@pytest.mark.parametrize("caller_name", ["admin", "team_admin", "system_admin", "client", "client_reading", "stranger"])
 def test_a_target_that_is_none_is_refused_before_the_body_is_looked_at(world: World, name: str, caller_name: str) -> None:
     caller, target, before = world.callers[caller_name], world.targets[name], everything_stored(world.line)
     for endpoint in world.endpoints:
@@ -322,7 +331,7 @@ def test_a_revoked_key_stops_at_once_on_every_replica(make_line: MakeLine) -> No
 
 
 def test_a_deleted_client_stops_at_once(line: Line) -> None:
-    client = line.admin("oauth-client", "create", "--org", str(line.people.org))
+    client = line.admin("oauth-client", "create", "--org", str(line.people.org), "--permissions", "read")
     assert line.request("GET", line.schedules_path(), headers=client_headers(client)).status_code == 200
     line.admin("oauth-client", "delete", "--id", client["id"])
     assert_error(line.request("GET", line.schedules_path(), headers=client_headers(client)), 401,
@@ -331,7 +340,7 @@ def test_a_deleted_client_stops_at_once(line: Line) -> None:
 
 def test_a_client_acts_as_the_owner_and_without_one_as_an_admin(line: Line) -> None:
     org = line.admin("org", "add", "--name", "Succession")["id"]
-    client = client_headers(line.admin("oauth-client", "create", "--org", org))
+    client = client_headers(line.admin("oauth-client", "create", "--org", org, "--permissions", "read"))
     users = [str(user) for user in line.make_owners(2)]
 
     def status() -> int:
@@ -342,6 +351,84 @@ def test_a_client_acts_as_the_owner_and_without_one_as_an_admin(line: Line) -> N
     for role in ("admin", "owner"):
         line.admin("member", "add", "--org", org, "--user", users[1], "--role", role)
         assert status() == 200
+
+
+# ---- clients
+
+def new_client(line: Line, org: int) -> dict[str, str]:
+    return client_headers(line.admin("oauth-client", "create", "--org", str(org), "--permissions", "read,write"))
+
+
+@dataclass(frozen=True)
+class Acting:
+    """A client of an organization, the owner it acts for, and that owner's schedules by what they belong to."""
+
+    headers: dict[str, str]
+    schedules: dict[str, int]
+
+
+@pytest.fixture(scope="module")
+def acting(line: Line) -> Acting:
+    org = int(line.admin("org", "add", "--name", "Acting")["id"])
+    [owner] = line.make_owners(1)
+    for where, role in ((org, "OWNER"), (line.people.other_org, "MEMBER")):
+        line.sql("INSERT INTO memberships (org_id, user_id, role) VALUES (%s, %s, %s::membership_role)", where, owner, role)
+    made = {}
+    for belongs, where in (("its organization", org), ("none", 0), ("another", line.people.other_org)):
+        command = line.command(orgId=where, userId=owner, isDefault=belongs == "another")
+        line.send(command)
+        line.event_of(command["commandId"])
+        made[belongs] = int(line.row_of(command["commandId"])["id"])
+    return Acting(new_client(line, org), made)
+
+
+def test_a_client_sees_of_its_owner_what_belongs_to_its_organization_or_to_none(line: Line, acting: Acting) -> None:
+    listed = line.request("GET", "/v2/schedules", headers=acting.headers).json()["data"]
+    assert [one["id"] for one in listed] == [acting.schedules["its organization"], acting.schedules["none"]]
+    assert line.request("GET", "/v2/schedules/default", headers=acting.headers).json()["data"] is None
+    for belongs, schedule in acting.schedules.items():
+        answer = line.request("GET", f"/v2/schedules/{schedule}", headers=acting.headers)
+        assert (belongs, answer.status_code) == (belongs, 404 if belongs == "another" else 200)
+
+
+def test_a_client_changes_of_its_owner_what_belongs_to_its_organization_or_to_none(line: Line, acting: Acting) -> None:
+    for belongs, schedule in acting.schedules.items():
+        path, as_client = f"/v2/schedules/{schedule}", {"key": None, "headers": acting.headers}
+        answers = [line.patch(path, {"name": "Changed"}, **as_client), line.delete(path, **as_client)]
+        assert (belongs, [answer.status_code for answer in answers]) == (belongs, [404 if belongs == "another" else 200] * 2)
+    assert line.sql("SELECT name FROM schedules WHERE id = %s", acting.schedules["another"]) != [("Changed",)]
+
+
+def test_what_a_client_makes_for_its_owner_belongs_to_no_organization(line: Line) -> None:
+    made = line.post(MINIMAL, path="/v2/schedules", key=None, headers=new_client(line, line.people.org)).json()["data"]["id"]
+    assert line.sql("SELECT org_id FROM schedules WHERE id = %s", made) == [(None,)]
+
+
+def test_an_idempotency_key_belongs_to_the_client_and_not_to_whom_it_acts_for(line: Line) -> None:
+    """Beside that of the user whom both act for, who joins last."""
+    org = int(line.admin("org", "add", "--name", "Keys")["id"])
+    elder, younger, member = (str(user) for user in line.make_owners(3))
+    for user, role in ((younger, "owner"), (member, "member")):
+        line.admin("member", "add", "--org", str(org), "--user", user, "--role", role)
+    one, other = new_client(line, org), new_client(line, org)
+    owner = bearer(line.admin("apikey", "create", "--user", younger)["key"])
+
+    def made(headers: dict[str, str]) -> int:
+        answer = line.post(MINIMAL, path=line.schedules_path(member, org), key=None, headers=headers | {"Idempotency-Key": "1"})
+        assert answer.status_code == 201, answer.text
+        return int(answer.json()["data"]["id"])
+
+    first = [made(headers) for headers in (one, other, owner)]
+    assert len(set(first)) == 3
+    line.admin("member", "add", "--org", str(org), "--user", elder, "--role", "owner")
+    assert [made(headers) for headers in (one, other, owner)] == first
+
+
+def test_a_key_of_a_user_is_stored_as_it_always_was(line: Line) -> None:
+    """What was stored before an upgrade goes on counting: the first half of the SHA-256 of the user's number and the key."""
+    answer = line.post(MINIMAL, headers={"Idempotency-Key": "kept"})
+    key = hashlib.sha256(f"{line.people.admin}/kept".encode()).hexdigest()[:32]
+    assert line.sql("SELECT schedule_id FROM settled_commands WHERE id = %s::uuid", key) == [(answer.json()["data"]["id"],)]
 
 
 def test_a_system_administrator_is_one_until_that_is_taken_back(line: Line) -> None:
