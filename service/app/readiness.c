@@ -1,8 +1,11 @@
 #include "app/readiness.h"
 
+enum { SAFE_SHARE_MIN = 10 }; /* of max_slot_wal_keep_size less than a tenth is left */
+
 const char *readiness_obstacle(const struct watch_view *view)
 {
     if (!view->is_known) return "the database is away";
+    if (view->is_read_only) return "the database is read-only";
     if (!view->has_schema) return "the schema is older than this build; run schedule-service migrate";
     if (!view->has_slot) return "the replication slot is missing or lost; run schedule-service rebuild";
     return NULL;
@@ -14,6 +17,8 @@ static const char *door_obstacle(const struct readiness_parts *parts)
     if (!writer_is_ready(parts->writer)) return "no write connection";
     if (!reader_is_ready(parts->reader) || !reader_is_ready(parts->pages)) return "no read connection";
     if (parts->view->slot_behind_bytes > parts->config->wal_budget_bytes) return "too much WAL waits for the relay";
+    if (parts->view->slot_safe_ppm < WATCH_SAFE_PPM / SAFE_SHARE_MIN)
+        return "the replication slot is about to be lost: too much WAL is kept for it";
     return NULL;
 }
 

@@ -9,16 +9,26 @@
 
 enum { EVERY_MS = 2000, UNIT_TIMEOUT_MS = 10000 };
 
-/* The version goes through query_to_xml because a statement on a table that is not there yet cannot even be prepared. */
+/* The version goes through query_to_xml because a statement on a table that is not there yet cannot even be prepared. A standby has
+ * no insert position. */
 static const struct pg_statement statements[] = {
     {"look",
      "SELECT CASE WHEN to_regclass('schema_migrations') IS NULL THEN 0::bigint ELSE coalesce(substring(query_to_xml("
      "'SELECT max(version) AS v FROM schema_migrations', false, false, '')::text FROM '<v>([0-9]+)</v>')::bigint, 0) END, "
+     "current_setting('transaction_read_only')::bool::int::bigint, "
      "(s.slot_name IS NOT NULL AND s.wal_status IS DISTINCT FROM 'lost')::int::bigint, "
      "coalesce(s.active, false)::int::bigint, "
-     "greatest(coalesce(pg_wal_lsn_diff(pg_current_wal_insert_lsn(), s.confirmed_flush_lsn), 0), 0)::bigint "
-     "FROM (SELECT $1::text AS name) AS wanted LEFT JOIN pg_replication_slots s ON s.slot_name = wanted.name"},
+     "greatest(coalesce(pg_wal_lsn_diff(wanted.lsn, s.confirmed_flush_lsn), 0), 0)::bigint, "
+     "greatest(coalesce(pg_wal_lsn_diff(wanted.lsn, s.restart_lsn), 0), 0)::bigint, "
+     "coalesce(s.safe_wal_size * 1e6 / nullif(pg_size_bytes(current_setting('max_slot_wal_keep_size')), 0), 1e6)::bigint, "
+     "coalesce(array_position(ARRAY['reserved', 'extended', 'unreserved', 'lost'], s.wal_status), 0)::bigint "
+     "FROM (SELECT $1::text AS name, CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() "
+     "ELSE pg_current_wal_insert_lsn() END AS lsn) AS wanted "
+     "LEFT JOIN pg_replication_slots s ON s.slot_name = wanted.name"},
 };
+
+/* Nothing is known, so that no alarm rings of it. */
+static const struct watch_view unknown = {.slot_safe_ppm = WATCH_SAFE_PPM};
 
 struct watch {
     struct pg_config pg_config;
@@ -45,8 +55,34 @@ static struct metric slot_behind = {.type = METRIC_GAUGE,
                                     .labels = "",
                                     .help = "WAL that the slot's relay has not confirmed."};
 
+static struct metric slot_kept = {.type = METRIC_GAUGE,
+                                  .name = "schedule_slot_kept_bytes",
+                                  .labels = "",
+                                  .help = "WAL that the server keeps for the slot, from its restart_lsn."};
+static struct metric slot_safe = {
+    .type = METRIC_GAUGE,
+    .name = "schedule_slot_safe_ratio",
+    .labels = "",
+    .help = "The slot's safe_wal_size as a share of max_slot_wal_keep_size; 1 without such a limit.",
+    .scale = 1e-6};
+
+static void write_wal_status(struct buf *out, const struct metric *metric)
+{
+    static const char *const labels[] = {"status=\"reserved\"", "status=\"extended\"", "status=\"unreserved\"",
+                                         "status=\"lost\""};
+    for (int i = 0; i < 4; i++) metric_write(out, metric, labels[i], metric_get(metric) == i + 1);
+}
+
+static struct metric slot_wal_status = {.type = METRIC_GAUGE,
+                                        .name = "schedule_slot_wal_status",
+                                        .help = "1 for the slot's wal_status, as pg_replication_slots has it.",
+                                        .write_series = write_wal_status};
+
 static void show(struct watch *watch)
 {
+    metric_set(&slot_kept, watch->view.slot_kept_bytes);
+    metric_set(&slot_safe, watch->view.slot_safe_ppm);
+    metric_set(&slot_wal_status, watch->view.slot_wal_status);
     metric_set(&slot_present, watch->view.has_slot);
     metric_set(&slot_active, watch->view.is_slot_active);
     metric_set(&slot_behind, watch->view.slot_behind_bytes);
@@ -73,16 +109,26 @@ static void on_ready(void *ctx)
     ask(ctx);
 }
 
+static int64_t number(const PGresult *result, int column)
+{
+    return pg_get_int8(PQgetvalue(result, 0, column));
+}
+
 static void on_result(void *ctx, const PGresult *result)
 {
+    enum { VERSION, READ_ONLY, SLOT, ACTIVE, BEHIND, KEPT, SAFE, WAL_STATUS };
     struct watch *watch = ctx;
-    watch->view = (struct watch_view){0};
+    watch->view = unknown;
     if (PQresultStatus(result) != PGRES_TUPLES_OK || PQntuples(result) != 1) return;
     watch->view.is_known = true;
-    watch->view.has_schema = pg_get_int8(PQgetvalue(result, 0, 0)) >= watch->schema_version;
-    watch->view.has_slot = pg_get_int8(PQgetvalue(result, 0, 1)) != 0;
-    watch->view.is_slot_active = pg_get_int8(PQgetvalue(result, 0, 2)) != 0;
-    watch->view.slot_behind_bytes = pg_get_int8(PQgetvalue(result, 0, 3));
+    watch->view.has_schema = number(result, VERSION) >= watch->schema_version;
+    watch->view.is_read_only = number(result, READ_ONLY) != 0;
+    watch->view.has_slot = number(result, SLOT) != 0;
+    watch->view.is_slot_active = number(result, ACTIVE) != 0;
+    watch->view.slot_behind_bytes = number(result, BEHIND);
+    watch->view.slot_kept_bytes = number(result, KEPT);
+    watch->view.slot_safe_ppm = number(result, SAFE);
+    watch->view.slot_wal_status = number(result, WAL_STATUS);
 }
 
 static void on_sync(void *ctx)
@@ -96,7 +142,7 @@ static void on_lost(void *ctx)
 {
     struct watch *watch = ctx;
     watch->asked = false;
-    watch->view = (struct watch_view){0};
+    watch->view = unknown;
     show(watch);
 }
 
@@ -106,6 +152,7 @@ struct watch *watch_new(struct event_base *base, const char *database_url, const
     static const struct pg_handler handler = {on_ready, on_result, on_sync, on_lost};
     struct watch *watch = calloc(1, sizeof(*watch));
     if (watch == NULL) return NULL;
+    watch->view = unknown;
     watch->slot = slot;
     watch->schema_version = schema_version;
     watch->changed = changed;
@@ -123,6 +170,10 @@ struct watch *watch_new(struct event_base *base, const char *database_url, const
     metrics_register(&slot_present);
     metrics_register(&slot_active);
     metrics_register(&slot_behind);
+    metrics_register(&slot_kept);
+    metrics_register(&slot_safe);
+    metrics_register(&slot_wal_status);
+    metric_set(&slot_safe, WATCH_SAFE_PPM);
     return watch;
 }
 

@@ -1,5 +1,5 @@
-/* Watches what writes need of the database: the schema this build knows, and the replication slot without which events would be
- * lost. Asks every two seconds. */
+/* Watches what writes need of the database: that it takes them, the schema this build knows, and the replication slot without which
+ * events would be lost. Asks every two seconds. */
 #ifndef STORE_WATCH_H
 #define STORE_WATCH_H
 
@@ -9,14 +9,22 @@
 
 struct watch;
 
-/* What was seen last. All false or 0 until the first answer, and while the database is away. */
+/* What was seen last. All false or 0, and nothing near its limit, until the first answer, and while the database is away. */
 struct watch_view {
     bool is_known;
+    bool is_read_only;         /* a standby, or set so */
     bool has_schema;           /* every migration of this build was applied */
     bool has_slot;             /* the slot is there and not invalidated */
     bool is_slot_active;       /* a relay holds it */
     int64_t slot_behind_bytes; /* WAL that waits for the relay */
+    int64_t
+        slot_kept_bytes;   /* WAL that the server keeps for the slot, which may be more: other people's long transactions */
+    int64_t slot_safe_ppm; /* what may still be written before the slot is lost, in millionths of max_slot_wal_keep_size;
+                                * WATCH_SAFE_PPM without such a limit */
+    int64_t slot_wal_status; /* of the names in watch.c */
 };
+
+enum { WATCH_SAFE_PPM = 1000000 };
 
 /* changed is called after each answer and when the database goes away. Texts are borrowed. Registers its metrics. */
 struct watch *watch_new(struct event_base *base, const char *database_url, const char *slot, int64_t schema_version,

@@ -342,6 +342,20 @@ class Line:
         psql(f'DROP DATABASE "{self.database_url.rpartition("/")[2]}" WITH (FORCE)')
 
 
+@contextmanager
+def server_settings(postgres: Postgres, **settings: str) -> Iterator[None]:
+    """Of a running PostgreSQL, until the end of the block."""
+    for name, value in settings.items():
+        postgres.psql(f"ALTER SYSTEM SET {name} = '{value}'")
+    postgres.psql("SELECT pg_reload_conf()")
+    try:
+        yield
+    finally:
+        for name in settings:
+            postgres.psql(f"ALTER SYSTEM RESET {name}")
+        postgres.psql("SELECT pg_reload_conf()")
+
+
 def _bytes(text: str | bytes) -> bytes:
     return text.encode() if isinstance(text, str) else text
 

@@ -15,7 +15,7 @@ import pytest
 import ledger
 from alerts import ROOT, RULES, rings, scrape
 from conftest import MakeLine
-from line import MINIMAL, PARTITIONS, Line, until
+from line import MINIMAL, PARTITIONS, Line, server_settings, until
 
 FEW = {"RATE_LIMIT_API_KEY": "5", "RATE_LIMIT_ADDRESS": "5", "RATE_LIMIT_WINDOW_SECONDS": "600"}
 
@@ -162,6 +162,30 @@ def slot_behind(line: Line) -> Iterator[None]:
 
 
 @contextmanager
+def foreign_transaction(line: Line, megabytes: int) -> Iterator[None]:
+    """Somebody else's, which has written and goes on while so much is written."""
+    session = psycopg2.connect(line.database_url)
+    session.cursor().execute("SELECT pg_logical_emit_message(true, 'foreign', 'under way')")
+    try:
+        line.sql("SELECT pg_logical_emit_message(false, 'filler', repeat('x', 1 << 20)) FROM generate_series(1, %s)", megabytes)
+        yield
+    finally:
+        session.close()
+
+
+@contextmanager
+def slot_near_loss(line: Line) -> Iterator[None]:
+    with server_settings(line.servers.postgres, max_slot_wal_keep_size="128MB"), foreign_transaction(line, 110):
+        yield
+
+
+@contextmanager
+def slot_keeps_wal(line: Line) -> Iterator[None]:
+    with foreign_transaction(line, 520):
+        yield
+
+
+@contextmanager
 def commands_late(line: Line) -> Iterator[None]:
     wait_offsets(line, line.place.commands)
     with locked(line, "command_offsets"):
@@ -266,7 +290,8 @@ TRIED: dict[str, Callable[[Line], AbstractContextManager[None]]] = {
     "SlotLost": without_slot, "NobodyPublishes": nobody_publishes, "DatabaseAway": without_database,
     "PartitionStopped": partition_stopped, "DirectoryPartitionStopped": directory_partition_stopped,
     "ConnectionStalled": connection_stalled, "PartitionStalled": partition_stalled, "EventsLate": events_late,
-    "SlotBehind": slot_behind, "CommandsLate": commands_late, "DirectoryLate": directory_late,
+    "SlotBehind": slot_behind, "SlotNearLoss": slot_near_loss, "SlotKeepsWal": slot_keeps_wal,
+    "CommandsLate": commands_late, "DirectoryLate": directory_late,
     "KafkaCommitsSlowly": kafka_commits_slowly, "DatabaseCommitsSlowly": database_commits_slowly, "RelayRestarts": relay_restarts,
     "TransactionsRepeated": transactions_repeated, "RequestsFail": requests_fail, "MemoryHigh": memory_high,
     "DeadLetters": dead_letters, "DirectoryDeadLetters": directory_dead_letters, "ManyRejections": many_rejections,

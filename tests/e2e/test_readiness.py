@@ -4,12 +4,15 @@ A lost slot: test_rebuild.py; servers that are away: test_faults.py."""
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg2
 import pytest
 
 from conftest import MakeLine
-from line import MINIMAL, Line, until
+from line import MINIMAL, Line, server_settings, until
 
 
 def wait_degraded(line: Line, *patterns: str, deadline_s: float = 20) -> None:
@@ -47,7 +50,8 @@ def test_a_partition_that_makes_no_progress_is_named(make_line: MakeLine) -> Non
     line.send(line.command(), partition=2)
     until(lambda: any("makes no progress" in text for text in line.degraded()), "it is told", 60)
     texts = line.degraded()
-    assert any(re.fullmatch(rf"partition 2 of {topic} makes no progress: its oldest message waits for [3-9]\d s", text) for text in texts)
+    told = rf"partition 2 of {topic} makes no progress: its oldest message waits for [3-9]\d s"
+    assert any(re.fullmatch(told, text) for text in texts), texts
     assert not [text for text in texts if "partition" in text and "partition 2 " not in text]
     stuck = f'schedule_partition_oldest_write_seconds{{topic="{topic}",partition="2"}}'
     assert line.metric(stuck) >= 30
@@ -103,3 +107,70 @@ def test_a_relay_alone_is_ready_whatever_only_doors_need(make_line: MakeLine) ->
     until(lambda: "started" in doors.log_tail(), "it listens")
     until(lambda: line.readiness(doors) == (503, "too much WAL waits for the relay"), "who has doors is not")
     wait_degraded(line, "no relay holds the replication slot", "the relay has failed and begins anew; the log says why")
+
+
+# ---- the database
+
+def test_a_read_only_database_is_not_ready(make_line: MakeLine) -> None:
+    line = make_line()
+    line.start()
+    command = line.command()
+    with server_settings(line.servers.postgres, default_transaction_read_only="on"):
+        line.wait_readiness((503, "the database is read-only"))
+        before = time.monotonic()
+        assert line.post(MINIMAL).status_code == 503
+        assert time.monotonic() - before < 4, "it is turned away at once"
+        assert line.request("GET", line.schedules_path(), line.people.admin_key).ok, "what can be read is read"
+        line.send(command)
+    line.wait_readiness((200, None))
+    line.event_of(command["commandId"])
+    assert answers(line)
+    line.balance()
+
+
+@contextmanager
+def foreign_transaction(line: Line) -> Iterator[None]:
+    """Somebody else's transaction that has written and goes on: the slot is confirmed as ever, and its restart_lsn stays."""
+    session = psycopg2.connect(line.database_url)
+    session.cursor().execute("SELECT pg_logical_emit_message(true, 'foreign', 'under way')")
+    yield
+    session.close()
+
+
+def write_wal(line: Line, megabytes: int) -> None:
+    """Foreign WAL, and what of it must be known for the slot to move on."""
+    line.sql("SELECT pg_logical_emit_message(false, 'foreign', repeat('x', 1 << 20)) FROM generate_series(1, %s)", megabytes)
+    line.servers.postgres.psql("CHECKPOINT")
+
+
+def test_a_foreign_transaction_keeps_wal_and_shuts_no_doors(make_line: MakeLine) -> None:
+    line = make_line(WAL_BUDGET=str(64 << 20))
+    line.start()
+    wait_degraded(line)
+    with foreign_transaction(line):
+        write_wal(line, 130)
+        until(lambda: line.metric("schedule_slot_kept_bytes") > 128 << 20, "it is kept")
+        until(lambda: line.metric("schedule_slot_behind_bytes") < 64 << 20, "it is read")
+        assert line.readiness() == (200, None) and answers(line)
+        assert line.metric("schedule_slot_safe_ratio") == 1
+        statuses = [line.metric(f'schedule_slot_wal_status{{status="{status}"}}') for status in ("reserved", "extended")]
+        assert sorted(statuses) == [0, 1]
+    write_wal(line, 1)
+    until(lambda: line.metric("schedule_slot_kept_bytes") < 128 << 20, "it is given back", 60)
+
+
+def test_a_slot_that_is_about_to_be_lost_is_not_ready(make_line: MakeLine) -> None:
+    line = make_line()
+    line.start()
+    with server_settings(line.servers.postgres, max_slot_wal_keep_size="256MB"):
+        with foreign_transaction(line):
+            write_wal(line, 128)
+            until(lambda: line.metric("schedule_slot_safe_ratio") < 0.6, "it is seen")
+            assert line.readiness() == (200, None)
+            while line.metric("schedule_slot_safe_ratio") > 0.1:
+                write_wal(line, 8)
+                time.sleep(2.1)  # the slot is looked at every two seconds
+            line.wait_readiness((503, "the replication slot is about to be lost: too much WAL is kept for it"))
+        line.wait_readiness((200, None), 60)
+    assert answers(line)
+    line.balance()
