@@ -814,6 +814,96 @@ static void a_delete_leaves_no_row_and_remembers_its_commands(void **state)
     expect_events(world, "C1 D2 ");
 }
 
+/* ---- a create that is repeated while its schedule is being deleted ---- */
+
+/* Sends what deletes all schedules of the user in one transaction; end_query() waits for its end. */
+static void send_deletes(PGconn *db)
+{
+    char sql[512];
+    snprintf(
+        sql, sizeof(sql),
+        "SELECT change_schedule(1, true, id, gen_random_uuid(), command_digest, %d, %d, NULL, NULL, NULL, NULL, NULL, NULL,"
+        " NULL, now()) FROM schedules WHERE owner_id = %d ORDER BY id",
+        ORG, USER, USER);
+    assert_int_equal(PQsendQuery(db, sql), 1);
+}
+
+static void end_query(PGconn *db)
+{
+    for (PGresult *result; (result = PQgetResult(db)) != NULL; PQclear(result)) {
+        ExecStatusType status = PQresultStatus(result);
+        if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) fail_msg("%s", PQerrorMessage(db));
+    }
+}
+
+static void a_create_that_waits_for_its_delete_makes_nothing(void **state)
+{
+    struct world *world = *state;
+    struct test_write again[2];
+    int64_t id = stored_schedule(world, 1);
+    PGconn *deleter = connect_to(getenv("TEST_DATABASE_URL"));
+    execute(deleter, "BEGIN");
+    send_deletes(deleter);
+    end_query(deleter);
+    make_write(&again[0], 2);
+    make_write(&again[1], 1);
+    settled = 0;
+    submit(world, again, 2);
+    RUN_UNTIL(world->base, blocked_writers(world) == 1);
+    release(deleter);
+    RUN_UNTIL(world->base, settled == 2);
+    assert_int_equal(again[0].status, STATUS_OK);
+    assert_int_equal(again[1].status, STATUS_DUPLICATE);
+    assert_int_equal(again[1].write.schedule_id, id);
+    assert_int_equal(rows(world), 1);
+    expect_events(world, "C1 D2 C1 ");
+}
+
+/* Ten thousand tries: each round's creates are repeated while they are deleted. */
+static void no_schedule_comes_back_in_ten_thousand_tries(void **state)
+{
+    enum { ROUNDS = 500, EACH = 20 };
+    struct world *world = *state;
+    static struct test_write tests[EACH];
+    PGconn *deleter = connect_to(getenv("TEST_DATABASE_URL"));
+    for (uint64_t round = 0; round < ROUNDS; round++) {
+        for (uint64_t i = 0; i < EACH; i++) make_write(&tests[i], round * EACH + i + 1);
+        store(world, tests, EACH);
+        for (uint64_t i = 0; i < EACH; i++) make_write(&tests[i], round * EACH + i + 1);
+        settled = 0;
+        if (round % 2 == 0) send_deletes(deleter);
+        submit(world, tests, EACH);
+        if (round % 2 == 1) {
+            event_base_loop(world->base, EVLOOP_ONCE);
+            send_deletes(deleter);
+        }
+        RUN_UNTIL(world->base, settled == EACH);
+        end_query(deleter);
+        for (size_t i = 0; i < EACH; i++) assert_int_equal(tests[i].status, STATUS_DUPLICATE);
+        assert_int_equal(rows(world), 0);
+    }
+    PQfinish(deleter);
+}
+
+static void one_that_came_back_under_an_earlier_build_can_be_deleted(void **state)
+{
+    struct world *world = *state;
+    struct test_write tests[3];
+    int64_t id = stored_schedule(world, 1);
+    execute(world->db,
+            "INSERT INTO settled_commands SELECT command_id, command_digest, id - 1, NULL, now() + '1 day' FROM schedules");
+    make_write(&tests[0], 1);
+    make_write(&tests[1], 2);
+    make_change(&tests[1], COMMAND_DELETE, id);
+    make_write(&tests[2], 1);
+    for (size_t i = 0; i < 3; i++) store(world, &tests[i], 1);
+    assert_int_equal(tests[0].status, STATUS_DUPLICATE);
+    assert_int_equal(tests[1].status, STATUS_OK);
+    assert_int_equal(tests[2].status, STATUS_DUPLICATE);
+    assert_int_equal(tests[2].write.schedule_id, id);
+    expect_events(world, "C1 D2 ");
+}
+
 static void changes_are_refused_for_their_reasons(void **state)
 {
     static const enum status expected[] = {STATUS_NOT_FOUND,    STATUS_NOT_THE_OWNER, STATUS_NOT_FOUND,
@@ -1208,6 +1298,9 @@ int main(int argc, char **argv)
         TEST(only_a_new_default_schedule_moves_the_default),
         TEST(an_update_sets_what_it_names_and_lends_the_state),
         TEST(a_delete_leaves_no_row_and_remembers_its_commands),
+        TEST(a_create_that_waits_for_its_delete_makes_nothing),
+        TEST(no_schedule_comes_back_in_ten_thousand_tries),
+        TEST(one_that_came_back_under_an_earlier_build_can_be_deleted),
         TEST(changes_are_refused_for_their_reasons),
         TEST(commands_of_all_kinds_in_one_batch_happen_in_their_order),
         TEST(a_new_default_gives_the_former_one_a_version),
