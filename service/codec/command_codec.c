@@ -107,12 +107,12 @@ static enum status decode_protobuf(struct slice bytes, struct arena *arena, stru
     bool utf8 = true;
     const ProtobufCMessage *message =
         protobuf_c_message_unpack(type->message, &allocator, bytes.len, (const uint8_t *)bytes.data);
-    if (message == NULL && arena_has_failed(arena)) return STATUS_NO_MEMORY;
+    if (message == NULL && arena_failure(arena) != STATUS_OK) return arena_failure(arena);
     if (message == NULL) {
         *ret_reason = type->mismatch;
         return STATUS_UNDECODABLE;
     }
-    if (!read_message(message, arena, input, &utf8)) return STATUS_NO_MEMORY;
+    if (!read_message(message, arena, input, &utf8)) return arena_failure(arena);
     if (!utf8) *ret_reason = "a text is not valid UTF-8";
     return utf8 ? STATUS_OK : STATUS_UNDECODABLE;
 }
@@ -172,7 +172,7 @@ static enum status decode_json(struct slice bytes, struct arena *arena, struct c
         *ret_reason = "the value is not a JSON object";
         status = STATUS_UNDECODABLE;
     } else if (!read_body(body, arena, input)) {
-        status = STATUS_NO_MEMORY;
+        status = arena_failure(arena);
     }
     json_decref(body);
     return status;

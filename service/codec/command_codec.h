@@ -13,7 +13,7 @@ enum { COMMAND_BYTES_MAX = 1 << 20 };
 bool command_kind_of_type(struct slice type, enum command_kind *ret_kind);
 
 /* Reads a command of a kind; is_json as the content-type header says. Everything in *ret_input lives in the arena. STATUS_OK;
- * STATUS_UNDECODABLE with a static *ret_reason; STATUS_NO_MEMORY. */
+ * STATUS_UNDECODABLE with a static *ret_reason; STATUS_TOO_LARGE for the arena; STATUS_NO_MEMORY. */
 enum status command_decode(struct slice bytes, enum command_kind kind, bool is_json, struct arena *arena,
                            struct command_input *ret_input, const char **ret_reason);
 

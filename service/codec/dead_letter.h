@@ -34,7 +34,7 @@ struct dead_letter_texts {
 
 /* Appends the packed dead letter of a message, whose topic does not matter and whose list of headers is changed: those of the names
  * above are replaced. It takes at most bytes_max (record_wire_bytes), or DEAD_LETTER_BYTES_LEAST where that is less. Without memory
- * out->failed is set. */
+ * out fails. */
 void dead_letter_pack(struct buf *out, struct record *message, struct slice reason, const struct record_origin *origin,
                       size_t bytes_max);
 

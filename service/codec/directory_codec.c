@@ -90,7 +90,7 @@ static enum status decode_protobuf(struct slice bytes, struct arena *arena, stru
     const Schedules__V1__DirectoryEntry *entry =
         schedules__v1__directory_entry__unpack(&allocator, bytes.len, (const uint8_t *)bytes.data);
     *ret_input = (struct directory_input){0};
-    if (entry == NULL && arena_has_failed(arena)) return STATUS_NO_MEMORY;
+    if (entry == NULL && arena_failure(arena) != STATUS_OK) return arena_failure(arena);
     if (entry == NULL) *ret_reason = "the value is not a schedules.v1.DirectoryEntry";
     else if (!read_entry(entry, ret_input)) *ret_reason = "a text is not valid UTF-8";
     else return STATUS_OK;
@@ -146,7 +146,7 @@ enum status directory_decode_json(struct slice text, struct arena *arena, struct
         *ret_reason = "the value is not a JSON object";
         status = STATUS_UNDECODABLE;
     } else if (!read_body(body, arena, ret_input)) {
-        status = STATUS_NO_MEMORY;
+        status = arena_failure(arena);
     }
     json_decref(body);
     return status;

@@ -10,7 +10,7 @@ enum { DIRECTORY_ENTRY_BYTES_MAX = 64 << 10 };
 
 /* Reads a record: protobuf (schedules.v1.DirectoryEntry), the same in Confluent's wire format, or JSON, as the content-type header
  * says; without a value (data NULL) the removal of what the key names. The input's text lives in the arena or is the key's own.
- * STATUS_OK; STATUS_UNDECODABLE with a static *ret_reason; STATUS_NO_MEMORY. */
+ * STATUS_OK; STATUS_UNDECODABLE with a static *ret_reason; STATUS_TOO_LARGE for the arena; STATUS_NO_MEMORY. */
 enum status directory_decode(struct slice key, struct slice value, bool is_json, struct arena *arena,
                              struct directory_input *ret_input, const char **ret_reason);
 

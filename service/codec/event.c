@@ -116,7 +116,7 @@ static void schedule_protobuf(struct buf *out, const struct schedule_event *even
     message.command_id = bytes_of(event->command_id);
     message.occurred_at = &occurred_at;
     if (!fill_windows(&schedule, &stored->schedule, arena) || !fill_overrides(&schedule, &stored->schedule, arena)) {
-        out->failed = true;
+        buf_fail(out, arena_failure(arena));
         return;
     }
     append_packed(out, &message.base);
@@ -156,7 +156,7 @@ static void rejected_protobuf(struct buf *out, struct slice command_id, int64_t 
     Schedules__V1__Violation *items = arena_calloc(arena, violations->len, sizeof(*items));
     event.violations = arena_calloc(arena, violations->len, sizeof(*event.violations));
     if (items == NULL || event.violations == NULL) {
-        out->failed = true;
+        buf_fail(out, arena_failure(arena));
         return;
     }
     for (size_t i = 0; i < violations->len; i++) {
@@ -240,7 +240,7 @@ void event_schedule(struct buf *out, const struct event_context *context, const 
         .occurred_us = event->occurred_us,
     };
     if (value.failed || envelope.id.data == NULL || envelope.subject.data == NULL || envelope.key.data == NULL) {
-        out->failed = true;
+        buf_fail(out, value.failed ? buf_status(&value) : arena_failure(scratch));
     } else {
         append_event(out, context, &envelope, buf_slice(&value));
     }
@@ -272,7 +272,7 @@ void event_rejected(struct buf *out, const struct event_context *context, struct
         .occurred_us = occurred_us,
     };
     if (value.failed || envelope.id.data == NULL || envelope.key.data == NULL) {
-        out->failed = true;
+        buf_fail(out, value.failed ? buf_status(&value) : arena_failure(scratch));
     } else {
         append_event(out, context, &envelope, buf_slice(&value));
     }
@@ -303,7 +303,7 @@ enum status command_digest(const struct command *command, struct slice availabil
     buf_append_slice(&content, schedule->time_zone);
     buf_append_slice(&content, availability_json);
     buf_append_slice(&content, overrides_json);
-    enum status status = content.failed ? STATUS_NO_MEMORY : STATUS_OK;
+    enum status status = buf_status(&content);
     if (status == STATUS_OK) {
         SHA256((const unsigned char *)content.data, content.len, sha256);
         memcpy(ret_digest, sha256, 16);

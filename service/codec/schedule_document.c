@@ -29,9 +29,9 @@ static enum status read_protobuf(struct slice bytes, struct arena *arena, struct
     const Schedules__V1__ScheduleCreated *event =
         schedules__v1__schedule_created__unpack(&allocator, bytes.len, (const uint8_t *)bytes.data);
     *ret_reason = "neither JSON nor the protobuf value of an event";
-    if (event == NULL) return arena_has_failed(arena) ? STATUS_NO_MEMORY : STATUS_UNDECODABLE;
+    if (event == NULL) return arena_failure(arena) != STATUS_OK ? arena_failure(arena) : STATUS_UNDECODABLE;
     if (event->schedule == NULL) return STATUS_UNDECODABLE;
-    if (!read_message(event->schedule, arena, stored, ret_input, &utf8)) return STATUS_NO_MEMORY;
+    if (!read_message(event->schedule, arena, stored, ret_input, &utf8)) return arena_failure(arena);
     return utf8 ? STATUS_OK : STATUS_UNDECODABLE;
 }
 
@@ -61,11 +61,11 @@ static enum status read_json(const json_t *document, const struct time_zones *zo
     stored->owner_id = json_integer_value(json_object_get(value, "ownerId"));
     stored->org_id = json_integer_value(json_object_get(value, "orgId"));
     stored->version = json_integer_value(json_object_get(value, "version"));
-    if (!schedule_input_from_json(value, arena, &input)) return STATUS_NO_MEMORY;
+    if (!schedule_input_from_json(value, arena, &input)) return arena_failure(arena);
     enum status status = schedule_check(&input, SCHEDULE_NEW, zones, arena, &stored->schedule, violations);
     if (status != STATUS_OK) return status;
     stored->schedule.name = arena_copy(arena, stored->schedule.name); /* the document goes first */
-    return stored->schedule.name.data == NULL ? STATUS_NO_MEMORY : STATUS_OK;
+    return stored->schedule.name.data == NULL ? arena_failure(arena) : STATUS_OK;
 }
 
 enum status schedule_document_read(struct slice bytes, const struct time_zones *zones, struct arena *arena,

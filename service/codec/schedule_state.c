@@ -35,12 +35,12 @@ static enum status read_schedule(const json_t *value, struct arena *arena, struc
 {
     struct schedule_input input;
     struct violations violations = {0};
-    if (!schedule_input_from_json(value, arena, &input)) return STATUS_NO_MEMORY;
+    if (!schedule_input_from_json(value, arena, &input)) return arena_failure(arena);
     enum status status = schedule_check(&input, SCHEDULE_NEW, NULL, arena, ret_schedule, &violations);
     if (status != STATUS_OK) return status == STATUS_INVALID ? STATUS_UNDECODABLE : status;
     ret_schedule->name = copy_text(json_object_get(value, "name"), arena);
     ret_schedule->time_zone = copy_text(json_object_get(value, "timeZone"), arena);
-    return ret_schedule->name.data != NULL && ret_schedule->time_zone.data != NULL ? STATUS_OK : STATUS_NO_MEMORY;
+    return ret_schedule->name.data != NULL && ret_schedule->time_zone.data != NULL ? STATUS_OK : arena_failure(arena);
 }
 
 static enum status read_event(const json_t *state, struct arena *arena, struct schedule_event *event)
@@ -53,7 +53,7 @@ static enum status read_event(const json_t *state, struct arena *arena, struct s
     event->command_id = copy_text(json_object_get(state, "commandId"), arena);
     event->occurred_us = number_of(state, "occurredUs");
     event->traceparent = copy_text(json_object_get(state, "traceparent"), arena);
-    if (event->command_id.data == NULL || event->traceparent.data == NULL) return STATUS_NO_MEMORY;
+    if (event->command_id.data == NULL || event->traceparent.data == NULL) return arena_failure(arena);
     if (!read_type(json_object_get(state, "type"), &event->type) || event->stored.id < 1) return STATUS_UNDECODABLE;
     return read_schedule(schedule, arena, &event->stored.schedule);
 }

@@ -8,7 +8,7 @@
 /* The prefix of the WAL messages that hold states. */
 #define STATE_WAL_PREFIX "schedule-service.state"
 
-/* Reads one; everything in *ret_event lives in the arena. STATUS_OK, STATUS_UNDECODABLE or STATUS_NO_MEMORY. */
+/* Reads one; everything in *ret_event lives in the arena. STATUS_OK, STATUS_UNDECODABLE, STATUS_TOO_LARGE (for the arena) or STATUS_NO_MEMORY. */
 enum status schedule_state_read(struct slice json, struct arena *arena, struct schedule_event *ret_event);
 
 #endif

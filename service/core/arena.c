@@ -18,8 +18,7 @@ struct chunk {
 struct arena {
     struct chunk *chunks;
     size_t left;
-    bool failed;
-    bool full;
+    enum status failure;
 };
 
 static struct chunk *chunk_new(size_t size)
@@ -62,32 +61,26 @@ void arena_free(struct arena *arena)
     }
 }
 
-bool arena_has_failed(const struct arena *arena)
+enum status arena_failure(const struct arena *arena)
 {
-    return arena->failed;
+    return arena->failure;
 }
 
-bool arena_is_full(const struct arena *arena)
+static void *fail(struct arena *arena, enum status failure)
 {
-    return arena->full;
-}
-
-static void *fail(struct arena *arena, bool is_full)
-{
-    arena->failed = true;
-    arena->full = arena->full || is_full;
+    if (arena->failure == STATUS_OK) arena->failure = failure;
     return NULL;
 }
 
 void *arena_alloc(struct arena *arena, size_t size)
 {
-    if (size > SIZE_MAX / 2) return fail(arena, true);
+    if (size > SIZE_MAX / 2) return fail(arena, STATUS_TOO_LARGE);
     size = align_up(size == 0 ? 1 : size);
-    if (size > arena->left) return fail(arena, true);
+    if (size > arena->left) return fail(arena, STATUS_TOO_LARGE);
     struct chunk *chunk = arena->chunks;
     if (chunk->size - chunk->used < size) {
         chunk = chunk_new(size > CHUNK_BYTES ? size : CHUNK_BYTES);
-        if (chunk == NULL) return fail(arena, false);
+        if (chunk == NULL) return fail(arena, STATUS_NO_MEMORY);
         chunk->next = arena->chunks;
         arena->chunks = chunk;
     }
@@ -98,7 +91,7 @@ void *arena_alloc(struct arena *arena, size_t size)
 void *arena_calloc(struct arena *arena, size_t count, size_t size)
 {
     size_t bytes;
-    if (__builtin_mul_overflow(count, size, &bytes)) return fail(arena, true);
+    if (__builtin_mul_overflow(count, size, &bytes)) return fail(arena, STATUS_TOO_LARGE);
     void *p = arena_alloc(arena, bytes);
     if (p != NULL) memset(p, 0, bytes);
     return p;

@@ -1,5 +1,5 @@
 /* An arena owns every byte of one command: allocations are never freed one by one, all die with the arena.
- * Its maximum is set when it is made; at the maximum, and when malloc fails, allocation returns NULL. */
+ * Its maximum is set when it is made; at the maximum, and when malloc fails, allocation returns NULL, and arena_failure tells which. */
 #ifndef CORE_ARENA_H
 #define CORE_ARENA_H
 
@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "core/slice.h"
+#include "core/status.h"
 
 struct arena;
 
@@ -16,20 +17,20 @@ struct arena *arena_new(size_t max_bytes);
 /* Frees the arena and all that was allocated from it. NULL is fine. */
 void arena_free(struct arena *arena);
 
-/* Whether an allocation has failed, and whether one was beyond the maximum, as it would be again. */
-bool arena_has_failed(const struct arena *arena);
-bool arena_is_full(const struct arena *arena);
+/* Why the first allocation that failed did: STATUS_TOO_LARGE, it was beyond the maximum, as it would be again; STATUS_NO_MEMORY. STATUS_OK
+ * when none has. */
+enum status arena_failure(const struct arena *arena);
 
-/* size bytes, aligned for any type, not zeroed; NULL at the maximum or when memory is out. size 0 gives a valid pointer. */
+/* size bytes, aligned for any type, not zeroed; NULL when that fails. size 0 gives a valid pointer. */
 void *arena_alloc(struct arena *arena, size_t size);
 
 /* The same for count elements, zeroed, with the multiplication checked. */
 void *arena_calloc(struct arena *arena, size_t count, size_t size);
 
-/* A copy of the bytes, with a NUL behind them that the length does not count; data is NULL when memory is out. */
+/* A copy of the bytes, with a NUL behind them that the length does not count; data is NULL when that fails. */
 struct slice arena_copy(struct arena *arena, struct slice bytes);
 
-/* printf into the arena; data is NULL when memory is out. */
+/* printf into the arena; data is NULL when that fails. */
 struct slice arena_printf(struct arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -22,6 +22,20 @@ void buf_clear(struct buf *buf)
 {
     buf->len = 0;
     buf->failed = false;
+    buf->is_too_large = false;
+}
+
+enum status buf_status(const struct buf *buf)
+{
+    if (!buf->failed) return STATUS_OK;
+    return buf->is_too_large ? STATUS_TOO_LARGE : STATUS_NO_MEMORY;
+}
+
+void buf_fail(struct buf *buf, enum status failure)
+{
+    if (buf->failed) return;
+    buf->failed = true;
+    buf->is_too_large = failure == STATUS_TOO_LARGE;
 }
 
 static bool grow(struct buf *buf, size_t need)
@@ -38,10 +52,9 @@ static bool grow(struct buf *buf, size_t need)
 char *buf_extend(struct buf *buf, size_t len)
 {
     if (buf->failed) return NULL;
-    if (len > buf->max - buf->len || (buf->len + len > buf->capacity && !grow(buf, buf->len + len))) {
-        buf->failed = true;
-        return NULL;
-    }
+    if (len > buf->max - buf->len) buf_fail(buf, STATUS_TOO_LARGE);
+    else if (buf->len + len > buf->capacity && !grow(buf, buf->len + len)) buf_fail(buf, STATUS_NO_MEMORY);
+    if (buf->failed) return NULL;
     char *p = buf->data + buf->len;
     buf->len += len;
     return p;

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "core/slice.h"
+#include "core/status.h"
 
 struct buf {
     char *data; /* owned; NULL while empty */
@@ -15,10 +16,17 @@ struct buf {
     size_t capacity;
     size_t max; /* most bytes it may hold */
     bool failed;
+    bool is_too_large; /* why it failed: the maximum, not memory */
 };
 
 void buf_init(struct buf *buf, size_t max_bytes);
 void buf_done(struct buf *buf);
+
+/* STATUS_OK; when it failed, STATUS_TOO_LARGE or STATUS_NO_MEMORY. */
+enum status buf_status(const struct buf *buf);
+
+/* Makes it a failed one, for what was to be appended and could not be made. The status is one of these two. */
+void buf_fail(struct buf *buf, enum status failure);
 
 /* Empties it and keeps its memory. */
 void buf_clear(struct buf *buf);

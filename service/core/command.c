@@ -36,7 +36,7 @@ enum status command_check(const struct command_input *input, const struct time_z
     *ret_command = (struct command){.kind = input->kind};
     check_ids(input, arena, ret_command, violations);
     enum status status = schedule_check(&input->schedule, use, zones, arena, &ret_command->schedule, violations);
-    if (violations->out_of_memory) return STATUS_NO_MEMORY;
+    if (violations->out_of_memory) return arena_failure(arena);
     return status == STATUS_OK && violations->len > before ? STATUS_INVALID : status;
 }
 

@@ -176,7 +176,7 @@ enum status directory_check(const struct directory_input *input, const struct ti
         check_content(&check, input, &entry);
         if (violations->len == 0) check_key(&check, &input->key, &entry);
     }
-    if (violations->out_of_memory) return STATUS_NO_MEMORY;
+    if (violations->out_of_memory) return arena_failure(arena);
     if (violations->len > 0) return STATUS_INVALID;
     *ret_entry = entry;
     return STATUS_OK;

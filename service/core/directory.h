@@ -66,7 +66,7 @@ struct directory_input {
 /* ---- the verdict ---- */
 
 /* Checks what was sent. STATUS_OK sets *ret_entry; STATUS_INVALID leaves at least one violation in *violations, which comes
- * empty; STATUS_NO_MEMORY when the arena is full. The entry's text is the input's own, not a copy. */
+ * empty; STATUS_TOO_LARGE when the arena is full; STATUS_NO_MEMORY. The entry's text is the input's own, not a copy. */
 enum status directory_check(const struct directory_input *input, const struct time_zones *zones, struct arena *arena,
                             struct directory_entry *ret_entry, struct violations *violations);
 

@@ -248,7 +248,7 @@ enum status schedule_check(const struct schedule_input *input, enum schedule_use
     }
     schedule.is_default = input->is_default.value;
     if (schedule.fields & SCHEDULE_OVERRIDES) check_overrides(&check, &input->overrides, &schedule);
-    if (violations->out_of_memory) return STATUS_NO_MEMORY;
+    if (violations->out_of_memory) return arena_failure(arena);
     if (violations->len > before) return STATUS_INVALID;
     *ret_schedule = schedule;
     return STATUS_OK;

@@ -148,7 +148,7 @@ struct slice time_zone_check(const struct input_text *time_zone, const struct ti
 enum schedule_use { SCHEDULE_NEW, SCHEDULE_CHANGE };
 
 /* Checks what was sent. STATUS_OK sets *ret_schedule; STATUS_INVALID leaves at least one violation in *violations
- * (which may hold earlier ones of the caller; they alone do not make it invalid); STATUS_NO_MEMORY when the arena is full.
+ * (which may hold earlier ones of the caller; they alone do not make it invalid); STATUS_TOO_LARGE when the arena is full; STATUS_NO_MEMORY.
  * The input is borrowed; the schedule's text is the input's own, not a copy. Without zones any name of one is taken as it is: for
  * what was checked before. */
 enum status schedule_check(const struct schedule_input *input, enum schedule_use use, const struct time_zones *zones,

@@ -15,6 +15,7 @@ enum status_class { STATUS_CLASS_DONE, STATUS_CLASS_RETRY, STATUS_CLASS_REJECT, 
     X(STATUS_OVERLOADED, RETRY, "a queue is at its maximum")                          \
     X(STATUS_TIMEOUT, RETRY, "took longer than its deadline")                         \
     X(STATUS_UNDECODABLE, REJECT, "the bytes are not a command")                      \
+    X(STATUS_TOO_LARGE, REJECT, "takes more room than one message may")               \
     X(STATUS_INVALID, REJECT, "a rule is violated")                                   \
     X(STATUS_NOT_A_MEMBER, REJECT, "the user is not part of the organization")        \
     X(STATUS_CONFLICT, REJECT, "the command id was used before with other content")   \

@@ -21,7 +21,7 @@ static enum status read_state(struct slice content, const struct event_context *
     enum status status = schedule_state_read(content, arena, &event);
     if (status == STATUS_OK) event_schedule(scratch, events, &event, arena);
     arena_free(arena);
-    if (scratch->failed) return STATUS_NO_MEMORY;
+    if (scratch->failed) return buf_status(scratch);
     struct slice packed = buf_slice(scratch);
     if (status == STATUS_OK && !record_take(&packed, ret_record)) return STATUS_UNDECODABLE;
     return status;

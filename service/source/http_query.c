@@ -132,7 +132,7 @@ static enum status read_rule(const struct number_rule *rule, struct slice target
                              json_t *values, struct violations *violations)
 {
     struct slice text;
-    if (!query_value(target, rule->name, arena, &text)) return STATUS_NO_MEMORY;
+    if (!query_value(target, rule->name, arena, &text)) return arena_failure(arena);
     if (text.len == 0) {
         *ret_number = rule->absent;
         return STATUS_OK;
@@ -152,7 +152,9 @@ enum status query_page(struct slice target, struct arena *arena, struct page *re
     if (*ret_values == NULL) return STATUS_NO_MEMORY;
     enum status take = read_rule(&take_rule, target, arena, &page.take, *ret_values, violations);
     enum status skip = read_rule(&skip_rule, target, arena, &page.skip, *ret_values, violations);
-    if (take == STATUS_NO_MEMORY || skip == STATUS_NO_MEMORY || violations->out_of_memory) return STATUS_NO_MEMORY;
+    if (violations->out_of_memory) return arena_failure(arena);
+    if (take != STATUS_OK && take != STATUS_INVALID) return take;
+    if (skip != STATUS_OK && skip != STATUS_INVALID) return skip;
     if (take != STATUS_OK || skip != STATUS_OK) return STATUS_INVALID;
     *ret_page = page;
     return STATUS_OK;

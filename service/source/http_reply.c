@@ -123,6 +123,10 @@ void reply_failure(struct exchange *exchange, enum status status)
         reply_error(exchange, 503, SLICE("The service is not available right now, please try again later."));
         return;
     }
+    if (status == STATUS_TOO_LARGE) {
+        reply_error(exchange, 413, SLICE("request entity too large"));
+        return;
+    }
     LOG_ERROR("http request failed", LOG_STR("request_id", exchange->request_id), LOG_STR("reason", status_text(status)));
     reply_error(exchange, 500, SLICE("There was an error, please try again later."));
 }

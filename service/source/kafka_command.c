@@ -6,55 +6,60 @@
 #include "driver/clock.h"
 #include "driver/log.h"
 
-static bool make_rejection(struct kafka_message *message, struct slice command_id, const struct violations *violations)
+static const struct slice too_large = SLICE("the value takes more than 16 MiB when it is read");
+
+/* STATUS_OK, STATUS_TOO_LARGE or STATUS_NO_MEMORY. */
+static enum status make_rejection(struct kafka_message *message, struct slice command_id,
+                                  const struct violations *violations)
 {
     const struct command *decoded = &message->write.command;
     struct record_origin origin = kafka_message_origin(message);
     buf_clear(&message->text);
     event_rejected(&message->text, message->events, command_id, decoded->org_id, decoded->user_id, violations, &origin,
                    clock_wall_us(), message->write.traceparent, message->arena);
-    if (!kafka_message_emit(message, VERDICT_REJECTION)) return false;
+    if (message->text.failed) return buf_status(&message->text);
+    kafka_message_emit(message, VERDICT_REJECTION);
     assert(violations->len > 0);
     const struct violation *first = &violations->items[0];
     LOG_INFO("command rejected", LOG_SLICE("command_id", command_id), LOG_INT("org_id", decoded->org_id),
              LOG_INT("user_id", decoded->user_id), LOG_INT("partition", origin.partition), LOG_INT("offset", origin.offset),
              LOG_INT("violations", violations->len), LOG_SLICE("property", first->property),
              LOG_SLICE("constraint", first->constraint));
-    return true;
+    return STATUS_OK;
 }
 
-/* The line from bytes to verdict. False when memory is out. */
+/* The line from bytes to verdict. */
 static bool judge(struct kafka_message *message, const struct time_zones *zones)
 {
     struct command_input input;
     struct violations violations = {0};
-    const char *reason = "the value takes more than 16 MiB when it is read";
+    const char *reason = NULL;
     struct slice bytes = {message->raw->payload, message->raw->len};
     enum command_kind kind;
     if (!command_kind_of_type(kafka_message_header(message, "ce_type"), &kind)) {
-        return kafka_message_bury(message, "the header ce_type names no command");
+        return kafka_message_bury(message, SLICE("the header ce_type names no command"));
     }
     bool is_json = kafka_message_is_json(message);
     enum status status = command_decode(bytes, kind, is_json, message->arena, &input, &reason);
     if (status == STATUS_OK) {
         status = command_check(&input, zones, message->arena, &message->write.command, &violations);
     }
-    if (status == STATUS_OK) return true;
-    if (status == STATUS_INVALID && make_rejection(message, input.command_id.text, &violations)) return true;
-    if (status != STATUS_UNDECODABLE && !arena_is_full(message->arena)) return false;
-    return kafka_message_bury(message, reason);
+    if (status == STATUS_INVALID) status = make_rejection(message, input.command_id.text, &violations);
+    if (status == STATUS_OK || status == STATUS_NO_MEMORY) return status == STATUS_OK;
+    return kafka_message_bury(message, status == STATUS_TOO_LARGE ? too_large : slice_of(reason));
 }
 
 static bool refuse(struct kafka_message *message, enum status status)
 {
-    if (status == STATUS_UNSTORABLE) return kafka_message_bury(message, status_text(status));
+    if (status == STATUS_UNSTORABLE) return kafka_message_bury(message, slice_of(status_text(status)));
     char id[UUID_TEXT_LEN];
     struct violations violations = {0};
     uuid_format(&message->write.command.command_id, id);
     command_refusal(&message->write.command, status, message->arena, &violations);
-    if (!violations.out_of_memory && make_rejection(message, (struct slice){id, sizeof(id)}, &violations)) return true;
-    if (!arena_is_full(message->arena)) return false;
-    return kafka_message_bury(message, status_text(status));
+    enum status made = violations.out_of_memory ? arena_failure(message->arena)
+                                                : make_rejection(message, (struct slice){id, sizeof(id)}, &violations);
+    if (made == STATUS_TOO_LARGE) return kafka_message_bury(message, slice_of(status_text(status)));
+    return made == STATUS_OK;
 }
 
 /* ---- metrics ---- */
@@ -117,6 +122,10 @@ static struct kafka_gauges gauges = {
                   .name = "schedule_commands_in_flight",
                   .labels = "",
                   .help = "Commands taken and not settled."},
+    .memory_waits = {.type = METRIC_COUNTER,
+                     .name = "schedule_consumer_memory_waits_total",
+                     .labels = "",
+                     .help = "Times that a command could not be judged for want of memory, and waited."},
 };
 
 /* A full queue makes librdkafka wait for a second before it fetches again, which versions before 2.2 cannot change. So the queue

@@ -3,7 +3,8 @@
  *
  * Failure modes: PostgreSQL away: in-flight fills up, fetching is paused, polling goes on so that the group keeps this member.
  * A rebalance: what is queued of a revoked partition is dropped, what is on its way is settled by the compare-and-set. A stored
- * offset outside of the log: that partition stops and says so. Out of memory: the message at hand is kept and tried again. */
+ * offset outside of the log: that partition stops and says so. Out of memory: the message at hand is kept, which is logged and counted,
+ * and tried again. */
 #include "source/kafka_door.h"
 
 #include <fcntl.h>
@@ -58,6 +59,7 @@ struct kafka_door {
     /* By number; here, so that none can lack memory when it is assigned. */
     struct door_partition partitions[OFFSETS_PARTITIONS_MAX];
     rd_kafka_message_t *held; /* could not be judged for want of memory */
+    bool lacks_memory;        /* since that was logged, nothing could */
     size_t in_flight;
     size_t in_flight_bytes;
     int ticks;
@@ -205,9 +207,27 @@ static void on_done(struct write *write, enum status status)
     if (was_full && !is_full(door)) event_active(door->wake, EV_READ, 0);
 }
 
+/* Counts each time that memory was out, and logs the first of a row. */
+static void lack_memory(struct kafka_door *door, int32_t partition, int64_t offset)
+{
+    metric_add(&door->config->kind->gauges->memory_waits, 1);
+    if (door->lacks_memory) return;
+    door->lacks_memory = true;
+    LOG_ERROR("out of memory: a message waits, and what comes behind it", LOG_STR("topic", door->config->topic),
+              LOG_INT("partition", partition), LOG_INT("offset", offset), LOG_INT("tried_again_every_ms", TICK_MS));
+}
+
+static void have_memory(struct kafka_door *door)
+{
+    if (door->lacks_memory) LOG_INFO("memory is there again", LOG_STR("topic", door->config->topic));
+    door->lacks_memory = false;
+}
+
 static bool on_refuse(struct write *write, enum status status)
 {
-    ((struct kafka_message *)write)->kind->refuse((struct kafka_message *)write, status);
+    struct kafka_message *message = (struct kafka_message *)write;
+    if (message->kind->refuse(message, status)) have_memory(message->door);
+    else lack_memory(message->door, write->partition->number, write->offset);
     return true;
 }
 
@@ -222,7 +242,11 @@ static bool take(struct kafka_door *door, rd_kafka_message_t *raw)
     }
     struct kafka_message *message =
         kafka_message_new(raw, door->config->kind, door->config->zones, &door->config->events, &partition->stored);
-    if (message == NULL) return false;
+    if (message == NULL) {
+        lack_memory(door, raw->partition, raw->offset);
+        return false;
+    }
+    have_memory(door);
     message->write.ops = &ops;
     message->door = door;
     partition->taken = raw->offset + 1;
@@ -412,6 +436,7 @@ static void register_metrics(struct kafka_door *door)
     metrics_register(&kind->gauges->assigned);
     metrics_register(&kind->gauges->stopped);
     metrics_register(&kind->gauges->in_flight);
+    metrics_register(&kind->gauges->memory_waits);
     metrics_on_collect(collect, door);
 }
 

@@ -1,30 +1,28 @@
 #include "source/kafka_entry.h"
 
+#include "codec/dead_letter.h"
 #include "codec/directory_codec.h"
 
-enum { REASON_MAX_BYTES = 1 << 12 };
-
-/* Every violation's message, which names its field. */
+/* Every violation's message, which names its field, as far as a reason may be long. */
 static bool bury_invalid(struct kafka_message *message, const struct violations *violations)
 {
     struct buf reason;
-    buf_init(&reason, REASON_MAX_BYTES);
+    buf_init(&reason, DEAD_LETTER_REASON_MAX);
     for (size_t i = 0; i < violations->len; i++) {
         if (i > 0) buf_append(&reason, "; ", 2);
         buf_append_slice(&reason, violations->items[i].message);
     }
-    buf_append_char(&reason, '\0');
-    bool ok = !reason.failed && kafka_message_bury(message, reason.data);
+    bool ok = buf_status(&reason) != STATUS_NO_MEMORY && kafka_message_bury(message, buf_slice(&reason));
     buf_done(&reason);
     return ok;
 }
 
-static bool set_entry(struct kafka_message *message, const struct directory_entry *entry)
+static enum status set_entry(struct kafka_message *message, const struct directory_entry *entry)
 {
     directory_write_json(&message->text, entry);
     message->write.kind = WRITE_ENTRY;
     message->write.entry = buf_slice(&message->text);
-    return !message->text.failed;
+    return buf_status(&message->text);
 }
 
 /* The line from bytes to verdict. */
@@ -36,17 +34,19 @@ static bool judge(struct kafka_message *message, const struct time_zones *zones)
     struct directory_input input;
     struct directory_entry entry;
     struct violations violations = {0};
-    const char *reason = "the value takes more than 16 MiB when it is read";
+    const char *reason = NULL;
     enum status status = directory_decode(key, value, kafka_message_is_json(message), message->arena, &input, &reason);
     if (status == STATUS_OK) status = directory_check(&input, zones, message->arena, &entry, &violations);
-    if (status == STATUS_OK) return set_entry(message, &entry);
-    if (status == STATUS_NO_MEMORY && !arena_is_full(message->arena)) return false;
-    return status == STATUS_INVALID ? bury_invalid(message, &violations) : kafka_message_bury(message, reason);
+    if (status == STATUS_OK) status = set_entry(message, &entry);
+    if (status == STATUS_OK || status == STATUS_NO_MEMORY) return status == STATUS_OK;
+    if (status == STATUS_INVALID) return bury_invalid(message, &violations);
+    if (status == STATUS_TOO_LARGE) reason = "the value takes more than 16 MiB when it is read";
+    return kafka_message_bury(message, slice_of(reason));
 }
 
 static bool refuse(struct kafka_message *message, enum status status)
 {
-    return kafka_message_bury(message, status_text(status));
+    return kafka_message_bury(message, slice_of(status_text(status)));
 }
 
 /* ---- metrics ---- */
@@ -82,6 +82,10 @@ static struct kafka_gauges gauges = {
                   .name = "schedule_directory_entries_in_flight",
                   .labels = "",
                   .help = "Directory entries taken and not settled."},
+    .memory_waits = {.type = METRIC_COUNTER,
+                     .name = "schedule_directory_memory_waits_total",
+                     .labels = "",
+                     .help = "Times that a directory entry could not be judged for want of memory, and waited."},
 };
 
 /* Entries are small and few after the first reading: little is fetched ahead. */

@@ -30,13 +30,11 @@ bool kafka_message_is_json(const struct kafka_message *message)
     return json_text_is_type(kafka_message_header(message, "content-type"));
 }
 
-bool kafka_message_emit(struct kafka_message *message, enum kafka_verdict verdict)
+void kafka_message_emit(struct kafka_message *message, enum kafka_verdict verdict)
 {
-    if (message->text.failed) return false;
     message->verdict = verdict;
     message->write.kind = WRITE_RECORD;
     message->write.record = buf_slice(&message->text);
-    return true;
 }
 
 static void copy_headers(const rd_kafka_message_t *raw, struct record *record)
@@ -52,7 +50,7 @@ static void copy_headers(const rd_kafka_message_t *raw, struct record *record)
 }
 
 /* Until nothing can fail any more the write borrows from what there is. */
-bool kafka_message_bury(struct kafka_message *message, const char *reason)
+bool kafka_message_bury(struct kafka_message *message, struct slice reason)
 {
     const rd_kafka_message_t *raw = message->raw;
     struct record_origin origin = kafka_message_origin(message);
@@ -62,15 +60,15 @@ bool kafka_message_bury(struct kafka_message *message, const char *reason)
     copy_headers(raw, &record);
     struct buf text;
     buf_init(&text, RECORD_MAX_BYTES);
-    dead_letter_pack(&text, &record, slice_of(reason), &origin, DEAD_LETTER_BYTES_UNKNOWN);
+    dead_letter_pack(&text, &record, reason, &origin, DEAD_LETTER_BYTES_UNKNOWN);
     if (text.failed) {
         buf_done(&text);
         return false;
     }
     buf_done(&message->text);
     message->text = text;
-    (void)kafka_message_emit(message, VERDICT_DEAD_LETTER);
-    LOG_WARN("message is a dead letter", LOG_STR("reason", reason), LOG_SLICE("topic", origin.topic),
+    kafka_message_emit(message, VERDICT_DEAD_LETTER);
+    LOG_WARN("message is a dead letter", LOG_SLICE("reason", reason), LOG_SLICE("topic", origin.topic),
              LOG_INT("partition", origin.partition), LOG_INT("offset", origin.offset), LOG_INT("bytes", raw->len));
     return true;
 }

@@ -18,6 +18,7 @@ struct kafka_gauges {
     struct metric assigned;
     struct metric stopped;
     struct metric in_flight;
+    struct metric memory_waits; /* a counter */
 };
 
 /* What the messages of a topic are, and what a door needs to know of them. */
@@ -25,7 +26,7 @@ struct kafka_kind {
     /* Bounds of what is fetched ahead, as librdkafka's properties have them. */
     const char *queued_messages;
     const char *queued_kbytes;
-    /* Makes the write or a record of the message. False when memory is out. */
+    /* Makes the write or a record of the message: whatever it is, it becomes one of them. False when memory is out. */
     bool (*judge)(struct kafka_message *message, const struct time_zones *zones);
     /* The writer's refusal: a record takes the place of what was refused. False when memory is out; the write is then as it was,
      * and will be refused again. */
@@ -66,11 +67,11 @@ struct slice kafka_message_header(const struct kafka_message *message, const cha
 /* Whether its content-type says so. */
 bool kafka_message_is_json(const struct kafka_message *message);
 
-/* Makes the text the record to emit. False when memory ran out while it was written. */
-bool kafka_message_emit(struct kafka_message *message, enum kafka_verdict verdict);
+/* Makes the text the record to emit. */
+void kafka_message_emit(struct kafka_message *message, enum kafka_verdict verdict);
 
 /* Makes it a dead letter; the reason is not in the arena. False when memory is out. */
-bool kafka_message_bury(struct kafka_message *message, const char *reason);
+bool kafka_message_bury(struct kafka_message *message, struct slice reason);
 
 /* Whether, with that outcome, it was or will be settled by another reading of it. */
 bool kafka_message_is_elsewhere(const struct kafka_message *message, enum status status);

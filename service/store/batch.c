@@ -211,7 +211,10 @@ enum status batch_add(struct batch *batch, const struct write *write, int64_t sc
     write_lists(batch, &command->schedule);
     write_event(batch, write, schedule_id, scratch);
     enum status status = command_digest(command, buf_slice(&batch->availability), buf_slice(&batch->overrides), digest);
-    if (batch->availability.failed || batch->overrides.failed || batch->record.failed) status = STATUS_NO_MEMORY;
+    const struct buf *const made[] = {&batch->availability, &batch->overrides, &batch->record};
+    for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++) {
+        if (made[i]->failed) status = buf_status(made[i]);
+    }
     if (status == STATUS_OK) add_command(batch, write, schedule_id, digest);
     arena_free(scratch);
     return status;

@@ -27,7 +27,7 @@ void batch_start(struct batch *batch, int64_t written_us);
 void batch_add_offset(struct batch *batch, const struct partition *partition, int64_t next);
 
 /* Adds a write as the next row; schedule_id is the new schedule's or the changed one's. STATUS_NO_MEMORY makes the whole batch
- * void. */
+ * void; STATUS_TOO_LARGE, for one batch, adds nothing. */
 enum status batch_add(struct batch *batch, const struct write *write, int64_t schedule_id);
 
 /* Bytes that the rows so far take. */

@@ -101,7 +101,8 @@ static enum status fill_batch(struct lane *lane, struct queue *queue)
         write->schedule_id = needs_id ? lane->id_next++ : write->command.schedule_id;
         write->is_repeat = false;
         write->state = (struct slice){NULL, 0};
-        if (batch_add(lane->batch, write, write->schedule_id) != STATUS_OK) return STATUS_NO_MEMORY;
+        enum status status = batch_add(lane->batch, write, write->schedule_id);
+        if (status != STATUS_OK) return status;
     }
     add_offsets(lane);
     return STATUS_OK;
@@ -159,7 +160,12 @@ void lane_serve(struct lane *lane)
         return;
     }
     lane->sent_from = queue;
-    if (fill_batch(lane, queue) != STATUS_OK) {
+    enum status filled = fill_batch(lane, queue);
+    if (filled == STATUS_TOO_LARGE) { /* as a row that the database refuses */
+        lane->outcome = STATUS_UNSTORABLE;
+        lane_settle(lane);
+        kick(lane);
+    } else if (filled != STATUS_OK) {
         lane_put_back(lane);
         lane_pause(lane, "out of memory");
     } else if (lane->sent.len > 0) {

@@ -84,18 +84,25 @@ static void stop_door(struct world *world)
     world->door = NULL;
 }
 
-static int64_t assigned_partitions(void)
+/* The series' name with its labels. */
+static int64_t metric_value(const char *series)
 {
-    static const char series[] = "schedule_consumer_partitions{state=\"assigned\"} ";
+    char line[128];
     struct buf text;
     buf_init(&text, 1 << 20);
     metrics_write(&text);
     buf_append_char(&text, '\0');
-    const char *at = strstr(text.data, series);
+    snprintf(line, sizeof(line), "\n%s ", series);
+    const char *at = strstr(text.data, line);
     assert_non_null(at);
-    int64_t value = strtoll(at + sizeof(series) - 1, NULL, 10);
+    int64_t value = strtoll(at + strlen(line), NULL, 10);
     buf_done(&text);
     return value;
+}
+
+static int64_t assigned_partitions(void)
+{
+    return metric_value("schedule_consumer_partitions{state=\"assigned\"}");
 }
 
 static struct remote remote_start(struct world *world)
@@ -592,6 +599,7 @@ static void each_allocation_may_fail_once(void **state)
     assert_int_equal(seen.created, rounds);
     assert_int_equal(seen.rejected, 2 * rounds);
     assert_int_equal(seen.dead, rounds);
+    assert_true(metric_value("schedule_consumer_memory_waits_total") > 0); /* what had to wait was told */
     print_message("%zu allocations\n", rounds - 1);
     buf_done(&seen.text);
 }

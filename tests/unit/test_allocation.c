@@ -51,7 +51,8 @@ static enum status write_created(const struct command *command, struct arena *ar
     availability_write_json(&availability, &command->schedule);
     overrides_write_json(&overrides, &command->schedule);
     enum status status = command_digest(command, buf_slice(&availability), buf_slice(&overrides), digest);
-    if (availability.failed || overrides.failed) status = STATUS_NO_MEMORY;
+    if (availability.failed) status = buf_status(&availability);
+    if (overrides.failed) status = buf_status(&overrides);
     buf_append(out, digest, status == STATUS_OK ? sizeof(digest) : 0);
     const struct schedule_event event = {.stored = {.id = 1, .owner_id = command->user_id, .schedule = command->schedule},
                                          .command_id = SLICE("id"),
@@ -180,7 +181,7 @@ static enum status run(line *decode, struct slice input, size_t taken, struct bu
     bool ready = arena != NULL && arena_alloc(arena, taken) != NULL;
     enum status status = ready ? decode(input, arena, out) : STATUS_NO_MEMORY;
     arena_free(arena);
-    return out->failed ? STATUS_NO_MEMORY : status;
+    return out->failed ? buf_status(out) : status;
 }
 
 /* How many allocations there were, each of which has failed once. */

@@ -117,14 +117,14 @@ static void keeps_the_command_id_of_a_rejected_command(void **state)
     arena_free(arena);
 }
 
-static void says_no_memory_when_the_arena_is_full(void **state)
+static void says_too_large_when_the_arena_is_full(void **state)
 {
     (void)state;
     struct arena *arena = arena_new(16);
     struct command_input input = {0};
     struct command command;
     struct violations violations = {0};
-    assert_int_equal(command_check(&input, zones, arena, &command, &violations), STATUS_NO_MEMORY);
+    assert_int_equal(command_check(&input, zones, arena, &command, &violations), STATUS_TOO_LARGE);
     arena_free(arena);
 }
 
@@ -203,7 +203,7 @@ int main(void)
         cmocka_unit_test(rejects_a_command_id_that_is_no_uuid),
         cmocka_unit_test(tells_the_ids_faults_before_the_schedules),
         cmocka_unit_test(keeps_the_command_id_of_a_rejected_command),
-        cmocka_unit_test(says_no_memory_when_the_arena_is_full),
+        cmocka_unit_test(says_too_large_when_the_arena_is_full),
         cmocka_unit_test(a_change_names_a_schedule_and_may_name_a_version),
         cmocka_unit_test(an_update_checks_only_what_it_sets),
         cmocka_unit_test(names_the_refusals_of_the_database),

@@ -52,12 +52,14 @@ static void arena_refuses_what_cannot_be(void **state)
     assert_null(arena_calloc(arena, SIZE_MAX / 2, 3));
     assert_null(arena_calloc(arena, 3, SIZE_MAX / 2));
     assert_non_null(arena_calloc(arena, 0, SIZE_MAX));
-    assert_true(arena_has_failed(arena) && arena_is_full(arena));
+    assert_int_equal(arena_failure(arena), STATUS_TOO_LARGE);
     arena_free(arena);
     arena = arena_new(SIZE_MAX);
-    assert_false(arena_has_failed(arena));
+    assert_int_equal(arena_failure(arena), STATUS_OK);
     assert_null(arena_alloc(arena, too_much)); /* malloc fails */
-    assert_true(arena_has_failed(arena) && !arena_is_full(arena));
+    assert_int_equal(arena_failure(arena), STATUS_NO_MEMORY);
+    assert_null(arena_alloc(arena, SIZE_MAX)); /* the first reason counts */
+    assert_int_equal(arena_failure(arena), STATUS_NO_MEMORY);
     assert_non_null(arena_alloc(arena, 10));
     arena_free(arena);
     arena_free(NULL);
@@ -128,10 +130,10 @@ static void buf_fails_over_its_maximum_and_stays_failed(void **state)
     buf_append(&buf, "12345678", 8);
     assert_false(buf.failed);
     buf_append_char(&buf, '9');
-    assert_true(buf.failed);
+    assert_int_equal(buf_status(&buf), STATUS_TOO_LARGE);
     assert_int_equal(buf.len, 8);
     buf_clear(&buf);
-    assert_false(buf.failed);
+    assert_int_equal(buf_status(&buf), STATUS_OK);
     buf_append(&buf, "123456789", 9);
     assert_true(buf.failed);
     assert_null(buf_extend(&buf, 1));
@@ -146,7 +148,9 @@ static void buf_fails_when_malloc_does(void **state)
     buf_init(&buf, SIZE_MAX);
     buf_append_char(&buf, 'x');
     assert_null(buf_extend(&buf, too_much));
-    assert_true(buf.failed);
+    assert_int_equal(buf_status(&buf), STATUS_NO_MEMORY);
+    buf_fail(&buf, STATUS_TOO_LARGE); /* the first reason counts */
+    assert_int_equal(buf_status(&buf), STATUS_NO_MEMORY);
     assert_int_equal(buf.len, 1);
     assert_int_equal(buf.data[0], 'x');
     buf_done(&buf);

@@ -112,18 +112,18 @@ static void what_is_no_state_is_undecodable(void **state)
     }
 }
 
-static void says_no_memory_when_the_arena_is_too_small(void **state)
+static void says_too_large_when_the_arena_is_too_small(void **state)
 {
     (void)state;
     struct slice text = SLICE("{\"type\":\"ScheduleUpdated\",\"schedule\":{\"id\":1,\"name\":\"n\",\"timeZone\":\"UTC\","
                               "\"isDefault\":true},\"commandId\":\"x\"}");
     struct schedule_event event;
-    enum status status = STATUS_NO_MEMORY;
-    for (size_t size = 8; status == STATUS_NO_MEMORY && size < 1 << 20; size *= 2) {
+    enum status status = STATUS_TOO_LARGE;
+    for (size_t size = 8; status == STATUS_TOO_LARGE && size < 1 << 20; size *= 2) {
         struct arena *arena = arena_new(size);
         if (arena == NULL) continue;
         status = schedule_state_read(text, arena, &event);
-        if (size == 8) assert_int_equal(status, STATUS_NO_MEMORY);
+        if (size == 8) assert_int_equal(status, STATUS_TOO_LARGE);
         arena_free(arena);
     }
     assert_int_equal(status, STATUS_OK);
@@ -136,7 +136,7 @@ int main(void)
         cmocka_unit_test(reads_each_type_and_no_other),
         cmocka_unit_test(no_organization_and_no_trace_are_null),
         cmocka_unit_test(what_is_no_state_is_undecodable),
-        cmocka_unit_test(says_no_memory_when_the_arena_is_too_small),
+        cmocka_unit_test(says_too_large_when_the_arena_is_too_small),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
