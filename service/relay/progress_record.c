@@ -39,9 +39,7 @@ void progress_encode(const struct progress *progress, struct slice key, char tex
                      struct record *ret_record)
 {
     struct pieces pieces = {text, 0};
-    ret_record->headers_len = 0;
-    ret_record->key = key;
-    ret_record->value = lsn_piece(&pieces, progress->lsn);
+    record_start(ret_record, 0, key, lsn_piece(&pieces, progress->lsn));
     add_number(ret_record, SLICE(TIMELINE), &pieces, progress->timeline);
     if (progress->records > 0) {
         record_add_header(ret_record, SLICE(COMMIT_LSN), lsn_piece(&pieces, progress->commit_lsn));

@@ -42,12 +42,10 @@ static void advance(struct pump *pump, uint64_t lsn)
 static bool commit_batch(struct pump *pump)
 {
     int64_t start_us = clock_steady_us();
-    struct progress progress = pump->progress;
-    progress.lsn = pump->batch.end_lsn;
-    if (!publisher_commit(pump->publisher, slice_of(pump->progress_key), &progress)) return false;
+    if (!publisher_commit(pump->publisher, slice_of(pump->progress_key), &pump->reached)) return false;
     meter_published(pump->batch.events, pump->batch.dead_letters, clock_steady_us() - start_us);
-    meter_behind_since(0);
-    pump->progress = progress;
+    meter_behind_since(pump->in_transaction ? pump->commit_us : 0);
+    pump->progress = pump->reached;
     pump->batch = (struct pump_batch){0};
     pump->has_published = true;
     confirm(pump);
@@ -57,8 +55,9 @@ static bool commit_batch(struct pump *pump)
 /* When the stream pauses, nothing is gained by waiting for more. */
 static bool is_batch_due(const struct pump *pump, bool is_paused)
 {
-    if (batch_records(pump) == 0 || !is_between_transactions(pump)) return false;
-    return is_paused || batch_records(pump) >= PUMP_BATCH_EVENTS;
+    if (batch_records(pump) == 0) return false;
+    if (clock_steady_us() - pump->batch.begun_us >= PUMP_BATCH_US) return true;
+    return is_between_transactions(pump) && (is_paused || batch_records(pump) >= PUMP_BATCH_EVENTS);
 }
 
 /* How long the stream may be waited for. */
@@ -72,17 +71,22 @@ static int patience_ms(const struct pump *pump)
 static bool begin_batch(struct pump *pump)
 {
     meter_behind_since(pump->commit_us);
+    pump->batch.begun_us = clock_steady_us();
     return publisher_begin(pump->publisher, slice_of(pump->progress_key), &pump->progress);
 }
 
-static bool send_record(struct pump *pump, struct pgoutput *message)
+/* The next record of the message. */
+static bool take_record(struct pump *pump, struct pgoutput *message)
 {
     struct record record;
     if (wal_record_take(message, pump->events, &pump->scratch, &record) != STATUS_OK) {
         reason_set(pump->reason, "out of memory");
         return false;
     }
+    if (++pump->records <= pump->skipped) return true;
     if (batch_records(pump) == 0 && !begin_batch(pump)) return false;
+    pump->reached.commit_lsn = pump->commit_lsn;
+    pump->reached.records = pump->records;
     if (record.topic == RECORD_EVENT) pump->batch.events++;
     else pump->batch.dead_letters++;
     return publisher_send(pump->publisher, &record);
@@ -91,24 +95,32 @@ static bool send_record(struct pump *pump, struct pgoutput *message)
 static bool on_message(struct pump *pump, struct pgoutput *message)
 {
     if (pump->is_skipping || !wal_record_is_in(message)) return true;
-    bool sent;
-    do sent = send_record(pump, message);
-    while (sent && message->content.len > 0);
-    return sent;
+    bool taken;
+    do taken = take_record(pump, message);
+    while (taken && message->content.len > 0);
+    return taken;
 }
 
-/* Progress is the end of a commit record: a transaction ends at or before it exactly if its commit record begins before. */
+/* Progress is the end of a commit record: a transaction ends at or before it exactly if its commit record begins before. Of one that was
+ * published in part the same records come in the same order. */
 static void on_begin(struct pump *pump, const struct pgoutput *message)
 {
     pump->in_transaction = true;
     pump->is_skipping = message->commit_lsn < pump->progress.lsn;
     pump->commit_us = message->commit_us;
+    pump->commit_lsn = message->commit_lsn;
+    pump->records = 0;
+    pump->skipped = message->commit_lsn == pump->progress.commit_lsn ? pump->progress.records : 0;
 }
 
 static void on_commit(struct pump *pump, const struct pgoutput *message)
 {
     pump->in_transaction = false;
-    pump->batch.end_lsn = message->end_lsn;
+    if (!pump->is_skipping) {
+        pump->reached.lsn = message->end_lsn;
+        pump->reached.commit_lsn = 0;
+        pump->reached.records = 0;
+    }
     advance(pump, message->end_lsn);
 }
 
@@ -181,6 +193,7 @@ static enum pump_end run(struct pump *pump)
 
 enum pump_end pump_run(struct pump *pump)
 {
+    pump->reached = pump->progress;
     buf_init(&pump->scratch, RECORD_BYTES_MAX);
     enum pump_end end = run(pump);
     buf_done(&pump->scratch);

@@ -1,5 +1,5 @@
-/* From the WAL stream into Kafka: gathers whole PostgreSQL transactions into batches and publishes each batch with its
- * progress, until something ends it. It owns neither end; both are made anew by the relay after any failure.
+/* From the WAL stream into Kafka: gathers PostgreSQL's transactions into batches and publishes each batch, which is a transaction of
+ * Kafka, with its progress, until something ends it. It owns neither end; both are made anew by the relay after any failure.
  *
  * Happy path: read what is there, queue its records, commit when the stream pauses or the batch is full, confirm to the slot.
  * Failure modes: either end fails, or the slot is lost: it returns, and the slot still has what the open batch held. */
@@ -17,14 +17,15 @@
 #include "codec/event.h"
 #include "relay/wal_stream.h"
 
-/* A batch is closed between transactions: when the stream pauses, or at so many events. A larger transaction is still one batch. */
-enum { PUMP_BATCH_EVENTS = 10000 };
+/* A batch is closed between transactions: when the stream pauses, or at so many events. One that has been open for so long is closed
+ * wherever it is, inside of a transaction too, as Kafka ends a transaction that stays open for a minute. */
+enum { PUMP_BATCH_EVENTS = 10000, PUMP_BATCH_US = 5000000 };
 
 /* Records that are queued in Kafka's open transaction. */
 struct pump_batch {
     size_t events;
     size_t dead_letters;
-    uint64_t end_lsn; /* behind its last transaction */
+    int64_t begun_us;
 };
 
 struct pump {
@@ -36,14 +37,18 @@ struct pump {
     const char *progress_key;
     const struct event_context *events;
     _Atomic int64_t *lag_bytes; /* where to tell it */
-    struct progress progress;   /* transactions that end at or before its lsn are published already */
+    struct progress progress;   /* what is published already */
     uint64_t server_end;        /* the server has WAL up to here, as last seen */
     uint64_t seen;              /* all transactions before this were read; at first those that the slot has confirmed */
 
     uint64_t drain_target; /* 0: not draining yet */
-    int64_t commit_us;     /* of the transaction being read */
+    int64_t commit_us;     /* of the transaction being read, */
+    uint64_t commit_lsn;   /* where its commit record begins, */
+    uint64_t records;      /* what was read of it, */
+    uint64_t skipped;      /* and how many of these first ones are published already */
     bool in_transaction;
-    bool is_skipping;
+    bool is_skipping;        /* all of it */
+    struct progress reached; /* progress once the open batch is published */
     bool has_published;
     struct pump_batch batch;
     struct buf scratch; /* of the record at hand */

@@ -639,14 +639,70 @@ static void draining_a_standby_ends_it_at_once(void **state)
     assert_int_equal(relay_state(world->relay), RELAY_ACTIVE);
 }
 
-static void a_large_transaction_is_one_unit(void **state)
+static void publishes_a_large_transaction(void **state)
 {
     struct world *world = *state;
     start(world);
     emit_events(world, "7", 1, 20000);
     drain(world);
     expect_events(world, 20000);
-    assert_int_equal(count_records(world, world->progress), 2); /* one begins the transaction, one ends it */
+}
+
+/* So slow that a transaction of Kafka takes 250 events before it has been open for five seconds, and may be open for eight. */
+static const struct kafka_property slow[] = {
+    {"queue.buffering.max.messages", "10"},
+    {"linger.ms", "200"},
+    {"message.timeout.ms", "8000"},
+    {"socket.timeout.ms", "8000"},
+    {"transaction.timeout.ms", "8000"},
+};
+
+static void slow_down(struct world *world)
+{
+    world->kafka.properties = slow;
+    world->kafka.properties_len = sizeof(slow) / sizeof(slow[0]);
+}
+
+static void a_transaction_that_takes_long_is_published_in_parts(void **state)
+{
+    struct world *world = *state;
+    slow_down(world);
+    start(world);
+    emit_events(world, "7", 1, 500);
+    drain(world);
+    expect_events(world, 500);
+    assert_true(count_records(world, world->progress) >= 4); /* one begins each part, one ends it */
+}
+
+static bool is_published_in_part(struct world *world, uint64_t arg)
+{
+    (void)arg;
+    bool found = false;
+    struct received received = receive(world, world->progress);
+    for (size_t i = 0; i < received.len; i++) {
+        const void *records;
+        size_t len;
+        rd_kafka_headers_t *headers = received.messages[i]->_private;
+        found = found || (headers != NULL && rd_kafka_header_get_last(headers, "commit-records", &records, &len) == 0);
+    }
+    received_done(&received);
+    return found;
+}
+
+static void goes_on_inside_a_transaction_that_was_published_in_part(void **state)
+{
+    struct world *world = *state;
+    emit_events(world, "7", 1, 5);
+    slow_down(world);
+    start(world);
+    emit_events(world, "7", 6, 1000);
+    wait_for(is_published_in_part, world, 0, "a part is published");
+    stop(world);
+    world->kafka.properties_len = 0;
+    start(world);
+    emit_events(world, "7", 1001, 1010);
+    drain(world);
+    expect_events(world, 1010);
 }
 
 static void foreign_wal_moves_the_idle_slot(void **state)
@@ -749,6 +805,7 @@ int main(void)
         return 1;
     }
     log_configure((enum log_level)(LOG_LEVEL_ERROR + (getenv("TEST_LOG") == NULL ? 1 : -2)), false);
+    cmocka_set_test_filter(getenv("TEST_ONLY")); /* a name, * and ? stand for others */
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(publishes_each_committed_event_once_in_commit_order),
@@ -763,7 +820,9 @@ int main(void)
         TEST(progress_of_an_earlier_slot_skips_nothing_of_the_next),
         TEST(a_standby_takes_over),
         TEST(draining_a_standby_ends_it_at_once),
-        TEST(a_large_transaction_is_one_unit),
+        TEST(publishes_a_large_transaction),
+        TEST(a_transaction_that_takes_long_is_published_in_parts),
+        TEST(goes_on_inside_a_transaction_that_was_published_in_part),
         TEST(foreign_wal_moves_the_idle_slot),
         TEST(a_missing_slot_is_told_and_looked_for_again),
         TEST(begins_anew_when_the_connection_is_cut),
