@@ -43,7 +43,7 @@ COMPONENT := $(patsubst tests/component/%.c,$(BUILD)/tests/%,$(sort $(wildcard t
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 REPLAY  := $(FUZZERS:%=$(BUILD)/tests/%)
 # What decodes outside bytes: no more than a fuzzer can call without a server.
-FUZZED  := $(wildcard service/core/*.c service/codec/*.c) $(addprefix service/,app/config.c driver/log.c relay/lsn.c \
+FUZZED  := $(wildcard service/core/*.c service/codec/*.c) $(addprefix service/,app/config.c app/kafka_fixed.c driver/log.c relay/lsn.c \
            relay/pgoutput.c relay/wal_record.c source/http_address.c source/http_header.c source/http_path.c source/http_query.c)
 TOOLS   := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(wildcard tests/tools/*.c))
 

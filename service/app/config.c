@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "app/kafka_fixed.h"
 #include "app/tzdata.h"
 
 enum kind { KIND_TEXT, KIND_CHOICE, KIND_SWITCH, KIND_NUMBER };
@@ -184,6 +185,8 @@ static void read_property(struct config *config, const char *entry, struct buf *
     property->name = property_name(entry, len);
     property->value = read_variable(variable, errors);
     if (property->value == NULL) property->value = strdup("");
+    const char *reason = property->name == NULL ? "out of memory" : kafka_fixed_reason(property->name);
+    if (reason != NULL) buf_printf(errors, "%s: may not be set: %s\n", variable, reason);
     free(variable);
 }
 

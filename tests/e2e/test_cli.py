@@ -227,6 +227,24 @@ def test_check_config_hides_secrets(tmp_path: Path) -> None:
     assert "RDKAFKA_sasl.password=***" in shown.stdout.splitlines()
 
 
+FIXED = [
+    "PARTITIONER", "ISOLATION_LEVEL", "ENABLE_IDEMPOTENCE", "ACKS", "REQUEST_REQUIRED_ACKS", "ENABLE_AUTO_COMMIT",
+    "AUTO_COMMIT_ENABLE", "ENABLE_AUTO_OFFSET_STORE", "AUTO_OFFSET_RESET", "TRANSACTION_TIMEOUT_MS", "MESSAGE_TIMEOUT_MS",
+    "DELIVERY_TIMEOUT_MS", "MAX_IN_FLIGHT", "RETRIES", "PARTITION_ASSIGNMENT_STRATEGY", "QUEUED_MAX_MESSAGES_KBYTES",
+    "MESSAGE_MAX_BYTES", "TEST_MOCK_NUM_BROKERS"]
+
+
+@pytest.mark.parametrize(("name", "reason"), [
+    *((name, "may not be set: ") for name in FIXED),
+    ("TRANSACTIONAL_ID", "may not be set: is set by TRANSACTIONAL_ID"), ("GROUP_ID", "may not be set: is set by CONSUMER_GROUP"),
+    ("BOOTSTRAP_SERVERS", "may not be set: is set by KAFKA_BROKERS")])
+@pytest.mark.parametrize("command", ["serve", "check-config"])
+def test_a_property_that_the_guarantees_rest_on_is_refused_at_start(command: str, name: str, reason: str) -> None:
+    answer = cli(command, DATABASE_URL="postgresql://h/d", **{f"RDKAFKA_{name}": "1"})
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert f"RDKAFKA_{name}: {reason}" in answer.stderr
+
+
 def test_a_secret_from_a_file_is_used(servers: Servers, tmp_path: Path) -> None:
     twin = tmp_path / "url"
     twin.write_text(servers.postgres.dsn(servers.template) + "\n")

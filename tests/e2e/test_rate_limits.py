@@ -90,8 +90,8 @@ def test_a_refused_request_changes_nothing(limited: Line) -> None:
 
 
 def test_a_client_has_a_count_that_only_its_secret_touches(limited: Line) -> None:
-    address, client = new_address(), limited.admin("oauth-client", "create", "--org", str(limited.people.org),
-                                              "--permissions", "read")
+    address = new_address()
+    client = limited.admin("oauth-client", "create", "--org", str(limited.people.org), "--permissions", "read")
     right = {"x-cal-client-id": client["id"], "x-cal-secret-key": client["secret"]}
     for _ in range(3):
         assert_error(ask(limited, address=address, **right | {"x-cal-secret-key": "guess"}), 401,
