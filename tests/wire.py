@@ -136,6 +136,8 @@ def _fields(message: Any, kind: str) -> dict[str, Any]:
 
 
 def _with_defaults(kind: str, fields: dict[str, Any]) -> dict[str, Any]:
+    if "availability" in fields:  # each day once, where it came first
+        fields |= {"availability": [window | {"days": list(dict.fromkeys(window["days"]))} for window in fields["availability"]]}
     return {"availability": WORKING_HOURS, "overrides": []} | fields if kind == CREATE else fields
 
 

@@ -163,10 +163,10 @@ static bool read_body(const json_t *body, struct arena *arena, struct command_in
 
 static enum status decode_json(struct slice bytes, struct arena *arena, struct command_input *input, const char **ret_reason)
 {
-    char reason[256];
+    struct json_fault fault;
     json_t *body = NULL;
-    enum status status = json_text_parse(bytes, &body, reason, sizeof(reason));
-    if (status == STATUS_UNDECODABLE) *ret_reason = "the value is not JSON";
+    enum status status = json_text_parse(bytes, &body, &fault);
+    if (status == STATUS_UNDECODABLE) *ret_reason = fault.what;
     if (status != STATUS_OK) return status;
     if (!json_is_object(body)) {
         *ret_reason = "the value is not a JSON object";

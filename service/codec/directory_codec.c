@@ -136,11 +136,11 @@ static bool read_body(const json_t *body, struct arena *arena, struct directory_
 enum status directory_decode_json(struct slice text, struct arena *arena, struct directory_input *ret_input,
                                   const char **ret_reason)
 {
-    char reason[256];
+    struct json_fault fault;
     json_t *body = NULL;
     *ret_input = (struct directory_input){0};
-    enum status status = json_text_parse(text, &body, reason, sizeof(reason));
-    if (status == STATUS_UNDECODABLE) *ret_reason = "the value is not JSON";
+    enum status status = json_text_parse(text, &body, &fault);
+    if (status == STATUS_UNDECODABLE) *ret_reason = fault.what;
     if (status != STATUS_OK) return status;
     if (!json_is_object(body)) {
         *ret_reason = "the value is not a JSON object";

@@ -6,6 +6,8 @@
 
 #include "codec/schedule_json.h"
 
+enum { VALUE_BYTES_MAX = 200 }; /* of a text that is shown */
+
 void rfc3339_ms_format(int64_t wall_us, char text[RFC3339_MS_SIZE])
 {
     struct tm utc;
@@ -70,9 +72,11 @@ static const json_t *member(const json_t *value, struct slice name)
     return json_array_get(value, index);
 }
 
+/* What was sent there, if that is a short leaf: nobody is helped by a whole list once more at each of its items. */
 static void write_value(struct buf *out, const json_t *value)
 {
-    if (value == NULL) return;
+    if (value == NULL || json_is_object(value) || json_is_array(value)) return;
+    if (json_is_string(value) && json_string_length(value) > VALUE_BYTES_MAX) return;
     char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
     if (text != NULL) buf_printf(out, "\"value\":%s,", text);
     else out->failed = true;

@@ -14,7 +14,7 @@ void error_write_json(struct buf *out, int status_code, struct slice code, struc
                       struct slice path, int64_t wall_us);
 
 /* The envelope of a body that breaks rules: 400 BadRequestException with details.errors[], nested as the contract has it.
- * body is the parsed body, for `value`. */
+ * body is the parsed body, for `value`, which only leaves have, and no text of more than 200 bytes. */
 void validation_error_write_json(struct buf *out, const json_t *body, const struct violations *violations, struct slice path,
                                  int64_t wall_us);
 

@@ -1,8 +1,8 @@
-/* JSON texts as values: jansson, and what it does not take though it is JSON.
+/* JSON texts as values: one pass over the text that bounds what would be built of it, then jansson, which judges it and builds.
  *
- * Happy path: the text is parsed once, as it is.
- * Failure modes: a number that fits no type of jansson's makes it refuse the whole text, wherever the number stands. Such a text is
- * copied with these numbers written so that they fit, in one pass, and parsed again. */
+ * Happy path: the pass finds nothing, and jansson gets the text as it is.
+ * Failure modes: more values or levels than there may be: refused before a byte is allocated. A number that fits no type of jansson's
+ * makes it refuse the whole text, wherever the number stands: the pass copies such a text with these numbers written so that they fit. */
 #include "codec/json_text.h"
 
 #include <stdio.h>
@@ -11,7 +11,11 @@
 
 #include "core/buf.h"
 
-enum { PARSE_FLAGS = JSON_DECODE_ANY | JSON_ALLOW_NUL };
+enum {
+    INTEGER_DIGITS_MAX = 19, /* of what may fit into 64 bits */
+    REAL_POWER_END = 308,    /* the least power of ten that counts as beyond a double */
+    EXPONENT_MAX = 100000000 /* larger ones are cut: no text makes up for it with zeros */
+};
 
 /* Whether an allocation of jansson's has failed in this thread. Jansson tells of it as of malformed text, or not at all. */
 static _Thread_local bool lacks_memory;
@@ -29,15 +33,17 @@ static void __attribute__((constructor)) set_allocator(void)
     json_set_alloc_funcs(allocate, free);
 }
 
-static json_t *parse(struct slice text, size_t flags, json_error_t *error)
+/* ---- numbers ---- */
+
+static bool is_digit(char c)
 {
-    return json_loadb(text.data == NULL ? "" : text.data, text.len, PARSE_FLAGS | flags, error);
+    return c >= '0' && c <= '9';
 }
 
 static size_t digits_len(struct slice text, size_t at)
 {
     size_t end = at;
-    while (end < text.len && text.data[end] >= '0' && text.data[end] <= '9') end++;
+    while (end < text.len && is_digit(text.data[end])) end++;
     return end - at;
 }
 
@@ -47,17 +53,88 @@ static bool is_one_of(struct slice text, size_t at, char a, char b)
 }
 
 /* The number at the beginning of the text (RFC 8259, section 6), as far as it is one; 0 when there is none. */
-static size_t number_len(struct slice text)
+static size_t number_len(struct slice text, bool *ret_is_integer)
 {
     size_t start = is_one_of(text, 0, '-', '-');
     size_t len = is_one_of(text, start, '0', '0') ? 1 : digits_len(text, start);
+    *ret_is_integer = true;
     if (len == 0) return 0;
     len += start;
-    if (is_one_of(text, len, '.', '.') && digits_len(text, len + 1) > 0) len += 1 + digits_len(text, len + 1);
+    size_t fraction_len = is_one_of(text, len, '.', '.') ? digits_len(text, len + 1) : 0;
+    if (fraction_len > 0) len += 1 + fraction_len;
+    *ret_is_integer = fraction_len == 0;
     if (!is_one_of(text, len, 'e', 'E')) return len;
     size_t exponent = len + 1 + is_one_of(text, len + 1, '+', '-');
     size_t exponent_len = digits_len(text, exponent);
-    return exponent_len == 0 ? len : exponent + exponent_len;
+    if (exponent_len == 0) return len;
+    *ret_is_integer = false;
+    return exponent + exponent_len;
+}
+
+static bool fits_integer(struct slice number)
+{
+    bool is_negative = number.data[0] == '-';
+    size_t digits = number.len - is_negative;
+    if (digits != INTEGER_DIGITS_MAX) return digits < INTEGER_DIGITS_MAX;
+    return memcmp(number.data + is_negative, is_negative ? "9223372036854775808" : "9223372036854775807", digits) <= 0;
+}
+
+/* The exponent behind e or E. */
+static int64_t read_exponent(struct slice text)
+{
+    bool is_negative = is_one_of(text, 0, '-', '-');
+    int64_t exponent = 0;
+    for (size_t i = is_negative || is_one_of(text, 0, '+', '+'); i < text.len && exponent < EXPONENT_MAX; i++) {
+        exponent = exponent * 10 + (text.data[i] - '0');
+    }
+    return is_negative ? -exponent : exponent;
+}
+
+/* Of ten, that the first digit but 0 stands for; of 0 itself, none to speak of. */
+static int64_t power_of(struct slice number)
+{
+    int64_t power = 0;
+    bool is_fraction = false;
+    bool has_begun = false;
+    size_t i = number.data[0] == '-';
+    for (; i < number.len && !is_one_of(number, i, 'e', 'E'); i++) {
+        if (number.data[i] == '.') {
+            is_fraction = true;
+            continue;
+        }
+        if (is_fraction && !has_begun) power--;
+        if (!is_fraction && has_begun) power++;
+        has_begun = has_begun || number.data[i] != '0';
+    }
+    if (!has_begun) return 0;
+    return i == number.len ? power : power + read_exponent((struct slice){number.data + i + 1, number.len - i - 1});
+}
+
+/* ---- the pass ---- */
+
+struct scan {
+    struct slice text;
+    size_t values;
+    size_t depth;
+    struct buf fitting; /* the text up to `copied`; empty while all numbers fit */
+    size_t copied;
+};
+
+static void replace(struct scan *scan, size_t at, struct slice number, struct slice with)
+{
+    buf_append(&scan->fitting, scan->text.data + scan->copied, at - scan->copied);
+    buf_append_slice(&scan->fitting, with);
+    scan->copied = at + number.len;
+}
+
+static void fit_number(struct scan *scan, size_t at, struct slice number, bool is_integer)
+{
+    if (is_integer && fits_integer(number)) return;
+    if (power_of(number) >= REAL_POWER_END) {
+        replace(scan, at, number, number.data[0] == '-' ? SLICE("-1e308") : SLICE("1e308"));
+    } else if (is_integer) {
+        replace(scan, at + number.len, SLICE(""), SLICE("e0"));
+    }
 }
 
 /* The string at the beginning of the text, quotes included; all of it when the string does not end. */
@@ -70,67 +147,80 @@ static size_t string_len(struct slice text)
     return text.len;
 }
 
-static bool fits(struct slice number, size_t flags)
+static size_t word_len(struct slice text)
+{
+    size_t len = 1;
+    while (len < text.len && text.data[len] >= 'a' && text.data[len] <= 'z') len++;
+    return len;
+}
+
+/* Passes over what begins at `at`, JSON or not, and counts it. Returns its length. */
+static size_t scan_token(struct scan *scan, size_t at)
+{
+    struct slice rest = {scan->text.data + at, scan->text.len - at};
+    char c = rest.data[0];
+    bool is_integer;
+    size_t len = 1;
+    if (c == '"') {
+        len = string_len(rest);
+        scan->values++;
+    } else if (c == ':') {
+        if (scan->values > 0) scan->values--; /* what stood before it is a key */
+    } else if (c == '[' || c == '{') {
+        scan->values++;
+        scan->depth++;
+    } else if (c == ']' || c == '}') {
+        if (scan->depth > 0) scan->depth--;
+    } else if ((len = number_len(rest, &is_integer)) > 0) {
+        fit_number(scan, at, (struct slice){rest.data, len}, is_integer);
+        scan->values++;
+    } else if (c >= 'a' && c <= 'z') {
+        len = word_len(rest);
+        scan->values++;
+    } else {
+        len = 1;
+    }
+    return len;
+}
+
+/* Everything else than numbers that do not fit stays as it is. NULL, or what there is too much of. */
+static const char *scan_text(struct scan *scan)
+{
+    for (size_t at = 0; at < scan->text.len; at += scan_token(scan, at)) {
+        if (scan->values > JSON_VALUES_MAX) return "the JSON has more than 8000 values";
+        if (scan->depth > JSON_DEPTH_MAX) return "the JSON has more than 32 levels";
+    }
+    if (scan->copied > 0) replace(scan, scan->text.len, SLICE(""), SLICE(""));
+    return NULL;
+}
+
+/* ---- parsing ---- */
+
+static json_t *parse(struct slice text, struct json_fault *fault)
 {
     json_error_t error;
-    json_t *value = parse(number, flags, &error);
-    json_decref(value);
-    return value != NULL;
-}
-
-static void append_fitting(struct buf *out, struct slice number)
-{
-    if (fits(number, 0)) {
-        buf_append_slice(out, number);
-    } else if (fits(number, JSON_DECODE_INT_AS_REAL)) {
-        buf_append_slice(out, number);
-        buf_append_slice(out, SLICE("e0"));
-    } else {
-        buf_append_slice(out, number.data[0] == '-' ? SLICE("-1e308") : SLICE("1e308"));
-    }
-}
-
-/* Copies the text with numbers that fit. Everything else stays as it is, whether it is JSON or not. */
-static void fit_numbers(struct buf *out, struct slice text)
-{
-    while (text.len > 0) {
-        bool is_string = text.data[0] == '"';
-        size_t number = number_len(text);
-        size_t len = is_string ? string_len(text) : number > 0 ? number : 1;
-        if (number > 0) append_fitting(out, (struct slice){text.data, len});
-        else buf_append(out, text.data, len);
-        text = (struct slice){text.data + len, text.len - len};
-    }
-}
-
-/* "e0" makes a number of 19 digits or more longer by 2; nothing else grows. */
-static json_t *parse_with_fitting_numbers(struct slice text, json_error_t *error)
-{
-    struct buf fitting;
-    buf_init(&fitting, text.len + text.len / 8);
-    fit_numbers(&fitting, text);
-    json_t *value = fitting.failed ? NULL : parse(buf_slice(&fitting), 0, error);
-    lacks_memory = lacks_memory || fitting.failed;
-    buf_done(&fitting);
+    json_t *value = json_loadb(text.data == NULL ? "" : text.data, text.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+    if (value == NULL) snprintf(fault->detail, sizeof(fault->detail), "%s at position %d", error.text, error.position);
     return value;
 }
 
-enum status json_text_parse(struct slice text, json_t **ret_value, char *reason, size_t reason_size)
+enum status json_text_parse(struct slice text, json_t **ret_value, struct json_fault *ret_fault)
 {
-    json_error_t error;
+    struct scan scan = {.text = text};
+    json_t *value = NULL;
+    buf_init(&scan.fitting, text.len + text.len / 8);
     lacks_memory = false;
-    json_t *value = parse(text, 0, &error);
-    if (value == NULL && json_error_code(&error) == json_error_numeric_overflow) {
-        value = parse_with_fitting_numbers(text, &error);
-    }
+    const char *excess = scan_text(&scan);
+    ret_fault->what = excess != NULL ? excess : "the value is not JSON";
+    if (excess != NULL) snprintf(ret_fault->detail, sizeof(ret_fault->detail), "%s", excess);
+    else if (scan.fitting.failed) lacks_memory = true;
+    else value = parse(scan.copied > 0 ? buf_slice(&scan.fitting) : text, ret_fault);
+    buf_done(&scan.fitting);
     if (lacks_memory) {
         json_decref(value);
         return STATUS_NO_MEMORY;
     }
-    if (value == NULL) {
-        snprintf(reason, reason_size, "%s at position %d", error.text, error.position);
-        return STATUS_UNDECODABLE;
-    }
+    if (value == NULL) return STATUS_UNDECODABLE;
     *ret_value = value;
     return STATUS_OK;
 }

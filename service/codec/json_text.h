@@ -7,12 +7,21 @@
 #include "core/slice.h"
 #include "core/status.h"
 
-/* Parses one JSON text (RFC 8259, UTF-8, no trailing bytes; the last of repeated keys wins). STATUS_OK sets *ret_value to a
- * new reference that the caller owns; STATUS_UNDECODABLE, when it is malformed, leaves a short reason in reason (at most reason_size
- * bytes with the terminator); STATUS_NO_MEMORY.
- * Malformed are also a lone surrogate, which no UTF-8 holds, NUL in a key, and more than 2048 levels of nesting. An integer beyond
- * 64 bits becomes a real, and a number beyond the range of a double becomes 1e308 or -1e308. */
-enum status json_text_parse(struct slice text, json_t **ret_value, char *reason, size_t reason_size);
+/* Of one text, the text itself counted. A body that keeps the rules has at most 6,000. */
+enum { JSON_VALUES_MAX = 8000, JSON_DEPTH_MAX = 32 };
+
+/* Why a text is none. */
+struct json_fault {
+    const char *what; /* static: that it is malformed, or the limit */
+    char detail[256]; /* where it is malformed, or the limit */
+};
+
+/* Parses one JSON text (RFC 8259, UTF-8, no trailing bytes; the last of repeated keys wins) in time and memory that its length and
+ * these limits bound. STATUS_OK sets *ret_value to a new reference that the caller owns; STATUS_UNDECODABLE, when it is malformed or
+ * beyond a limit, sets *ret_fault; STATUS_NO_MEMORY.
+ * Malformed are also a lone surrogate, which no UTF-8 holds, and NUL in a key. An integer beyond 64 bits becomes a real, and a number
+ * of 1e308 or more becomes 1e308, or -1e308. */
+enum status json_text_parse(struct slice text, json_t **ret_value, struct json_fault *ret_fault);
 
 /* Whether a content type is application/json: in any case, with or without parameters. An empty one is not. */
 bool json_text_is_type(struct slice content_type);

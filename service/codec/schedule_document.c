@@ -72,11 +72,11 @@ enum status schedule_document_read(struct slice bytes, const struct time_zones *
                                    struct stored_schedule *ret_stored, struct violations *violations,
                                    const char **ret_reason)
 {
-    char reason[256];
+    struct json_fault fault;
     json_t *document = NULL;
     struct schedule_input input = {0};
     *ret_stored = (struct stored_schedule){0};
-    enum status status = json_text_parse(bytes, &document, reason, sizeof(reason));
+    enum status status = json_text_parse(bytes, &document, &fault);
     if (status == STATUS_OK) {
         status = read_json(document, zones, arena, ret_stored, violations, ret_reason);
         json_decref(document);

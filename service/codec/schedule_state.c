@@ -60,9 +60,9 @@ static enum status read_event(const json_t *state, struct arena *arena, struct s
 
 enum status schedule_state_read(struct slice json, struct arena *arena, struct schedule_event *ret_event)
 {
-    char reason[256];
+    struct json_fault fault;
     json_t *state = NULL;
-    enum status status = json_text_parse(json, &state, reason, sizeof(reason));
+    enum status status = json_text_parse(json, &state, &fault);
     if (status == STATUS_OK) status = read_event(state, arena, ret_event);
     json_decref(state);
     return status;

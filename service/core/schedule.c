@@ -71,6 +71,12 @@ static void violate(struct check *check, struct slice field, struct slice constr
     violations_add(check->violations, check->arena, path_of(check, field), constraint, message);
 }
 
+/* Whether another violation would be listed. */
+static bool can_violate(const struct check *check)
+{
+    return check->violations->len < SCHEDULE_VIOLATIONS_MAX && !check->violations->out_of_memory;
+}
+
 /* The message of a field: "<field> <rest>". */
 static void violate_field(struct check *check, struct slice field, struct slice constraint, const char *rest)
 {
@@ -143,11 +149,24 @@ static void check_days(struct check *check, const struct input_days *days)
     if (days->kind != INPUT_GIVEN) violate_field(check, SLICE("days"), SLICE("isArray"), "must be an array");
 }
 
+/* A day that is named again means nothing more. */
+static void set_days(struct check *check, const struct input_days *days, struct availability_window *window)
+{
+    uint8_t *different = arena_alloc(check->arena, SCHEDULE_WINDOW_DAYS_MAX);
+    unsigned seen = 1U << WEEKDAY_NONE; /* a violation, told already */
+    if (different == NULL) check->violations->out_of_memory = true;
+    for (size_t i = 0; i < days->len && different != NULL; i++) {
+        if (seen & 1U << days->items[i]) continue;
+        seen |= 1U << days->items[i];
+        different[window->days_len++] = days->items[i];
+    }
+    window->days = different;
+}
+
 static void check_window(struct check *check, const struct input_item *item, struct availability_window *ret_window)
 {
     check_days(check, &item->days);
-    ret_window->days = item->days.items;
-    ret_window->days_len = item->days.len;
+    set_days(check, &item->days, ret_window);
     check_times(check, item, 1, &ret_window->start_minute, &ret_window->end_minute);
 }
 
@@ -200,7 +219,7 @@ static void check_availability(struct check *check, const struct input_list *lis
     size_t len = check_list(check, field, list, SCHEDULE_WINDOWS_MAX);
     struct availability_window *windows = arena_calloc(check->arena, len, sizeof(*windows));
     if (windows == NULL) check->violations->out_of_memory = true;
-    for (size_t i = 0; i < len && !check->violations->out_of_memory; i++) {
+    for (size_t i = 0; i < len && can_violate(check); i++) {
         if (enter_item(check, field, list, i)) check_window(check, &list->items[i], &windows[i]);
     }
     check->list = (struct slice){NULL, 0};
@@ -214,7 +233,7 @@ static void check_overrides(struct check *check, const struct input_list *list, 
     size_t len = check_list(check, field, list, SCHEDULE_OVERRIDES_MAX);
     struct date_override *overrides = arena_calloc(check->arena, len, sizeof(*overrides));
     if (overrides == NULL) check->violations->out_of_memory = true;
-    for (size_t i = 0; i < len && !check->violations->out_of_memory; i++) {
+    for (size_t i = 0; i < len && can_violate(check); i++) {
         if (enter_item(check, field, list, i)) check_override(check, &list->items[i], &overrides[i]);
     }
     check->list = (struct slice){NULL, 0};

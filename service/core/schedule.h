@@ -18,7 +18,8 @@ enum {
     SCHEDULE_NAME_MAX = 255, /* Unicode characters */
     SCHEDULE_WINDOWS_MAX = 100,
     SCHEDULE_OVERRIDES_MAX = 1000,
-    SCHEDULE_VIOLATIONS_MAX = 1000 /* further ones of the same body are not listed */
+    SCHEDULE_WINDOW_DAYS_MAX = 7,
+    SCHEDULE_VIOLATIONS_MAX = 100 /* further ones of the same body are not listed */
 };
 
 /* ISO 8601 numbers. */
@@ -29,8 +30,8 @@ enum weekday weekday_parse(struct slice name);
 struct slice weekday_name(enum weekday day);
 
 struct availability_window {
-    const uint8_t *days; /* enum weekday, in the order they were sent, repeats included */
-    size_t days_len;
+    const uint8_t *days;   /* enum weekday, each once, in the order they were sent */
+    size_t days_len;       /* at most SCHEDULE_WINDOW_DAYS_MAX */
     uint16_t start_minute; /* of the day */
     uint16_t end_minute;   /* later than start_minute */
 };

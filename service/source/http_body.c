@@ -18,7 +18,7 @@ bool exchange_read_body(struct exchange *exchange)
 {
     const char *encoding = http_request_header(exchange->request, "Content-Encoding");
     struct slice text = http_request_body(exchange->request);
-    char reason[256];
+    struct json_fault fault;
     if (text.len == 0 || !json_text_is_type(slice_of(http_request_header(exchange->request, "Content-Type")))) {
         return set_empty(exchange);
     }
@@ -26,8 +26,8 @@ bool exchange_read_body(struct exchange *exchange)
         reply_error(exchange, 415, SLICE("unsupported content encoding"));
         return false;
     }
-    enum status status = json_text_parse(text, &exchange->body, reason, sizeof(reason));
-    if (status == STATUS_UNDECODABLE) reply_error(exchange, 400, printable(reason, exchange->arena));
+    enum status status = json_text_parse(text, &exchange->body, &fault);
+    if (status == STATUS_UNDECODABLE) reply_error(exchange, 400, printable(fault.detail, exchange->arena));
     else if (status != STATUS_OK) reply_failure(exchange, status);
     if (status != STATUS_OK) return false;
     if (json_is_object(exchange->body)) return true;

@@ -45,10 +45,11 @@ class Repeated:
 
 
 HUGE = [Raw(text) for text in (
-    "9223372036854775808", "-99999999999999999999", "1e400", "-1.5E+999", "1e-400", "9" * 400, "0.1e1", "-0")]
-DEEP = Raw("[" * 300 + '{"a":' * 50 + "0" + "}" * 50 + "]" * 300)
+    "9223372036854775808", "-99999999999999999999", "1e400", "-1.5E+999", "1.5e308", "-9.9e307", "0e999", "1e-400", "9" * 400, "0.1e1", "-0")]
+DEEP = Raw("[" * 20 + '{"a":' * 8 + "0" + "}" * 8 + "]" * 20)
 UNREADABLE = [Raw(text) for text in (
-    '"\\ud800"', '"\\udc00\\ud800"', '"a\\ud83dz"', '{"\\u0000":1}', "[" * 3000 + "]" * 3000, "NaN", "-Infinity", "undefined",
+    '"\\ud800"', '"\\udc00\\ud800"', '"a\\ud83dz"', '{"\\u0000":1}', "[" * 3000 + "]" * 3000, "[" * 32 + "]" * 32,
+    f"[{'0,' * 8000}0]", "NaN", "-Infinity", "undefined",
     "01", "+1", ".5", "1.", "1e", "0x10", "1e400-1", "'x'", '"\t"', '"\\x41"', '"open', "[1,]", "{,}", '{"a"}', "{a:1}", "[", "}",
     "/* */1", "", "1 2", "\u00a01")]
 
@@ -100,7 +101,7 @@ class Bodies:
         return body
 
     def _windows(self, count: int) -> list[dict[str, Any]]:
-        return [{"days": self.pick.choices(WEEKDAYS, k=self.pick.randint(1, 8)), **self._times(1)} for _ in range(count)]
+        return [{"days": self.pick.choices(WEEKDAYS, k=self.pick.choice([*range(1, 9), 40])), **self._times(1)} for _ in range(count)]
 
     def _overrides(self, count: int) -> list[dict[str, Any]]:
         return [{"date": self.pick.choice(DATES), **self._times(0)} for _ in range(count)]

@@ -19,7 +19,8 @@ DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 ZONES = {name.lower(): name for name in zoneinfo.available_timezones()}
 FIELDS = ("name", "timeZone", "availability", "isDefault", "overrides")
 NOT_NULL = ("name", "timeZone")  # null is a value of a wrong type there, and as good as absent in the others
-MOST_VIOLATIONS = 1000
+MOST_VIOLATIONS = 100
+MOST_VALUES, MOST_LEVELS = 8000, 32  # of a JSON text
 
 
 @dataclass
@@ -52,20 +53,38 @@ def _no_number(text: str) -> None:
     raise ValueError(text)
 
 
-def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if any("\0" in key for key, _ in pairs):
-        raise ValueError("NUL in a key")
-    return dict(pairs)
+class Members(list[tuple[str, Any]]):
+    """An object as it stands, keys that come again included."""
 
 
 def read(text: str) -> dict[str, Any] | None:
     """The object; None when it is no JSON, or holds what README's limits exclude."""
     try:
-        body = json.loads(text, parse_constant=_no_number, object_pairs_hook=_members)
-        json.dumps(body, ensure_ascii=False).encode()  # a lone surrogate is no UTF-8
+        value = json.loads(text, parse_constant=_no_number, object_pairs_hook=Members)
+        json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate is no UTF-8
     except (ValueError, RecursionError):
         return None
-    return body if isinstance(body, dict) else None
+    return merged(value) if isinstance(value, Members) and is_taken(value) else None
+
+
+def is_taken(body: Members) -> bool:
+    """Whether it keeps the limits, and no key holds NUL."""
+    count, level = 0, [body]
+    for _ in range(MOST_LEVELS + 1):
+        count += len(level)
+        containers = [value for value in level if isinstance(value, list)]
+        if any("\0" in key for value in containers if isinstance(value, Members) for key, _ in value):
+            return False
+        level = [item[1] if isinstance(value, Members) else item for value in containers for item in value]
+        if not containers:
+            return count <= MOST_VALUES
+    return False
+
+
+def merged(value: Any) -> Any:
+    if isinstance(value, Members):
+        return {key: merged(item) for key, item in value}
+    return [merged(item) for item in value] if isinstance(value, list) else value
 
 
 # ---- rules
@@ -160,7 +179,12 @@ def stored_items(*keys: str) -> Callable[[Any], Any]:
     return lambda items: [{key: item[key] for key in keys} for item in items]
 
 
-stored_windows, stored_overrides = stored_items("days", "startTime", "endTime"), stored_items("date", "startTime", "endTime")
+def stored_windows(windows: Any) -> Any:
+    """Each day once, where it came first."""
+    return [item | {"days": list(dict.fromkeys(item["days"]))} for item in stored_items("days", "startTime", "endTime")(windows)]
+
+
+stored_overrides = stored_items("date", "startTime", "endTime")
 CHECKS: dict[str, Callable[[Any], list[Violation]]] = {
     "name": check_name, "timeZone": check_zone, "isDefault": check_default,
     "availability": check_list("availability", 100, check_window), "overrides": check_list("overrides", 1000, check_override)}

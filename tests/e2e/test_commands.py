@@ -9,7 +9,7 @@ from kafka import KafkaAdminClient
 from kafka.structs import TopicPartition
 
 from line import EXAMPLE, Line, until
-from wire import REJECTED, as_protobuf, decode_event, framed, messages
+from wire import REJECTED, WEEKDAYS, as_protobuf, decode_event, framed, messages
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -70,13 +70,22 @@ def test_a_time_zone_is_stored_in_its_iana_spelling(line: Line) -> None:
 
 
 def test_an_owner_may_have_the_largest_lists(line: Line) -> None:
-    windows = [{"days": ["Sunday"] * 7, "startTime": "00:00", "endTime": "23:59"}] * 100
+    windows = [{"days": WEEKDAYS, "startTime": "00:00", "endTime": "23:59"}] * 100
     overrides = [{"date": "2024-02-29", "startTime": "00:00", "endTime": "00:00"}] * 1000
     command = line.command(availability=windows, overrides=overrides)
     line.send(command)
     event = line.event_of(command["commandId"])
     content = decode_event(event.value, event.headers)
     assert (content["availability"], content["overrides"]) == (windows, overrides)
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_day_that_is_named_again_is_stored_once(line: Line, as_json: bool) -> None:
+    window = {"days": ["Sunday", "Monday"] * 2000, "startTime": "09:00", "endTime": "10:00"}
+    command = line.command(availability=[window])
+    line.send(command, as_json=as_json)
+    event = line.event_of(command["commandId"])
+    assert decode_event(event.value, event.headers)["availability"] == [window | {"days": ["Sunday", "Monday"]}]
 
 
 # ---- the same command again
@@ -202,7 +211,9 @@ UNDECODABLE: dict[str, tuple[bytes | None, dict[str, bytes], bytes]] = {
     "no JSON": (b'{"a":', {"content-type": b"application/json"}, b"the value is not JSON"),
     "JSON array": (b"[]", {"content-type": b"application/json"}, b"the value is not a JSON object"),
     "JSON with invalid UTF-8": (b'{"name":"\xc3\x28"}', {"content-type": b"application/json"}, b"the value is not JSON"),
-    "JSON too deep": (b"[" * 100_000, {"content-type": b"application/json"}, b"the value is not JSON"),
+    "JSON too deep": (b"[" * 100_000, {"content-type": b"application/json"}, b"the JSON has more than 32 levels"),
+    "JSON of too many values": (b"[" + b"0," * 100_000 + b"0]", {"content-type": b"application/json"},
+                                b"the JSON has more than 8000 values"),
     "protobuf said to be JSON": (as_protobuf({"commandId": str(uuid.uuid4()), "userId": 1, **EXAMPLE}),
                                  {"content-type": b"application/json"}, b"the value is not JSON"),
 }

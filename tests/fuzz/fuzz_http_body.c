@@ -6,10 +6,10 @@
 
 static void must_be_json(struct buf *text)
 {
-    char reason[256];
+    struct json_fault fault;
     MUST(!text->failed);
     json_t *value = NULL;
-    MUST(json_text_parse(buf_slice(text), &value, reason, sizeof(reason)) == STATUS_OK);
+    MUST(json_text_parse(buf_slice(text), &value, &fault) == STATUS_OK);
     json_decref(value);
     buf_done(text);
 }
@@ -42,10 +42,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct time_zones *zones;
     if (zones == NULL) zones = time_zones_new(SLICE(FUZZ_ZONES));
-    char reason[256];
+    struct json_fault fault;
     json_t *body = NULL;
-    enum status status = json_text_parse(slice_of_input(data, size), &body, reason, sizeof(reason));
-    MUST(status == STATUS_OK || (status == STATUS_UNDECODABLE && reason[0] != '\0'));
+    enum status status = json_text_parse(slice_of_input(data, size), &body, &fault);
+    MUST(status == STATUS_OK || (status == STATUS_UNDECODABLE && fault.detail[0] != '\0'));
     if (status != STATUS_OK) return 0;
     struct arena *arena = arena_new(16 << 20);
     struct schedule_input input;

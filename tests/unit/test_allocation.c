@@ -108,12 +108,12 @@ static enum status read_entry(struct slice input, struct arena *arena, struct bu
 static enum status read_body(struct slice input, struct arena *arena, struct buf *out)
 {
     json_t *body = NULL;
-    char reason[256];
+    struct json_fault fault;
     struct schedule_input decoded;
     struct schedule schedule;
     struct violations violations = {0};
-    enum status status = json_text_parse(input, &body, reason, sizeof(reason));
-    if (status != STATUS_OK) return told(out, status, reason);
+    enum status status = json_text_parse(input, &body, &fault);
+    if (status != STATUS_OK) return told(out, status, fault.what);
     status = STATUS_NO_MEMORY;
     if (schedule_input_from_json(body, arena, &decoded)) {
         status = schedule_check(&decoded, SCHEDULE_NEW, zones, arena, &schedule, &violations);
@@ -151,13 +151,13 @@ static enum status read_state(struct slice input, struct arena *arena, struct bu
 /* Values of which jansson can do without each of its allocations: no objects. */
 static enum status read_value(struct slice input, struct arena *arena, struct buf *out)
 {
-    char reason[256];
+    struct json_fault fault;
     json_t *value = NULL;
-    enum status status = json_text_parse(input, &value, reason, sizeof(reason));
+    enum status status = json_text_parse(input, &value, &fault);
     (void)arena;
     if (status == STATUS_OK) buf_printf(out, "%zu %s", json_array_size(value), json_string_value(json_array_get(value, 0)));
     json_decref(value);
-    return told(out, status, reason);
+    return told(out, status, fault.what);
 }
 
 /* Tables that name no zone, and no memory, are one answer. */
