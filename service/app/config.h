@@ -37,6 +37,9 @@ struct config {
     bool relay;
     bool doors;
     int64_t wal_budget_bytes;
+    int64_t command_write_connections;
+    int64_t http_write_connections;
+    int64_t directory_write_connections;
     int64_t http_max_connections;
     int64_t idempotency_key_seconds;
     int64_t rate_limit_api_key; /* requests in a window; 0: no limit */

@@ -183,8 +183,14 @@ static struct event_context event_context_of(const struct config *config)
 static bool start_store(struct service *service)
 {
     const struct config *config = service->config;
-    const struct writer_config writer_config = {config->database_url, event_context_of(config),
-                                                config->idempotency_key_seconds};
+    const struct writer_config writer_config = {
+        .database_url = config->database_url,
+        .events = event_context_of(config),
+        .key_seconds = config->idempotency_key_seconds,
+        .connections = {[WRITE_COMMANDS] = (size_t)config->command_write_connections,
+                        [WRITE_DIRECTORY] = (size_t)config->directory_write_connections,
+                        [WRITE_HTTP] = (size_t)config->http_write_connections},
+    };
     service->writer = writer_new(service->base, &writer_config);
     service->reader = reader_new(service->base, config->database_url, false);
     service->pages = reader_new(service->base, config->database_url, true);

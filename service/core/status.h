@@ -14,6 +14,7 @@ enum status_class { STATUS_CLASS_DONE, STATUS_CLASS_RETRY, STATUS_CLASS_REJECT, 
     X(STATUS_UNAVAILABLE, RETRY, "a server this needs is away")                       \
     X(STATUS_OVERLOADED, RETRY, "a queue is at its maximum")                          \
     X(STATUS_TIMEOUT, RETRY, "took longer than its deadline")                         \
+    X(STATUS_UNKNOWN_OUTCOME, RETRY, "it is not known whether this happened")         \
     X(STATUS_UNDECODABLE, REJECT, "the bytes are not a command")                      \
     X(STATUS_TOO_LARGE, REJECT, "takes more room than one message may")               \
     X(STATUS_INVALID, REJECT, "a rule is violated")                                   \

@@ -1,16 +1,19 @@
 /* Happy path: connect without blocking, enter pipeline mode, prepare the statements as the first unit, then units in order.
  *
  * Failure modes: a refused or lost connection, a unit that is not answered in time and a full libpq all end in drop(), which
- * tells on_lost once and connects anew after a jittered wait of 0.1 to 5 seconds. Name resolution blocks the loop: use
+ * tells on_lost once and connects anew after a jittered wait of 0.1 to 5 seconds. The server's process of a lost connection may work on
+ * and hold locks, as it looks at its socket only when it is done: the next connection ends it. Name resolution blocks the loop: use
  * addresses or a local resolver. */
 #include "driver/pg.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "driver/clock.h"
 #include "driver/log.h"
 
-enum { BACKOFF_FIRST_MS = 100, BACKOFF_MAX_MS = 5000, CONNECT_TIMEOUT_MS = 5000 };
+enum { BACKOFF_FIRST_MS = 100, BACKOFF_MAX_MS = 5000, CONNECT_TIMEOUT_MS = 5000, BACKEND_SIZE = 64 };
 
 enum pg_state { PG_WAITING, PG_CONNECTING, PG_PREPARING, PG_READY };
 
@@ -27,6 +30,9 @@ struct pg {
     enum pg_state state;
     size_t units_sent; /* and not answered */
     int64_t backoff_ms;
+    PGresult *result;             /* at hand; NULL: it was taken */
+    char backend[BACKEND_SIZE];   /* the server's process; "": not known yet */
+    char abandoned[BACKEND_SIZE]; /* the one of a lost connection that had work; "": none */
     bool wants_write;
     bool doomed; /* to be dropped from the loop, not from inside the caller */
 };
@@ -76,6 +82,8 @@ static void drop(struct pg *pg, const char *reason)
     forget_socket(pg);
     PQfinish(pg->conn);
     pg->conn = NULL;
+    if (pg->units_sent > 0 && pg->backend[0] != '\0') memcpy(pg->abandoned, pg->backend, sizeof(pg->abandoned));
+    pg->backend[0] = '\0';
     pg->units_sent = 0;
     pg->doomed = false;
     enter(pg, PG_WAITING, "lost");
@@ -119,6 +127,14 @@ static void flush(struct pg *pg)
     }
 }
 
+static bool send_limit(struct pg *pg, const char *name, int64_t limit_ms)
+{
+    char sql[64];
+    if (limit_ms == 0) return true;
+    snprintf(sql, sizeof(sql), "SET %s = %" PRId64, name, limit_ms);
+    return PQsendQueryParams(pg->conn, sql, 0, NULL, NULL, NULL, NULL, 0) == 1;
+}
+
 /* A plan that is kept may have been made while the tables were small: it must not read them whole. */
 static bool send_settings(struct pg *pg)
 {
@@ -127,7 +143,27 @@ static bool send_settings(struct pg *pg)
     for (const char *const *sql = pg->config->keeps_plans ? kept : anew; *sql != NULL; sql++) {
         if (PQsendQueryParams(pg->conn, *sql, 0, NULL, NULL, NULL, NULL, 0) != 1) return false;
     }
-    return true;
+    return send_limit(pg, "lock_timeout", pg->config->lock_timeout_ms) &&
+           send_limit(pg, "statement_timeout", pg->config->statement_timeout_ms);
+}
+
+/* Names the server's process, so that the next connection can end it, and ends that of the last one. In SQL: it comes by the same way,
+ * encrypted as that is, and does not block, which PQcancel does. A number alone may be another one's by now, or on another server.
+ * What waits for a standby has committed: ended, it would be seen before the standby has it. */
+static bool send_backend(struct pg *pg)
+{
+    const char *abandoned = pg->abandoned;
+    if (abandoned[0] != '\0' &&
+        PQsendQueryParams(
+            pg->conn,
+            "SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE concat_ws(' ', pid, backend_start) = $1 "
+            "AND usename = current_user AND wait_event IS DISTINCT FROM 'SyncRep'",
+            1, NULL, &abandoned, NULL, NULL, 0) != 1) {
+        return false;
+    }
+    return PQsendQueryParams(pg->conn,
+                             "SELECT concat_ws(' ', pid, backend_start) FROM pg_stat_activity WHERE pid = pg_backend_pid()",
+                             0, NULL, NULL, NULL, NULL, 0) == 1;
 }
 
 static bool send_statements(struct pg *pg)
@@ -148,7 +184,7 @@ static void start_preparing(struct pg *pg)
         doom(pg);
         return;
     }
-    if (!send_settings(pg) || !send_statements(pg)) {
+    if (!send_settings(pg) || !send_backend(pg) || !send_statements(pg)) {
         doom(pg);
         return;
     }
@@ -175,6 +211,7 @@ static void on_unit_done(struct pg *pg)
         return;
     }
     enter(pg, PG_READY, "prepared");
+    pg->abandoned[0] = '\0';
     pg->backoff_ms = BACKOFF_FIRST_MS;
     pg->handler.on_ready(pg->ctx);
 }
@@ -185,6 +222,9 @@ static void on_result(struct pg *pg, const PGresult *result)
         on_unit_done(pg);
     } else if (pg->state == PG_READY) {
         pg->handler.on_result(pg->ctx, result);
+    } else if (PQresultStatus(result) == PGRES_TUPLES_OK) {
+        if (PQnfields(result) == 1 && PQntuples(result) == 1)
+            snprintf(pg->backend, sizeof(pg->backend), "%s", PQgetvalue(result, 0, 0));
     } else if (PQresultStatus(result) != PGRES_COMMAND_OK) {
         LOG_ERROR("statement not prepared", LOG_STR("reason", PQresultErrorMessage(result)));
         doom(pg);
@@ -200,10 +240,10 @@ static void on_readable(struct pg *pg)
     /* A NULL only parts one statement's results from the next's; two in a row, or nothing outstanding, is the end. */
     int nulls = 0;
     while (!pg->doomed && pg->units_sent > 0 && nulls < 2 && !PQisBusy(pg->conn)) {
-        PGresult *result = PQgetResult(pg->conn);
-        nulls = result == NULL ? nulls + 1 : 0;
-        if (result != NULL) on_result(pg, result);
-        PQclear(result);
+        pg->result = PQgetResult(pg->conn);
+        nulls = pg->result == NULL ? nulls + 1 : 0;
+        if (pg->result != NULL) on_result(pg, pg->result);
+        PQclear(pg->result);
     }
     if (PQstatus(pg->conn) == CONNECTION_BAD) drop(pg, PQerrorMessage(pg->conn));
 }
@@ -290,6 +330,13 @@ bool pg_sync(struct pg *pg)
     if (pg->units_sent++ == 0) arm(pg, pg->config->unit_timeout_ms);
     flush(pg);
     return !pg->doomed;
+}
+
+PGresult *pg_take_result(struct pg *pg)
+{
+    PGresult *result = pg->result;
+    pg->result = NULL;
+    return result;
 }
 
 enum status pg_result_status(const PGresult *result)

@@ -40,6 +40,9 @@ struct pg_config {
     bool keeps_plans;
     /* A unit that is not answered by then loses the connection. */
     int64_t unit_timeout_ms;
+    /* Of each statement, and of each wait for a lock in it: the server then ends it with 57014 or 55P03. 0: none. */
+    int64_t statement_timeout_ms;
+    int64_t lock_timeout_ms;
 };
 
 /* Starts connecting; the config's parts are borrowed and outlive it. NULL when memory is out. */
@@ -63,6 +66,9 @@ bool pg_send(struct pg *pg, const char *statement, const struct pg_param *params
 
 /* Ends the unit and flushes. False as pg_send. */
 bool pg_sync(struct pg *pg);
+
+/* From within on_result: the result at hand, which becomes the caller's to PQclear. */
+PGresult *pg_take_result(struct pg *pg);
 
 /* What a failed result means for the work that met it: RETRY classes for 08, 53, 57, 40 and for anything unknown;
  * STATUS_UNSTORABLE for 22 and 23. */

@@ -12,7 +12,7 @@
 #include "source/http_exchange.h"
 #include "source/http_header.h"
 
-enum { WRITE_DEADLINE_US = 5000000 };
+enum { WRITE_DEADLINE_US = 4900000 }; /* the writer looks every 50 ms: it is answered within 5 s */
 
 /* ---- answers ---- */
 
@@ -41,16 +41,17 @@ static void reply_stored(struct exchange *exchange, int status_code, const struc
     buf_done(&overrides);
 }
 
-/* What the database tells of the schedule. */
-static void reply_state(struct exchange *exchange, int status_code)
+/* What the database tells of the schedule. False when it tells nothing, or more than can be read here. */
+static bool reply_state(struct exchange *exchange, int status_code)
 {
     struct schedule_event event;
-    enum status status = schedule_state_read(exchange->write.state, exchange->arena, &event);
-    if (status == STATUS_OK) reply_stored(exchange, status_code, &event.stored);
-    else reply_failure(exchange, status);
+    if (exchange->write.state.len == 0) return false;
+    if (schedule_state_read(exchange->write.state, exchange->arena, &event) != STATUS_OK) return false;
+    reply_stored(exchange, status_code, &event.stored);
+    return true;
 }
 
-/* A repeated key gets its first answer. A create whose answer was lost on the way is told from the request, as it was stored. */
+/* A repeated key gets its first answer. What is not told is told from the request, as it was stored. */
 static void reply_created(struct exchange *exchange)
 {
     const struct command *command = &exchange->write.command;
@@ -61,15 +62,13 @@ static void reply_created(struct exchange *exchange)
         .version = 1,
         .schedule = command->schedule,
     };
-    if (exchange->write.state.len > 0) reply_state(exchange, 201);
-    else reply_stored(exchange, 201, &stored);
+    if (!reply_state(exchange, 201)) reply_stored(exchange, 201, &stored);
 }
 
-/* An update whose answer was lost on the way may find its schedule deleted since. */
+/* It is stored: what is not told is read. An update whose answer was lost on the way may find its schedule deleted since. */
 static void reply_updated(struct exchange *exchange)
 {
-    if (exchange->write.state.len > 0) reply_state(exchange, 200);
-    else refuse_schedule(exchange, SCHEDULE_NONE);
+    if (!reply_state(exchange, 200)) handle_get_schedule(exchange);
 }
 
 static void reply_done(struct exchange *exchange)
@@ -112,6 +111,12 @@ static void on_done(struct write *write, enum status status)
         break;
     case STATUS_CONFLICT: reply_error(exchange, 422, SLICE("The Idempotency-Key was used before with another body.")); break;
     case STATUS_UNDER_WAY: reply_error(exchange, 409, SLICE("A request with the same Idempotency-Key is under way.")); break;
+    case STATUS_UNKNOWN_OUTCOME:
+        reply_error(
+            exchange, 503,
+            SLICE("It is not known whether this was done, please look before you try again, or repeat a request with an "
+                  "Idempotency-Key."));
+        break;
     case STATUS_UNSTORABLE: reply_error(exchange, 400, SLICE("The schedule cannot be stored.")); break;
     default: reply_failure(exchange, status);
     }

@@ -131,6 +131,7 @@ static struct kafka_gauges gauges = {
 /* A full queue makes librdkafka wait for a second before it fetches again, which versions before 2.2 cannot change. So the queue
  * holds about what is settled in a second; in memory that is some 15 MiB. */
 const struct kafka_kind kafka_command_kind = {
+    .purpose = WRITE_COMMANDS,
     .queued_messages = "12000",
     .queued_kbytes = "8192",
     .judge = judge,

@@ -107,6 +107,7 @@ static struct door_partition *partition_at(struct kafka_door *door, int32_t numb
     struct door_partition *partition = &door->partitions[number];
     partition->stored.topic = door->config->topic;
     partition->stored.number = number;
+    partition->stored.purpose = door->config->kind->purpose;
     return partition;
 }
 

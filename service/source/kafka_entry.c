@@ -90,6 +90,7 @@ static struct kafka_gauges gauges = {
 
 /* Entries are small and few after the first reading: little is fetched ahead. */
 const struct kafka_kind kafka_entry_kind = {
+    .purpose = WRITE_DIRECTORY,
     .queued_messages = "4000",
     .queued_kbytes = "2048",
     .judge = judge,

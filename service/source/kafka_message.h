@@ -23,6 +23,7 @@ struct kafka_gauges {
 
 /* What the messages of a topic are, and what a door needs to know of them. */
 struct kafka_kind {
+    enum write_purpose purpose;
     /* Bounds of what is fetched ahead, as librdkafka's properties have them. */
     const char *queued_messages;
     const char *queued_kbytes;

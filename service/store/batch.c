@@ -6,12 +6,24 @@
 
 #include "codec/schedule_json.h"
 
+#define STATES_BYTES_MAX 4194304
+_Static_assert(STATES_BYTES_MAX == WRITE_STATES_BYTES_MAX, "as the header says");
+
+#define TEXT_OF(number_) TEXT_OF_EXPANDED(number_)
+#define TEXT_OF_EXPANDED(number_) #number_
+
+/* A state is as large as its row in the database, so the database adds them up. */
 const char batch_statement_sql[] =
-    "SELECT ordinal, verdict, schedule_id, state FROM write_batch($1::text[], $2::integer[], $3::bigint[], $4::bigint[], "
-    "$5::integer[], $6::bigint[], $7::uuid[], $8::bytea[], $9::bigint[], $10::bigint[], $11::text[], $12::text[], "
-    "$13::json[], "
-    "$14::json[], $15::boolean[], $16::bigint[], $17::uuid[], $18::json[], $19::text[], $20::bytea[], $21::timestamptz, "
-    "$22::interval)";
+    "SELECT ordinal, verdict, schedule_id, CASE WHEN coalesce(sum(octet_length(state)) OVER (ORDER BY ordinal ROWS BETWEEN "
+    "UNBOUNDED PRECEDING AND 1 PRECEDING), 0) < " TEXT_OF(
+        STATES_BYTES_MAX) " THEN state END "
+                          "FROM write_batch($1::text[], $2::integer[], $3::bigint[], $4::bigint[], "
+                          "$5::integer[], $6::bigint[], $7::uuid[], $8::bytea[], $9::bigint[], $10::bigint[], $11::text[], "
+                          "$12::text[], "
+                          "$13::json[], "
+                          "$14::json[], $15::boolean[], $16::bigint[], $17::uuid[], $18::json[], $19::text[], $20::bytea[], "
+                          "$21::timestamptz, "
+                          "$22::interval)";
 
 /* In the order of the statement's parameters. */
 enum column {

@@ -12,7 +12,9 @@ enum {
     BATCH_PARAMS = 22
 };
 
+/* Rows of the answer: ordinal, verdict, schedule_id, state. States beyond WRITE_STATES_BYTES_MAX are null. */
 extern const char batch_statement_sql[];
+enum { WRITE_OUTCOME_FIELDS = 4 };
 
 struct batch;
 

@@ -115,9 +115,14 @@ struct offsets *offsets_new(struct event_base *base, const char *database_url, c
     offsets->topic = topic;
     offsets->done = done;
     offsets->ctx = ctx;
-    offsets->pg_config = (struct pg_config){database_url, "schedule-service offsets",
-                                            statements,   sizeof(statements) / sizeof(statements[0]),
-                                            true,         UNIT_TIMEOUT_MS};
+    offsets->pg_config = (struct pg_config){
+        .url = database_url,
+        .application_name = "schedule-service offsets",
+        .statements = statements,
+        .statements_len = sizeof(statements) / sizeof(statements[0]),
+        .keeps_plans = true,
+        .unit_timeout_ms = UNIT_TIMEOUT_MS,
+    };
     buf_init(&offsets->parameter.bytes, ARRAY_MAX_BYTES);
     offsets->retry = evtimer_new(base, on_retry, offsets);
     offsets->pg = pg_new(base, &offsets->pg_config, &handler, offsets);

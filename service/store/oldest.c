@@ -11,42 +11,36 @@ enum { LABELS_SIZE = 320 }; /* a topic's name has up to 249 bytes */
 /* The oldest unsettled write of a connection, or of a partition. */
 struct oldest {
     const struct partition *partition; /* NULL: of a connection */
-    int connection;
+    const char *purpose;
+    size_t number;
     int64_t age_us; /* 0: it has none */
 };
 
 /* One look at all that is not settled. */
 struct look {
-    uint64_t number;
     int64_t now_us;
     void (*each)(void *ctx, const struct oldest *oldest);
     void *ctx;
 };
 
-/* The age of the queue's oldest write. The writes of a partition come in their order, so the first that is met is its oldest. */
-static int64_t see_queue(const struct look *look, const struct queue *queue)
+static int64_t age_us(const struct look *look, int64_t submitted_us)
 {
-    int64_t oldest_us = look->now_us;
-    for (const struct write *write = queue->first; write != NULL; write = write->next) {
-        if (write->submitted_us < oldest_us) oldest_us = write->submitted_us;
-        if (write->partition == NULL || write->partition->look == look->number) continue;
-        write->partition->look = look->number;
-        look->each(look->ctx, &(struct oldest){write->partition, -1, look->now_us - write->submitted_us});
-    }
-    return look->now_us - oldest_us;
+    return submitted_us == 0 ? 0 : look->now_us - submitted_us;
 }
 
-void oldest_see(struct look *look, int connection, const struct queue *sent, const struct queue *waiting)
+void oldest_see_connection(struct look *look, const char *purpose, size_t number, int64_t submitted_us)
 {
-    int64_t sent_us = see_queue(look, sent);
-    int64_t waiting_us = see_queue(look, waiting);
-    look->each(look->ctx, &(struct oldest){NULL, connection, sent_us > waiting_us ? sent_us : waiting_us});
+    look->each(look->ctx, &(struct oldest){NULL, purpose, number, age_us(look, submitted_us)});
+}
+
+void oldest_see_partition(struct look *look, const struct partition *partition, int64_t submitted_us)
+{
+    look->each(look->ctx, &(struct oldest){partition, NULL, 0, age_us(look, submitted_us)});
 }
 
 static void look_at(oldest_show *show, void *writer, void (*each)(void *ctx, const struct oldest *oldest), void *ctx)
 {
-    static uint64_t looks;
-    show(writer, &(struct look){++looks, clock_steady_us(), each, ctx});
+    show(writer, &(struct look){clock_steady_us(), each, ctx});
 }
 
 /* ---- as metrics ---- */
@@ -64,7 +58,7 @@ static void write_connection(void *ctx, const struct oldest *oldest)
     const struct samples *samples = ctx;
     char labels[LABELS_SIZE];
     if (oldest->partition != NULL) return;
-    snprintf(labels, sizeof(labels), "connection=\"%d\"", oldest->connection);
+    snprintf(labels, sizeof(labels), "purpose=\"%s\",connection=\"%zu\"", oldest->purpose, oldest->number);
     metric_write(samples->out, samples->metric, labels, oldest->age_us);
 }
 
@@ -113,8 +107,8 @@ static void tell(void *ctx, const struct oldest *oldest)
     int64_t age_s = oldest->age_us / 1000000;
     if (oldest->age_us < degraded_after_us) return;
     if (oldest->partition == NULL) {
-        degraded_add(ctx, "write connection %d makes no progress: its oldest write waits for %" PRId64 " s",
-                     oldest->connection, age_s);
+        degraded_add(ctx, "write connection %zu for %s makes no progress: its oldest write waits for %" PRId64 " s",
+                     oldest->number, oldest->purpose, age_s);
     } else {
         degraded_add(ctx, "partition %" PRId32 " of %s makes no progress: its oldest message waits for %" PRId64 " s",
                      oldest->partition->number, oldest->partition->topic, age_s);

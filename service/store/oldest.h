@@ -7,11 +7,12 @@
 
 struct look;
 
-/* Calls oldest_see for each connection. */
+/* Calls the two below for each connection, and for each partition that has writes. */
 typedef void oldest_show(void *writer, struct look *look);
 
-/* What one connection has under way, and what waits for it; each in the order in which it came. */
-void oldest_see(struct look *look, int connection, const struct queue *sent, const struct queue *waiting);
+/* When the oldest write was submitted (steady clock); 0: there is none. */
+void oldest_see_connection(struct look *look, const char *purpose, size_t number, int64_t submitted_us);
+void oldest_see_partition(struct look *look, const struct partition *partition, int64_t submitted_us);
 
 /* Registers the metrics; call once. */
 void oldest_metrics_register(oldest_show *show, void *writer);

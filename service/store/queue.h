@@ -4,12 +4,6 @@
 
 #include "store/writer.h"
 
-struct queue {
-    struct write *first;
-    struct write *last;
-    size_t len;
-};
-
 static inline void queue_add(struct queue *queue, struct write *write)
 {
     write->next = NULL;
@@ -29,23 +23,13 @@ static inline struct write *queue_take(struct queue *queue)
     return write;
 }
 
-/* Puts all of front before what queue holds. */
-static inline void queue_put_back(struct queue *queue, struct queue *front)
+/* Before what queue holds. */
+static inline void queue_put_back(struct queue *queue, struct write *write)
 {
-    if (front->first == NULL) return;
-    front->last->next = queue->first;
-    queue->first = front->first;
-    if (queue->last == NULL) queue->last = front->last;
-    queue->len += front->len;
-    *front = (struct queue){0};
-}
-
-/* Forgets that the commands of the queue are on their way. */
-static inline void queue_clear_sent_offsets(const struct queue *queue)
-{
-    for (const struct write *write = queue->first; write != NULL; write = write->next) {
-        if (write->partition != NULL) write->partition->sent_next = 0;
-    }
+    write->next = queue->first;
+    queue->first = write;
+    if (queue->last == NULL) queue->last = write;
+    queue->len++;
 }
 
 #endif

@@ -157,9 +157,14 @@ struct watch *watch_new(struct event_base *base, const char *database_url, const
     watch->schema_version = schema_version;
     watch->changed = changed;
     watch->ctx = ctx;
-    watch->pg_config =
-        (struct pg_config){database_url, "schedule-service watch", statements, sizeof(statements) / sizeof(statements[0]),
-                           true,         UNIT_TIMEOUT_MS};
+    watch->pg_config = (struct pg_config){
+        .url = database_url,
+        .application_name = "schedule-service watch",
+        .statements = statements,
+        .statements_len = sizeof(statements) / sizeof(statements[0]),
+        .keeps_plans = true,
+        .unit_timeout_ms = UNIT_TIMEOUT_MS,
+    };
     watch->timer = event_new(base, -1, EV_PERSIST, on_timer, watch);
     watch->pg = pg_new(base, &watch->pg_config, &handler, watch);
     if (watch->timer == NULL || watch->pg == NULL) {

@@ -1,34 +1,64 @@
-/* The micro-batching writer: takes writes from both doors, stores what is waiting in one transaction per connection, and says
+/* The micro-batching writer: takes writes from all doors, stores what is waiting in one transaction per connection, and says
  * of each what became of it once that is durable. Nobody waits for a batch to fill.
  *
- * A transaction carries either HTTP writes or commands, never both. Commands move their partition's stored offset in the same
- * transaction, as a compare-and-set. */
+ * A transaction carries writes of one purpose, which has connections of its own. Those of Kafka move their partition's stored offset in
+ * the same transaction, as a compare-and-set. A write that cannot go on, as a lock or an error that repeats is in its way, holds back
+ * its partition, or over HTTP its owner's writes, and nothing else. */
 #ifndef STORE_WRITER_H
 #define STORE_WRITER_H
 
 #include <event2/event.h>
 
 #include "codec/event.h"
-#include "core/degraded.h"
 #include "core/command.h"
+#include "core/degraded.h"
 
 struct writer;
 struct write;
 
-/* A Kafka partition whose next offset is stored. Owned by the Kafka door; outlives its writes. */
+/* What writes are for. Each purpose has connections of its own. */
+enum write_purpose { WRITE_COMMANDS, WRITE_DIRECTORY, WRITE_HTTP, WRITE_PURPOSES };
+
+/* A FIFO of writes: store/queue.h. */
+struct queue {
+    struct write *first;
+    struct write *last;
+    size_t len;
+};
+
+/* How a partition, or a write of HTTP, fares that could not be stored with others. Zero: it goes with all. */
+struct hold {
+    bool is_alone;     /* is tried by itself */
+    unsigned failures; /* of a write by itself, one after the other */
+    int64_t delay_ms;  /* behind the last failure */
+    int64_t next_us;   /* steady clock: not to be tried before */
+    int64_t since_us;  /* steady clock, of the first failure */
+};
+
+/* A Kafka partition whose next offset is stored. Owned by its Kafka door, and zero but for what the door sets; outlives its writes. */
 struct partition {
     const char *topic;
     int32_t number;
+    enum write_purpose purpose;
     int64_t next_offset; /* as the database has it, to the writer's knowledge */
-    int64_t sent_next;   /* the writer's: one past the last offset in the batch under way, else 0 */
-    uint64_t look;       /* the writer's: the last look at what waits that has met it */
+    /* the writer's */
+    int64_t sent_next; /* one past the last offset in the batch under way, else 0 */
+    int64_t sent_us;   /* when the oldest write in that batch was submitted; steady clock */
+    struct queue waiting;
+    size_t rows_max; /* of its next batch, halved to find what is in the way; 0: as many as go */
+    struct hold hold;
+    bool is_dropped; /* what is in the batch under way is not tried again */
+    bool is_listed;
+    struct partition *next;
 };
 
 struct write_ops {
     /* The write is settled; comes exactly once, never from within writer_submit. STATUS_OK: done. STATUS_DUPLICATE: the same
      * command was settled before (schedule_id is the original's), or, for a command whose offset another consumer settled,
      * schedule_id is 0. STATUS_OFFSET_MOVED: a command whose partition was revoked or has
-     * moved back; it will be read again. RETRY classes: not known to be stored; only for writes with a deadline. REJECT classes: refused, only after refuse said false. The writer no longer touches the write. */
+     * moved back; it will be read again. RETRY classes: given up at its deadline, and not stored; but STATUS_UNKNOWN_OUTCOME, where an
+     * attempt was sent whose answer is not known: it may be stored, or be so yet. REJECT classes: refused, only after refuse said
+     * false. The writer no longer touches the write. */
     void (*done)(struct write *write, enum status status);
     /* The database refuses it (a REJECT class). A command's door replaces it by a record (sets write->kind and write->record) and
      * returns true: the record takes its place. False: done follows with that status. */
@@ -53,18 +83,36 @@ struct write {
     struct slice entry;          /* of an entry: JSON, see apply_directory in migrations/ */
     struct partition *partition; /* NULL: an HTTP write */
     int64_t offset;              /* in the partition */
-    int64_t deadline_us;         /* steady clock; 0: none. HTTP writes that are not sent by then are given up */
+    int64_t deadline_us;         /* steady clock; 0: none. HTTP writes that are not settled by then are given up */
     int64_t schedule_id;         /* set before done */
-    struct slice state;   /* of an HTTP change or a repeated key, lent during done: codec/schedule_state.h; else empty */
-    bool is_repeat;       /* the writer's */
-    int64_t submitted_us; /* the writer's: steady clock */
-    struct write *next;   /* the writer's */
+    struct slice
+        state; /* of an HTTP change or a repeated key, lent during done: codec/schedule_state.h; empty: there is none,
+                                    or those of its batch took WRITE_STATES_BYTES_MAX already */
+    /* the writer's */
+    bool is_repeat;
+    bool is_doubtful;     /* an attempt was sent whose answer is lost */
+    int64_t submitted_us; /* steady clock */
+    struct hold hold;
+    struct queue followers; /* HTTP writes of the same owner, behind one that is tried alone */
+    struct write *next;
+};
+
+enum {
+    WRITE_STATES_BYTES_MAX = 4 << 20,   /* of one batch; the last may go beyond */
+    WRITE_CONNECTIONS_MAX = 16,         /* of one purpose */
+    WRITE_LOCK_TIMEOUT_MS = 100,        /* a write waits so long for a lock beside others */
+    WRITE_STATEMENT_TIMEOUT_MS = 2000,  /* and its batch takes so long */
+    PARTITION_WAITS_AFTER_FAILURES = 3, /* of one write alone, one after the other: it is said that the partition waits */
 };
 
 struct writer_config {
     const char *database_url;
     struct event_context events;
     int64_t key_seconds; /* how long an Idempotency-Key is known */
+    size_t
+        connections[WRITE_PURPOSES]; /* up to WRITE_CONNECTIONS_MAX. One of several does not try again what was in the way */
+    int64_t lock_timeout_ms;         /* 0: WRITE_LOCK_TIMEOUT_MS */
+    int64_t statement_timeout_ms;    /* 0: WRITE_STATEMENT_TIMEOUT_MS */
 };
 
 /* Registers the writer's metrics and starts its connections. NULL when memory is out. */
@@ -77,21 +125,28 @@ void writer_free(struct writer *writer);
  * there. Commands wait meanwhile; HTTP writes are turned away. */
 void writer_open(struct writer *writer, bool open);
 
-/* Lends the write to the writer. STATUS_OVERLOADED when the HTTP queue is full and STATUS_UNAVAILABLE
- * while shut (the write stays the caller's); commands are
- * bounded by their door. Never calls back before it returns. Writes of one partition come in the order of their offsets. */
+/* Lends the write to the writer. STATUS_OVERLOADED when the HTTP queue is full and STATUS_UNAVAILABLE while shut (the write stays the
+ * caller's); what comes with a partition is bounded by its door. Never calls back before it returns. Writes of one partition come in
+ * the order of their offsets. */
 enum status writer_submit(struct writer *writer, struct write *write);
 
-/* Ends every command of the partition that is not on its way to the database, with STATUS_OFFSET_MOVED: it was revoked. */
-void writer_drop_partition(struct writer *writer, const struct partition *partition);
+/* Ends every write of the partition that is not on its way to the database, with STATUS_OFFSET_MOVED: it was revoked. What is on its
+ * way is not tried again. */
+void writer_drop_partition(struct writer *writer, struct partition *partition);
 
-/* Whether a connection is ready now. */
-bool writer_is_ready(const struct writer *writer);
+/* The same for all but the first of those that are not on their way: the offset of the first that ended, or -1 when none did. */
+int64_t writer_shorten_partition(struct writer *writer, struct partition *partition);
+
+/* Whether every connection that HTTP writes need is there. */
+bool writer_http_is_ready(const struct writer *writer);
+
+/* Writes submitted and not settled. */
+size_t writer_pending(const struct writer *writer);
 
 /* Tells which connections and partitions make no progress. */
 void writer_degraded(struct writer *writer, struct degraded *degraded);
 
-/* Writes submitted and not settled. */
-size_t writer_pending(const struct writer *writer);
+/* Whether an error or a lock that repeats is in the way of the partition's first write. It is tried on. */
+bool partition_is_waiting(const struct partition *partition);
 
 #endif

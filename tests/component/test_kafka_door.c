@@ -53,8 +53,9 @@ static void start_door(struct world *world)
     world->base = look_base_new(&world->look);
     world->zones = time_zones_new(SLICE("Z Europe/Rome 1\n"));
     assert_non_null(world->zones);
-    world->writer_config =
-        (struct writer_config){.database_url = getenv("TEST_DATABASE_URL"), .events = {.source = SLICE("/test")}};
+    world->writer_config = (struct writer_config){.database_url = getenv("TEST_DATABASE_URL"),
+                                                  .events = {.source = SLICE("/test")},
+                                                  .connections = {[WRITE_COMMANDS] = 2, [WRITE_DIRECTORY] = 1}};
     world->writer = writer_new(world->base, &world->writer_config);
     assert_non_null(world->writer);
     writer_open(world->writer, true);

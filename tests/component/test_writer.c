@@ -1,196 +1,6 @@
 /* The writer against a real PostgreSQL: TEST_DATABASE_URL names a database of its own that `schedule-service migrate` made. */
-#include "support.h"
-
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-
 #include "failing_malloc.h"
-#include "store/writer.h"
-
-enum { ORG = 7, USER = 478, OTHER_USER = 479, STRANGER = 480, WRITES_MAX = 8192 };
-
-struct world {
-    struct event_base *base;
-    struct event *look;
-    struct writer *writer;
-    struct writer_config config;
-    PGconn *db;
-    char slot[NAME_LEN];
-    struct partition partition; /* of topic "commands", number 0 */
-};
-
-/* One write and what became of it. */
-struct test_write {
-    struct write write; /* first */
-    int done;           /* how often */
-    enum status status;
-    int refused;
-    enum status refusal;
-    struct slice replacement; /* not empty: takes the place of a refused write */
-    char state[1024];         /* what was lent in done */
-};
-
-static int settled;
-
-static void on_done(struct write *write, enum status status)
-{
-    struct test_write *test = (struct test_write *)write;
-    test->done++;
-    test->status = status;
-    snprintf(test->state, sizeof(test->state), "%.*s", (int)write->state.len,
-             write->state.len == 0 ? "" : write->state.data);
-    settled++;
-}
-
-static bool on_refuse(struct write *write, enum status status)
-{
-    struct test_write *test = (struct test_write *)write;
-    test->refused++;
-    test->refusal = status;
-    if (test->replacement.len == 0) return false;
-    write->kind = WRITE_RECORD;
-    write->record = test->replacement;
-    return true;
-}
-
-static const struct write_ops ops = {on_done, on_refuse};
-
-/* ---- the world ---- */
-
-static void make_directory(PGconn *db)
-{
-    execute(db, "TRUNCATE organizations, users, memberships, schedules, default_schedules, settled_commands, "
-                "command_offsets CASCADE");
-    execute(db, "INSERT INTO organizations (id, name) VALUES (%d, 'org')", ORG);
-    execute(db, "INSERT INTO users (id, name) VALUES (%d, 'a'), (%d, 'b')", USER, OTHER_USER);
-    execute(db, "INSERT INTO memberships (org_id, user_id) VALUES (%d, %d), (%d, %d)", ORG, USER, ORG, OTHER_USER);
-    execute(db, "INSERT INTO command_offsets VALUES ('commands', 0, 0), ('commands', 1, 0), ('commands', 2, 0)");
-}
-
-static void start_writer(struct world *world, const char *url)
-{
-    world->config = (struct writer_config){.database_url = url, .events = {.source = SLICE("/test")}, .key_seconds = 3600};
-    world->writer = writer_new(world->base, &world->config);
-    if (world->writer != NULL) writer_open(world->writer, true);
-}
-
-static int set_up_without_writer(void **state)
-{
-    struct world *world = calloc(1, sizeof(*world));
-    assert_non_null(world);
-    *state = world;
-    world->base = look_base_new(&world->look);
-    world->db = connect_to(getenv("TEST_DATABASE_URL"));
-    make_directory(world->db);
-    make_slot(world->db, world->slot);
-    world->partition = (struct partition){.topic = "commands", .number = 0};
-    return 0;
-}
-
-static int set_up(void **state)
-{
-    set_up_without_writer(state);
-    struct world *world = *state;
-    start_writer(world, getenv("TEST_DATABASE_URL"));
-    assert_non_null(world->writer);
-    return 0;
-}
-
-static int set_up_away(void **state)
-{
-    struct world *world = calloc(1, sizeof(*world));
-    assert_non_null(world);
-    *state = world;
-    world->base = look_base_new(&world->look);
-    world->partition = (struct partition){.topic = "commands", .number = 0};
-    start_writer(world, "host=127.0.0.1 port=1 dbname=none");
-    assert_non_null(world->writer);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct world *world = *state;
-    writer_free(world->writer);
-    if (world->db != NULL) {
-        drop_slot(world->db, world->slot);
-        PQfinish(world->db);
-    }
-    event_free(world->look);
-    event_base_free(world->base);
-    free(world);
-    return 0;
-}
-
-/* A good HTTP write of the user with a command id that no other number gives. */
-static void make_write(struct test_write *test, uint64_t number)
-{
-    *test = (struct test_write){.write = {.ops = &ops, .command = {.org_id = ORG, .user_id = USER}}};
-    test->write.command.command_id = uuid_v7(number, (const uint8_t *)"0123456789");
-    test->write.command.schedule =
-        (struct schedule){.fields = SCHEDULE_ALL_FIELDS, .name = SLICE("work"), .time_zone = SLICE("Europe/Rome")};
-    test->write.deadline_us = clock_steady_us() + (int64_t)DEADLINE_S * 1000000;
-}
-
-static void make_command(struct test_write *test, uint64_t number, struct partition *partition, int64_t offset)
-{
-    make_write(test, number);
-    test->write.partition = partition;
-    test->write.offset = offset;
-    test->write.deadline_us = 0;
-}
-
-/* Makes it a change of the schedule, of no field. */
-static void make_change(struct test_write *test, enum command_kind kind, int64_t schedule_id)
-{
-    test->write.command.kind = kind;
-    test->write.command.schedule_id = schedule_id;
-    test->write.command.schedule = (struct schedule){0};
-}
-
-static void submit(struct world *world, struct test_write *tests, size_t len)
-{
-    for (size_t i = 0; i < len; i++) assert_int_equal(writer_submit(world->writer, &tests[i].write), STATUS_OK);
-}
-
-/* Submits and waits until all are settled, each exactly once. */
-static void store(struct world *world, struct test_write *tests, size_t len)
-{
-    int before = settled;
-    submit(world, tests, len);
-    assert_int_equal(settled, before); /* never from within submit */
-    RUN_UNTIL(world->base, settled == before + (int)len);
-    for (size_t i = 0; i < len; i++) assert_int_equal(tests[i].done, 1);
-    assert_int_equal(writer_pending(world->writer), 0);
-}
-
-static int64_t rows(struct world *world)
-{
-    return query_number(world->db, "SELECT count(*) FROM schedules");
-}
-
-static int64_t stored_offset(struct world *world, int number)
-{
-    return query_number(world->db, "SELECT next_offset FROM command_offsets WHERE topic = 'commands' AND partition = %d",
-                        number);
-}
-
-/* Rows and emitted events are the same number, and every row has its event. */
-static void see_created(void *ctx, const struct record *record)
-{
-    struct world *world = ctx;
-    struct slice id = header_named(record, "ce_subject");
-    struct slice type = header_named(record, "ce_type");
-    assert_true(slice_equal(type, SLICE("schedules.v1.ScheduleCreated")));
-    assert_int_equal(query_number(world->db, "SELECT count(*) FROM schedules WHERE id = %.*s", (int)id.len, id.data), 1);
-}
-
-static void expect_rows_and_events(struct world *world, int64_t count)
-{
-    assert_int_equal(rows(world), count);
-    assert_int_equal(emitted_records(world->db, world->slot, see_created, world), count);
-}
+#include "writer_support.h"
 
 static const uint8_t days[] = {MONDAY, SUNDAY};
 static const struct availability_window windows[] = {{days, 2, 540, 1020}};
@@ -583,27 +393,6 @@ static void a_revoked_partition_ends_its_queued_commands(void **state)
 
 /* ---- lost connections ---- */
 
-static int64_t blocked_writers(struct world *world)
-{
-    return query_number(world->db, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-                                   "AND application_name = 'schedule-service writer' AND wait_event_type = 'Lock'");
-}
-
-/* Holds back every write until release. */
-static PGconn *block_writes(void)
-{
-    PGconn *blocker = connect_to(getenv("TEST_DATABASE_URL"));
-    execute(blocker, "BEGIN");
-    execute(blocker, "LOCK TABLE schedules IN ACCESS EXCLUSIVE MODE");
-    return blocker;
-}
-
-static void release(PGconn *blocker)
-{
-    execute(blocker, "COMMIT");
-    PQfinish(blocker);
-}
-
 static void make_mixed(struct world *world, struct test_write *tests, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
@@ -637,26 +426,6 @@ static void a_connection_killed_in_the_middle_is_retried(void **state)
     expect_rows_and_events(world, COUNT);
 }
 
-/* The port of this end of a socket; 0 when it is none. */
-static in_port_t own_port(int fd)
-{
-    struct sockaddr_in own = {0};
-    socklen_t len = sizeof(own);
-    return getsockname(fd, (struct sockaddr *)&own, &len) == 0 && own.sin_family == AF_INET ? own.sin_port : 0;
-}
-
-/* The writer hears no more from the server, which goes on and commits: an outcome that nobody told. */
-static int deafen(const struct world *world, const PGconn *blocker)
-{
-    int deafened = 0;
-    for (int fd = 3; fd < 256; fd++) {
-        in_port_t port = own_port(fd);
-        if (port == 0 || port == own_port(PQsocket(world->db)) || port == own_port(PQsocket(blocker))) continue;
-        deafened += shutdown(fd, SHUT_RD) == 0;
-    }
-    return deafened;
-}
-
 static void a_commit_of_unknown_outcome_makes_no_second_row(void **state)
 {
     enum { COUNT = 60 };
@@ -665,12 +434,12 @@ static void a_commit_of_unknown_outcome_makes_no_second_row(void **state)
     make_mixed(world, tests, COUNT);
     RUN_UNTIL(world->base,
               query_number(world->db, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "
-                                      "application_name = 'schedule-service writer' AND state = 'idle'") == 2);
+                                      "application_name = 'schedule-service writer' AND state = 'idle'") == CONNECTIONS);
     PGconn *blocker = block_writes();
     submit(world, tests, COUNT);
     RUN_UNTIL(world->base, blocked_writers(world) == 2);
-    assert_int_equal(deafen(world, blocker), 2);
-    RUN_UNTIL(world->base, !writer_is_ready(world->writer)); /* while the server still waits for the lock */
+    assert_int_equal(deafen(world, blocker), CONNECTIONS);
+    RUN_UNTIL(world->base, !writer_http_is_ready(world->writer)); /* while the server still waits for the lock */
     release(blocker);
     WAIT_UNTIL(rows(world) == COUNT); /* committed, and the writer was not told */
     assert_int_equal(settled, 0);
@@ -1027,12 +796,12 @@ static void an_update_of_unknown_outcome_happens_once(void **state)
     make_rename(&test, 2, id, SLICE("new"));
     RUN_UNTIL(world->base,
               query_number(world->db, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "
-                                      "application_name = 'schedule-service writer' AND state = 'idle'") == 2);
+                                      "application_name = 'schedule-service writer' AND state = 'idle'") == CONNECTIONS);
     PGconn *blocker = block_writes();
     submit(world, &test, 1);
     RUN_UNTIL(world->base, blocked_writers(world) == 1);
-    assert_int_equal(deafen(world, blocker), 2);
-    RUN_UNTIL(world->base, !writer_is_ready(world->writer));
+    assert_int_equal(deafen(world, blocker), CONNECTIONS);
+    RUN_UNTIL(world->base, !writer_http_is_ready(world->writer));
     release(blocker);
     WAIT_UNTIL(query_number(world->db, "SELECT version FROM schedules") == 2); /* committed, and the writer was not told */
     RUN_UNTIL(world->base, test.done == 1);
@@ -1107,7 +876,7 @@ static void a_shut_writer_turns_http_away_and_keeps_commands(void **state)
     make_write(&http, 1);
     make_command(&command, 2, &world->partition, 0);
     writer_open(world->writer, false);
-    RUN_UNTIL(world->base, writer_is_ready(world->writer));
+    RUN_UNTIL(world->base, writer_http_is_ready(world->writer));
     assert_int_equal(writer_submit(world->writer, &http.write), STATUS_UNAVAILABLE);
     submit(world, &command, 1);
     int64_t until_us = clock_steady_us() + 200000;

@@ -7,7 +7,8 @@ from line import MINIMAL, Line, until
 
 FAMILIES = {
     "schedule_commands_total": "counter", "schedule_batch_rows": "histogram", "schedule_commit_seconds": "histogram",
-    "schedule_batch_retries_total": "counter", "schedule_writes_pending": "gauge", "schedule_consumer_lag": "gauge",
+    "schedule_batch_retries_total": "counter", "schedule_writes_pending": "gauge",
+    "schedule_partitions_waiting": "gauge", "schedule_consumer_lag": "gauge",
     "schedule_consumer_partitions": "gauge", "schedule_commands_in_flight": "gauge",
     "schedule_relay_lag_bytes": "gauge", "schedule_relay_lag_seconds": "gauge", "schedule_relay_active": "gauge",
     "schedule_relay_events_total": "counter", "schedule_slot_present": "gauge", "schedule_slot_active": "gauge",

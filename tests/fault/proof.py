@@ -47,9 +47,9 @@ MUTANTS = [
     Mutant("a write is settled by its row, before the commit", "short-cut", "lost: HTTP answered", (
         Edit("service/driver/pg.c", "    return is_sent == 1 || doom(pg);\n}\n\nbool pg_sync",
              "    return (is_sent == 1 && PQsendFlushRequest(pg->conn) == 1) || doom(pg);\n}\n\nbool pg_sync"),
-        Edit("service/store/lane.c", "        lane_read_result(lane, result);\n",
-             "        lane_read_result(lane, result);\n"
-             "        if (PQresultStatus(result) == PGRES_TUPLES_OK) lane_settle(lane);\n"))),
+        Edit("service/store/write_connection.c", "        write_outcome_read(connection, result);\n",
+             "        write_outcome_read(connection, result);\n"
+             "        if (PQresultStatus(result) == PGRES_TUPLES_OK) write_outcome_settle(connection);\n"))),
     Mutant("published transactions are not skipped", "short-postgres-kill", "twice: ", (
         Edit("service/relay/pump.c", "pump->is_skipping = message->commit_lsn < pump->progress.lsn;", "pump->is_skipping = false;"),)),
     Mutant("the slot is confirmed before Kafka has committed", "open-transaction", "is not there|comes after version", (

@@ -1,0 +1,77 @@
+/* A write connection: takes what waits in its pool, one batch after the other, each as one transaction. Internal to the writer. */
+#ifndef STORE_WRITE_CONNECTION_H
+#define STORE_WRITE_CONNECTION_H
+
+#include "driver/pg.h"
+#include "store/write_pool.h"
+
+enum write_connection_state {
+    CONNECTION_AWAY,
+    CONNECTION_IDLE,
+    CONNECTION_TAKING_IDS,
+    CONNECTION_WRITING,
+    CONNECTION_PAUSED
+};
+
+struct write_connection {
+    struct write_pool *pool;
+    size_t number; /* in the pool */
+    struct pg_config pg_config;
+    struct pg *pg;
+    enum write_connection_state state;
+    struct write *rows[BATCH_ROWS_MAX]; /* of the batch under way, in its order; NULL: given up meanwhile */
+    size_t rows_len;
+    struct partition *partitions[BATCH_ROWS_MAX]; /* of the rows, in the order of the batch */
+    size_t partitions_len;
+    bool is_alone;   /* the batch is one partition's, or one write of HTTP, that is tried by itself */
+    bool is_patient; /* of one that has failed so before */
+    int64_t sent_us; /* steady clock */
+    struct event *retry;
+    int64_t retry_ms; /* of the next pause; 0: the first */
+    int64_t id_next;  /* ids in hand: id_next up to id_end */
+    int64_t id_end;
+    enum status outcome; /* of the unit under way, so far */
+    bool is_short;       /* the server lacks something that all writes need */
+    char sqlstate[6];    /* of the error; "": none */
+    char *reason;        /* likewise, owned; NULL: none */
+    char *detail;        /* of SS001 and SS002; owned */
+    PGresult *answer;    /* what the batch was told; owned. The states of its writes are in it */
+};
+
+/* The metrics of all connections; call once. */
+void write_connection_metrics_register(void);
+
+/* Starts connecting. NULL when memory is out. The configuration of pg is copied, what it points to is borrowed. */
+struct write_connection *write_connection_new(struct write_pool *pool, size_t number, const struct pg_config *pg);
+void write_connection_free(struct write_connection *connection);
+
+/* Sends what is waiting, if the connection is free to; only_own: of its own partitions. */
+void write_connection_serve(struct write_connection *connection, bool only_own);
+
+/* Gives up the HTTP writes on their way whose deadline is over: their outcome is not known. */
+void write_connection_expire(struct write_connection *connection, int64_t now_us);
+
+/* The HTTP write that it has on its way by itself; NULL: none. */
+struct write *write_connection_alone(const struct write_connection *connection);
+
+/* ---- between write_connection.c and write_outcome.c ---- */
+
+/* Takes no work for a while that grows with each repeat. */
+void write_connection_pause(struct write_connection *connection, const char *reason);
+
+/* Forgets the batch, whose rows are all settled or put back. */
+void write_connection_end_batch(struct write_connection *connection);
+
+/* Notes what the database answered to the batch. */
+void write_outcome_read(struct write_connection *connection, const PGresult *result);
+
+/* Does what the outcome asks for: settles the batch, or changes it and puts it back. */
+void write_outcome_settle(struct write_connection *connection);
+
+/* Puts the batch back as it was: there was no try. */
+void write_outcome_put_back(struct write_connection *connection);
+
+/* The batch failed: puts it back, to be tried apart. */
+void write_outcome_fail(struct write_connection *connection);
+
+#endif

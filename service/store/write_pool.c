@@ -1,0 +1,286 @@
+#include "store/write_pool.h"
+
+#include "driver/clock.h"
+#include "driver/log.h"
+#include "store/write_connection.h"
+
+enum { DELAY_FIRST_MS = 20, DELAY_MAX_MS = 2000 };
+
+void write_pool_kick(struct write_pool *pool)
+{
+    event_active(pool->shared->kick, EV_TIMEOUT, 0);
+}
+
+/* ---- partitions in turn ---- */
+
+static void list(struct write_pool *pool, struct partition *partition)
+{
+    if (partition->is_listed) return;
+    partition->is_listed = true;
+    partition->next = NULL;
+    if (pool->last == NULL) pool->first = partition;
+    else pool->last->next = partition;
+    pool->last = partition;
+}
+
+static void unlist(struct write_pool *pool, struct partition *partition)
+{
+    struct partition *before = NULL;
+    if (!partition->is_listed) return;
+    partition->is_listed = false;
+    for (struct partition *p = pool->first; p != partition; p = p->next) before = p;
+    if (before == NULL) pool->first = partition->next;
+    else before->next = partition->next;
+    if (pool->last == partition) pool->last = before;
+}
+
+void write_pool_rotate(struct write_pool *pool, struct partition *partition)
+{
+    if (!partition->is_listed) return;
+    unlist(pool, partition);
+    list(pool, partition);
+}
+
+struct write *write_pool_take(struct write_pool *pool, struct partition *partition)
+{
+    struct write *write = queue_take(&partition->waiting);
+    if (partition->waiting.first == NULL) unlist(pool, partition);
+    return write;
+}
+
+/* One connection is left to those that nothing is in the way of. */
+static bool may_be_tried(const struct write_pool *pool, const struct hold *hold, int64_t now_us)
+{
+    size_t patient_max = pool->connections_len > 1 ? pool->connections_len - 1 : 1;
+    return !hold_has_failed(hold) || (hold->next_us <= now_us && pool->patient < patient_max);
+}
+
+struct partition *write_pool_next_partition(struct write_pool *pool, size_t connection, bool only_own, int64_t now_us)
+{
+    for (struct partition *partition = pool->first; partition != NULL; partition = partition->next) {
+        bool is_own = (size_t)partition->number % pool->connections_len == connection;
+        bool is_on_its_way = partition->sent_next != 0;
+        if (is_on_its_way || (only_own && !is_own)) continue;
+        if (may_be_tried(pool, &partition->hold, now_us)) return partition;
+    }
+    return NULL;
+}
+
+/* ---- writes of HTTP ---- */
+
+static void take_from(struct queue *queue, struct write *write)
+{
+    struct queue all = *queue;
+    *queue = (struct queue){0};
+    for (struct write *one; (one = queue_take(&all)) != NULL;) {
+        if (one != write) queue_add(queue, one);
+    }
+}
+
+struct write *write_pool_next_alone(struct write_pool *pool, int64_t now_us)
+{
+    for (struct write *write = pool->alone.first; write != NULL; write = write->next) {
+        if (!may_be_tried(pool, &write->hold, now_us)) continue;
+        take_from(&pool->alone, write);
+        return write;
+    }
+    return NULL;
+}
+
+/* The write of the same owner that is tried alone, or is on its way so. */
+static struct write *leader_of(const struct write_pool *pool, const struct write *write)
+{
+    int64_t owner_id = write->command.user_id;
+    for (struct write *leader = pool->alone.first; leader != NULL; leader = leader->next) {
+        if (leader->command.user_id == owner_id) return leader;
+    }
+    for (size_t i = 0; i < pool->connections_len; i++) {
+        struct write *leader = write_connection_alone(pool->connections[i]);
+        if (leader != NULL && leader != write && leader->command.user_id == owner_id) return leader;
+    }
+    return NULL;
+}
+
+struct write *write_pool_take_fresh(struct write_pool *pool)
+{
+    for (struct write *write; (write = queue_take(&pool->fresh)) != NULL;) {
+        struct write *leader = pool->alone.first == NULL && pool->patient == 0 ? NULL : leader_of(pool, write);
+        if (leader == NULL || !hold_has_failed(&leader->hold)) return write;
+        queue_add(&leader->followers, write);
+    }
+    return NULL;
+}
+
+/* The first of the followers leads the others. */
+static void follow(struct write_pool *pool, struct queue followers, const struct hold *hold)
+{
+    struct write *leader = queue_take(&followers);
+    if (leader == NULL) return;
+    leader->hold = *hold;
+    leader->followers = followers;
+    queue_add(&pool->alone, leader);
+}
+
+static void part_http(struct write_pool *pool, struct write *write)
+{
+    struct write *leader = leader_of(pool, write);
+    write->hold.is_alone = true;
+    if (leader == NULL) queue_put_back(&pool->alone, write);
+    else queue_put_back(&leader->followers, write);
+}
+
+static void expire(struct write_pool *pool, struct queue *queue, int64_t now_us)
+{
+    struct queue all = *queue;
+    *queue = (struct queue){0};
+    for (struct write *write; (write = queue_take(&all)) != NULL;) {
+        expire(pool, &write->followers, now_us);
+        if (write->deadline_us == 0 || write->deadline_us > now_us) queue_add(queue, write);
+        else write_pool_settle(pool, write, write->is_doubtful ? STATUS_UNKNOWN_OUTCOME : STATUS_UNAVAILABLE);
+    }
+}
+
+void write_pool_expire(struct write_pool *pool, int64_t now_us)
+{
+    expire(pool, &pool->fresh, now_us);
+    expire(pool, &pool->alone, now_us);
+    for (size_t i = 0; i < pool->connections_len; i++) {
+        struct write *leader = write_connection_alone(pool->connections[i]);
+        if (leader != NULL) expire(pool, &leader->followers, now_us);
+    }
+}
+
+/* ---- coming and going ---- */
+
+void write_pool_submit(struct write_pool *pool, struct write *write)
+{
+    struct partition *partition = write->partition;
+    write->submitted_us = clock_steady_us();
+    write->is_doubtful = false;
+    write->hold = (struct hold){0};
+    write->followers = (struct queue){0};
+    pool->pending++;
+    if (partition == NULL) {
+        queue_add(&pool->fresh, write);
+        return;
+    }
+    partition->is_dropped = false;
+    queue_add(&partition->waiting, write);
+    list(pool, partition);
+}
+
+void write_pool_settle(struct write_pool *pool, struct write *write, enum status status)
+{
+    static const struct hold tried_next = {.is_alone = true};
+    const struct hold hold = status_class(status) == STATUS_CLASS_RETRY ? write->hold : tried_next;
+    struct queue followers = write->followers;
+    pool->pending--;
+    write->ops->done(write, status);
+    follow(pool, followers, &hold);
+}
+
+void write_pool_put_back(struct write_pool *pool, struct write *write)
+{
+    struct partition *partition = write->partition;
+    if (partition == NULL) {
+        queue_put_back(write->hold.is_alone ? &pool->alone : &pool->fresh, write);
+    } else if (partition->is_dropped) {
+        write_pool_settle(pool, write, STATUS_OFFSET_MOVED);
+    } else {
+        queue_put_back(&partition->waiting, write);
+        list(pool, partition);
+    }
+}
+
+void write_pool_part(struct write_pool *pool, struct write *write)
+{
+    if (write->partition == NULL) {
+        part_http(pool, write);
+        return;
+    }
+    struct partition *partition = write->partition;
+    if (!partition->hold.is_alone) partition->rows_max = BATCH_ROWS_MAX;
+    partition->hold.is_alone = true;
+    write_pool_put_back(pool, write);
+}
+
+/* ---- holds ---- */
+
+static void hold_fail(struct hold *hold)
+{
+    int64_t now_us = clock_steady_us();
+    if (!hold_has_failed(hold)) hold->since_us = now_us;
+    hold->is_alone = true;
+    hold->failures++;
+    hold->delay_ms = hold->delay_ms == 0 ? DELAY_FIRST_MS : hold->delay_ms * 2;
+    if (hold->delay_ms > DELAY_MAX_MS) hold->delay_ms = DELAY_MAX_MS;
+    hold->next_us = now_us + hold->delay_ms * 1000;
+}
+
+bool partition_is_waiting(const struct partition *partition)
+{
+    return partition->hold.failures >= PARTITION_WAITS_AFTER_FAILURES;
+}
+
+void write_pool_fail_alone(struct write_pool *pool, struct write *write, const char *sqlstate, const char *reason)
+{
+    struct partition *partition = write->partition;
+    if (partition == NULL) {
+        hold_fail(&write->hold);
+        queue_add(&pool->alone, write); /* the others have their turn first */
+        return;
+    }
+    partition->rows_max = 1;
+    hold_fail(&partition->hold);
+    if (partition->hold.failures == PARTITION_WAITS_AFTER_FAILURES) {
+        LOG_WARN(
+            "partition waits: its first write cannot be stored now. It is tried again and again; other partitions go on",
+            LOG_STR("topic", partition->topic), LOG_INT("partition", partition->number), LOG_INT("offset", write->offset),
+            LOG_STR("sqlstate", sqlstate), LOG_STR("reason", reason));
+    }
+    write_pool_put_back(pool, write);
+}
+
+void partition_halve(struct partition *partition, size_t rows)
+{
+    partition->rows_max = rows > 1 ? rows / 2 : 1;
+}
+
+void partition_goes_on(struct partition *partition)
+{
+    if (partition_is_waiting(partition)) {
+        LOG_INFO("partition goes on", LOG_STR("topic", partition->topic), LOG_INT("partition", partition->number),
+                 LOG_INT("waited_ms", (clock_steady_us() - partition->hold.since_us) / 1000));
+    }
+    partition->hold = (struct hold){.is_alone = partition->hold.is_alone};
+}
+
+/* It goes with others again once it takes as many as they do. */
+void partition_succeed(struct partition *partition)
+{
+    if (!partition->hold.is_alone) return;
+    partition_goes_on(partition);
+    partition->rows_max *= 2;
+    partition->hold.is_alone = partition->rows_max < BATCH_ROWS_MAX;
+}
+
+void write_pool_drop(struct write_pool *pool, struct partition *partition)
+{
+    partition->is_dropped = partition->sent_next != 0;
+    partition->hold = (struct hold){0};
+    struct queue all = partition->waiting;
+    partition->waiting = (struct queue){0};
+    unlist(pool, partition);
+    for (struct write *write; (write = queue_take(&all)) != NULL;) write_pool_settle(pool, write, STATUS_OFFSET_MOVED);
+}
+
+int64_t write_pool_shorten(struct write_pool *pool, struct partition *partition)
+{
+    struct queue all = partition->waiting;
+    struct write *first = queue_take(&all);
+    int64_t offset = all.first == NULL ? -1 : all.first->offset;
+    partition->waiting = (struct queue){0};
+    if (first != NULL) queue_add(&partition->waiting, first);
+    for (struct write *write; (write = queue_take(&all)) != NULL;) write_pool_settle(pool, write, STATUS_OFFSET_MOVED);
+    return offset;
+}
