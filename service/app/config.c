@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "app/kafka_fixed.h"
-#include "app/tzdata.h"
+#include "driver/zone_files.h"
 
 enum kind { KIND_TEXT, KIND_CHOICE, KIND_SWITCH, KIND_NUMBER };
 

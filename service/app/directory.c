@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 #include "app/admin_command.h"
-#include "app/tzdata.h"
 #include "codec/directory_codec.h"
+#include "driver/zone_files.h"
 
 enum { ROLE_SIZE = 8, SQL_SIZE = 128, ENTRY_MAX_BYTES = 64 << 10 };
 
@@ -67,11 +67,11 @@ static bool check(const struct directory_input *input, const char *tzdata, struc
 {
     struct violations violations = {0};
     bool has_zone = input->time_zone.kind == INPUT_GIVEN;
-    struct time_zones *zones = has_zone ? tzdata_read(tzdata) : NULL;
+    struct zone_files *zones = has_zone ? zone_files_new(tzdata) : NULL;
     if (has_zone && zones == NULL) return false;
-    enum status status = directory_check(input, zones, arena, ret_entry, &violations);
+    enum status status = directory_check(input, has_zone ? zone_files_names(zones) : NULL, arena, ret_entry, &violations);
     if (status == STATUS_OK && has_zone) ret_entry->time_zone = arena_copy(arena, ret_entry->time_zone);
-    time_zones_free(zones);
+    zone_files_free(zones);
     for (size_t i = 0; i < violations.len; i++) {
         database_fail("%.*s", (int)violations.items[i].message.len, violations.items[i].message.data);
     }

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 
 #include "app/database.h"
-#include "app/tzdata.h"
 #include "codec/hours_json.h"
 #include "codec/schedule_document.h"
 #include "core/instant.h"
+#include "driver/zone_files.h"
 
 enum { ARENA_MAX_BYTES = 64 << 20, ANSWER_MAX_BYTES = 256 << 20, DAYS_MAX = 366 };
 
@@ -29,11 +29,10 @@ struct arguments {
 
 struct run {
     struct arguments arguments;
-    const char *tzdata;
     struct arena *arena;
-    struct time_zones *zones;
-    struct zone *zone; /* the schedule's */
-    struct zone *view; /* of dates and local texts */
+    struct zone_files *zones;
+    const struct zone *zone; /* the schedule's */
+    const struct zone *view; /* of dates and local texts */
     char *input;
 };
 
@@ -113,7 +112,8 @@ static int read_schedule(struct run *run, struct stored_schedule *ret_stored)
     struct violations violations = {0};
     const char *reason = "it takes too much memory";
     if (!read_input(run, &bytes)) return database_fail("standard input must hold one schedule, of at most 4 MiB");
-    enum status status = schedule_document_read(bytes, run->zones, run->arena, ret_stored, &violations, &reason);
+    enum status status =
+        schedule_document_read(bytes, zone_files_names(run->zones), run->arena, ret_stored, &violations, &reason);
     if (status == STATUS_OK) return 0;
     if (status != STATUS_INVALID) return database_fail("standard input is no schedule: %s", reason);
     for (size_t i = 0; i < violations.len; i++) {
@@ -128,16 +128,23 @@ static int read_schedule(struct run *run, struct stored_schedule *ret_stored)
 static int print_hours(const struct run *run, const struct stored_schedule *stored, struct slice view_name,
                        struct hours_range within)
 {
-    char version[TZDATA_VERSION_SIZE];
-    struct hours hours;
     struct buf out;
-    const struct hours_plan *plan = hours_plan_new(&stored->schedule, run->arena);
-    if (plan == NULL) return database_fail("out of memory");
-    tzdata_version(run->tzdata, version);
-    const struct hours_answer answer = {slice_of(version), view_name, run->view, within, stored->id, stored->version};
+    const struct hours_answer answer = {
+        .zone_data = slice_of(zone_files_version(run->zones)),
+        .time_zone = view_name,
+        .view = run->view,
+        .within = within,
+        .plan = hours_plan_new(&stored->schedule, run->arena),
+        .zone = run->zone,
+        .schedule_id = stored->id,
+        .version = stored->version,
+        .cursor_s = INT64_MIN,
+        .limit = INT64_MAX,
+    };
+    if (answer.plan == NULL) return database_fail("out of memory");
     buf_init(&out, ANSWER_MAX_BYTES);
-    hours_start(&hours, plan, run->zone, within.start_s, within.end_s);
-    hours_write_json(&out, &answer, &hours);
+    (void)hours_write_json(&out, &answer);
+    buf_append_char(&out, '\n');
     bool written = !out.failed && fwrite(out.data, 1, out.len, stdout) == out.len && fflush(stdout) == 0;
     buf_done(&out);
     return written ? 0 : database_fail("the answer cannot be written");
@@ -150,13 +157,14 @@ static int run_with_zones(struct run *run)
     int code = read_schedule(run, &stored);
     if (code != 0) return code;
     struct slice view_name = stored.schedule.time_zone;
-    if (run->arguments.time_zone != NULL) view_name = time_zone_find(run->zones, slice_of(run->arguments.time_zone));
+    if (run->arguments.time_zone != NULL)
+        view_name = time_zone_find(zone_files_names(run->zones), slice_of(run->arguments.time_zone));
     if (view_name.data == NULL) {
         database_fail("%s is no IANA time zone", run->arguments.time_zone);
         return 2;
     }
-    run->zone = tzdata_read_zone(run->tzdata, run->zones, stored.schedule.time_zone);
-    run->view = tzdata_read_zone(run->tzdata, run->zones, view_name);
+    run->zone = zone_files_find(run->zones, stored.schedule.time_zone);
+    run->view = zone_files_find(run->zones, view_name);
     if (run->zone == NULL || run->view == NULL) return 1;
     code = read_range(&run->arguments, run->view, &within);
     return code != 0 ? code : print_hours(run, &stored, view_name, within);
@@ -165,17 +173,15 @@ static int run_with_zones(struct run *run)
 int hours_command_run(int argc, char **argv)
 {
     const char *tzdata = getenv("TZDATA");
-    struct run run = {.tzdata = tzdata != NULL && tzdata[0] != '\0' ? tzdata : TZDATA_PATH};
+    struct run run = {0};
     if (!read_arguments(argc, argv, &run.arguments)) {
         fputs(usage_text, stderr);
         return 2;
     }
     run.arena = arena_new(ARENA_MAX_BYTES);
-    run.zones = tzdata_read(run.tzdata);
+    run.zones = zone_files_new(tzdata != NULL && tzdata[0] != '\0' ? tzdata : TZDATA_PATH);
     int code = run.arena == NULL || run.zones == NULL ? 1 : run_with_zones(&run);
-    zone_free(run.zone);
-    zone_free(run.view);
-    time_zones_free(run.zones);
+    zone_files_free(run.zones);
     arena_free(run.arena);
     free(run.input);
     return code;

@@ -3,15 +3,15 @@
 #include <inttypes.h>
 
 #include "app/import_batch.h"
-#include "app/tzdata.h"
 #include "codec/directory_codec.h"
 #include "driver/clock.h"
+#include "driver/zone_files.h"
 
 enum { TOLD_MAX = 100, PROGRESS_US = 1000000, ARENA_MAX_BYTES = 4 << 20 };
 
 struct import {
     struct import_batch batch;
-    struct time_zones *zones;
+    struct zone_files *zones;
     char line[DIRECTORY_ENTRY_BYTES_MAX];
     int64_t lines;   /* read */
     int64_t settled; /* the last line before the batch: all up to it are applied or refused */
@@ -97,7 +97,7 @@ static bool take(struct import *import, struct slice line, struct arena *arena)
     struct violations violations = {0};
     const char *reason = "the line takes more than 4 MiB when it is read";
     enum status status = directory_decode_json(line, arena, &input, &reason);
-    if (status == STATUS_OK) status = directory_check(&input, import->zones, arena, &entry, &violations);
+    if (status == STATUS_OK) status = directory_check(&input, zone_files_names(import->zones), arena, &entry, &violations);
     if (status == STATUS_OK) return import_batch_add(&import->batch, &entry, import->lines);
     if (status == STATUS_INVALID) refuse_violations(import, &violations);
     else on_refused(import, import->lines, reason);
@@ -153,11 +153,11 @@ int import_run(const struct config *config, FILE *in)
     static struct import import;
     import.batch = (struct import_batch){.refused = on_refused, .ctx = &import};
     import_batch_init(&import.batch);
-    import.zones = tzdata_read(config->tzdata);
+    import.zones = zone_files_new(config->tzdata);
     import.batch.db = import.zones == NULL ? NULL : database_connect(config->database_url);
     int code = import.batch.db == NULL ? 1 : run(&import, in);
     import_batch_done(&import.batch);
     PQfinish(import.batch.db);
-    time_zones_free(import.zones);
+    zone_files_free(import.zones);
     return code;
 }

@@ -14,10 +14,10 @@
 #include "app/migrate.h"
 #include "app/process_metrics.h"
 #include "app/readiness.h"
-#include "app/tzdata.h"
 #include "app/version.h"
 #include "driver/clock.h"
 #include "driver/log.h"
+#include "driver/zone_files.h"
 #include "relay/relay.h"
 #include "source/http_door.h"
 #include "source/kafka_command.h"
@@ -36,7 +36,7 @@ enum { COMMANDS_DOOR, DIRECTORY_DOOR, KAFKA_DOORS };
 struct service {
     const struct config *config;
     struct event_base *base;
-    struct time_zones *zones;
+    struct zone_files *zones;
     struct writer *writer;
     struct reader *reader;
     struct reader *pages;
@@ -169,6 +169,9 @@ static void on_hangup(evutil_socket_t number, short what, void *ctx)
     struct service *service = ctx;
     (void)number;
     (void)what;
+    if (zone_files_reload(service->zones)) {
+        for (int i = 0; i < KAFKA_DOORS; i++) service->kafka_configs[i].zones = zone_files_names(service->zones);
+    }
     if (service->config->http_tls_certificate[0] == '\0') return;
     if (http_door_load_tls(service->http)) LOG_INFO("certificate read anew");
 }
@@ -217,7 +220,7 @@ static void set_kafka_configs(struct service *service)
             .topic = is_directory ? config->directory_topic : config->commands_topic,
             .group = is_directory ? config->directory_group : config->consumer_group,
             .kafka = &config->kafka,
-            .zones = service->zones,
+            .zones = zone_files_names(service->zones),
             .events = event_context_of(config),
             .writer = service->writer,
         };
@@ -294,7 +297,7 @@ static bool start(struct service *service)
     event_set_log_callback(on_libevent_log);
     version_metric_register();
     process_metrics_register();
-    service->zones = tzdata_read(service->config->tzdata);
+    service->zones = zone_files_new(service->config->tzdata);
     service->base = event_base_new();
     if (service->base != NULL) event_base_priority_init(service->base, 2); /* see http_budget.c; all else has the second */
     return service->zones != NULL && service->base != NULL && start_signals(service) && start_store(service) &&
@@ -316,7 +319,7 @@ static void stop(struct service *service)
     }
     if (service->drain_tick != NULL) event_free(service->drain_tick);
     if (service->base != NULL) event_base_free(service->base);
-    time_zones_free(service->zones);
+    zone_files_free(service->zones);
 }
 
 int serve_run(const struct config *config)

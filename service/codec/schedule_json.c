@@ -1,5 +1,7 @@
 #include "codec/schedule_json.h"
 
+#include "codec/json_text.h"
+
 /* JSON null is an absent value. */
 static bool is_absent(const json_t *value)
 {
@@ -167,4 +169,33 @@ void schedule_write_json(struct buf *out, const struct schedule_row *row)
     write_text(out, row->is_default ? ",\"isDefault\":true,\"overrides\":" : ",\"isDefault\":false,\"overrides\":");
     buf_append_slice(out, row->overrides_json);
     buf_append_char(out, '}');
+}
+
+static enum status read_column(struct slice text, size_t max, struct arena *arena, json_t **value,
+                               struct input_list *ret_list)
+{
+    struct json_fault fault;
+    enum status status = json_text_parse(text, value, &fault);
+    if (status != STATUS_OK) return status;
+    return read_list(*value, arena, max, ret_list) ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
+enum status schedule_of_row(const struct schedule_row *row, struct arena *arena, struct schedule *ret_schedule)
+{
+    struct violations violations = {0};
+    json_t *windows = NULL;
+    json_t *overrides = NULL;
+    struct schedule_input input = {
+        .name = {INPUT_GIVEN, row->name},
+        .time_zone = {INPUT_GIVEN, row->time_zone},
+        .is_default = {INPUT_GIVEN, row->is_default},
+    };
+    enum status status = read_column(row->availability_json, SCHEDULE_WINDOWS_MAX, arena, &windows, &input.availability);
+    if (status == STATUS_OK) {
+        status = read_column(row->overrides_json, SCHEDULE_OVERRIDES_MAX, arena, &overrides, &input.overrides);
+    }
+    if (status == STATUS_OK) status = schedule_check(&input, SCHEDULE_NEW, NULL, arena, ret_schedule, &violations);
+    json_decref(windows);
+    json_decref(overrides);
+    return status == STATUS_INVALID ? STATUS_UNDECODABLE : status;
 }

@@ -33,6 +33,10 @@ struct schedule_row {
     int64_t version;
 };
 
+/* Reads the row's lists back, which kept the rules when they were stored; what the schedule holds lives in the arena, its name and time zone
+ * are the row's. STATUS_OK, STATUS_UNDECODABLE or STATUS_NO_MEMORY. */
+enum status schedule_of_row(const struct schedule_row *row, struct arena *arena, struct schedule *ret_schedule);
+
 /* Appends the object of the contract's section 3, keys in its order: id, ownerId, name, timeZone, availability, isDefault, overrides. */
 void schedule_write_json(struct buf *out, const struct schedule_row *row);
 

@@ -131,6 +131,12 @@ struct slice time_zone_target(const struct time_zones *zones, struct slice name)
     return entry == NULL ? name : entry->name;
 }
 
+size_t time_zone_index(const struct time_zones *zones, struct slice name)
+{
+    const struct entry *found = find(zones, name);
+    return found == NULL ? SIZE_MAX : (size_t)(found - zones->entries);
+}
+
 size_t time_zones_count(const struct time_zones *zones)
 {
     return zones->count;

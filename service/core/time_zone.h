@@ -4,6 +4,7 @@
 #define CORE_TIME_ZONE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "core/slice.h"
 
@@ -20,6 +21,9 @@ struct slice time_zone_find(const struct time_zones *zones, struct slice name);
 /* The zone that a name means: itself, or what its link leads to, along links of links. `name` is one that time_zone_find returned. The data
  * of a zone is found under this name: a system may have no file for a link. Borrowed and NUL-terminated. */
 struct slice time_zone_target(const struct time_zones *zones, struct slice name);
+
+/* The place of a name among all, 0 to time_zones_count - 1; SIZE_MAX when there is no such name. */
+size_t time_zone_index(const struct time_zones *zones, struct slice name);
 
 size_t time_zones_count(const struct time_zones *zones);
 

@@ -2,12 +2,7 @@
  *
  * The files are in the binary as they were when it was built. Those of Swagger UI are gzip'd, which every browser takes; one
  * that could not be fetched for the build is empty and answered 404, and the page says so. */
-#include <openssl/sha.h>
-#include <stdio.h>
-
 #include "source/http_exchange.h"
-
-enum { ETAG_SIZE = 2 * 16 + 3 };
 
 /* The page asks nobody else for anything: Swagger UI's icons are data of its style sheet. */
 #define POLICY "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
@@ -50,12 +45,7 @@ static struct slice bytes_of(const struct file *file)
 
 static const char *etag_of(struct file *file)
 {
-    unsigned char sha256[SHA256_DIGEST_LENGTH];
-    if (file->etag[0] != '\0') return file->etag;
-    struct slice bytes = bytes_of(file);
-    SHA256((const unsigned char *)bytes.data, bytes.len, sha256);
-    for (size_t i = 0; i < 16; i++) snprintf(file->etag + 1 + 2 * i, 3, "%02x", sha256[i]);
-    file->etag[0] = file->etag[ETAG_SIZE - 2] = '"';
+    if (file->etag[0] == '\0') etag_of_bytes(bytes_of(file), file->etag);
     return file->etag;
 }
 
@@ -67,7 +57,7 @@ static void reply_file(struct exchange *exchange, struct file *file)
     http_reply_header(request, "ETag", etag_of(file));
     http_reply_header(request, "Cache-Control", "no-cache");
     http_reply_header(request, "X-Content-Type-Options", "nosniff");
-    if (held != NULL && strstr(held, etag_of(file)) != NULL) {
+    if (if_none_match_has(held, etag_of(file))) {
         reply_bytes(exchange, 304, NULL, SLICE(""));
         return;
     }

@@ -6,7 +6,7 @@
 
 #include "core/degraded.h"
 #include "core/rate_limit.h"
-#include "core/time_zone.h"
+#include "driver/zone_files.h"
 #include "store/reader.h"
 #include "store/writer.h"
 
@@ -31,7 +31,7 @@ struct http_door_config {
     struct writer *writer;
     struct reader *reader;
     struct reader *pages; /* for lists over many owners: what they take keeps nobody else waiting */
-    const struct time_zones *zones;
+    struct zone_files *zones;
     const char *listen;          /* "host:port" */
     const char *tls_certificate; /* PEM files; both empty: no TLS */
     const char *tls_key;

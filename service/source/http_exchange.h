@@ -146,6 +146,9 @@ void handle_list_org_schedules(struct exchange *exchange);
 void handle_list_team_schedules(struct exchange *exchange);
 void handle_get_schedule(struct exchange *exchange);
 void handle_get_default_schedule(struct exchange *exchange);
+void handle_get_hours(struct exchange *exchange);
+void handle_get_default_hours(struct exchange *exchange);
+void handle_get_user_hours(struct exchange *exchange);
 
 /* ---- http_schedule.c ---- */
 

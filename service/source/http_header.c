@@ -1,6 +1,7 @@
 #include "source/http_header.h"
 
 #include <openssl/sha.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { PRINTABLE_MAX = 128, REQUEST_ID_MAX = 64 };
@@ -54,6 +55,20 @@ bool if_match_version(const char *if_match, int64_t *ret_version)
     bool is_version = !is_weak && len > 0 && len < 19 && tag[1] != '0' && strspn(tag + 1, "0123456789") == len;
     *ret_version = is_version ? strtoll(tag + 1, NULL, 10) : INT64_MAX;
     return true;
+}
+
+void etag_of_bytes(struct slice bytes, char ret_etag[static ETAG_SIZE])
+{
+    uint8_t sha256[SHA256_DIGEST_LENGTH];
+    SHA256((const unsigned char *)bytes.data, bytes.len, sha256);
+    for (size_t i = 0; i < (ETAG_SIZE - 3) / 2; i++) snprintf(ret_etag + 1 + 2 * i, 3, "%02x", sha256[i]);
+    ret_etag[0] = ret_etag[ETAG_SIZE - 2] = '"';
+    ret_etag[ETAG_SIZE - 1] = '\0';
+}
+
+bool if_none_match_has(const char *if_none_match, const char *etag)
+{
+    return if_none_match != NULL && (strcmp(if_none_match, "*") == 0 || strstr(if_none_match, etag) != NULL);
 }
 
 bool is_idempotency_key(const char *text)

@@ -36,6 +36,14 @@ void secret_hash(struct slice secret, uint8_t ret_hash[SECRET_HASH_LEN]);
  * is none of this service. False when it is malformed or a list. */
 bool if_match_version(const char *if_match, int64_t *ret_version);
 
+enum { ETAG_SIZE = 2 * 16 + 3 };
+
+/* A strong entity tag of bytes, quoted and terminated: equal for two only if the bytes are. */
+void etag_of_bytes(struct slice bytes, char ret_etag[static ETAG_SIZE]);
+
+/* Whether If-None-Match, which may be NULL, names the tag or "*". */
+bool if_none_match_has(const char *if_none_match, const char *etag);
+
 enum { IDEMPOTENCY_KEY_MAX = 255 };
 
 /* 1 to IDEMPOTENCY_KEY_MAX visible ASCII characters. */

@@ -59,6 +59,28 @@ bool query_value(struct slice target, struct slice name, struct arena *arena, st
     return true;
 }
 
+struct slice query_without(struct slice target, struct slice name, struct arena *arena)
+{
+    struct slice path = target_path(target);
+    struct slice rest = query_of(target);
+    char *text = arena_alloc(arena, target.len + 1);
+    size_t len = path.len;
+    if (text == NULL) return (struct slice){NULL, 0};
+    memcpy(text, path.data, path.len);
+    while (rest.len > 0) {
+        struct slice part = take_until(&rest, '&');
+        struct slice raw = part;
+        struct slice key = form_decode(take_until(&raw, '='), arena);
+        if (key.data == NULL) return key;
+        if (slice_equal(key, name)) continue;
+        text[len] = len == path.len ? '?' : '&';
+        memcpy(text + len + 1, part.data, part.len);
+        len += 1 + part.len;
+    }
+    text[len] = '\0';
+    return (struct slice){text, len};
+}
+
 static size_t span(struct slice text, size_t from, const char *set)
 {
     size_t end = from;

@@ -14,6 +14,10 @@
  * the arena; data is NULL when there is no such parameter. False when the arena is full. */
 bool query_value(struct slice target, struct slice name, struct arena *arena, struct slice *ret_value);
 
+/* The target with every parameter of that name left out of its query, and without a fragment. Lives in the arena; data is NULL when that is
+ * full. */
+struct slice query_without(struct slice target, struct slice name, struct arena *arena);
+
 /* The number that parseInt(text, 10) of ECMAScript reads: a sign and digits behind white space, whatever follows them; NAN when
  * there is none, INFINITY beyond what a double holds. */
 double query_number(struct slice text);

@@ -9,6 +9,7 @@
 #include "codec/schedule_state.h"
 #include "core/traceparent.h"
 #include "driver/clock.h"
+#include "driver/zone_files.h"
 #include "source/http_exchange.h"
 #include "source/http_header.h"
 
@@ -180,7 +181,7 @@ static bool read_schedule(struct exchange *exchange, enum schedule_use use)
     enum status status = STATUS_NO_MEMORY;
     if (!exchange_read_body(exchange)) return false;
     if (schedule_input_from_json(exchange->body, exchange->arena, &input)) {
-        status = schedule_check(&input, use, exchange->door->config.zones, exchange->arena,
+        status = schedule_check(&input, use, zone_files_names(exchange->door->config.zones), exchange->arena,
                                 &exchange->write.command.schedule, &violations);
     }
     if (status == STATUS_INVALID) reply_violations(exchange, &violations);

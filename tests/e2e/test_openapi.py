@@ -71,14 +71,15 @@ class Caller:
         team = line.sql("INSERT INTO teams (org_id, name) VALUES (%s, 'Support') RETURNING id", people.org)[0][0]
         line.sql("INSERT INTO team_memberships (team_id, user_id) VALUES (%s, %s)", team, people.member)
         self.ids = {"orgId": people.org, "userId": people.member, "teamId": team, "file": "start.js"}
+        self.new_schedule(is_default=True)
 
     def key(self, operation: Operation) -> str:
         """The admin's, or on the routes about oneself the member's."""
         return self.line.people.admin_key if "{orgId}" in operation.path else self.line.people.member_key
 
-    def new_schedule(self) -> int:
+    def new_schedule(self, is_default: bool = False) -> int:
         made = self.line.request("POST", self.line.schedules_path(), self.line.people.admin_key,
-                                 json={"name": "To work on", "timeZone": "UTC", "isDefault": False})
+                                 json={"name": "To work on", "timeZone": "UTC", "isDefault": is_default})
         return int(made.json()["data"]["id"])
 
     def call(self, operation: Operation, body: Any = None, key: str | None = None, headers: dict[str, str] | None = None,
@@ -163,9 +164,13 @@ def refuse(caller: Caller, operation: Operation, status: str) -> requests.Respon
     body, path, headers = next(iter(operation.bodies().values())), operation.names("path"), operation.names("header")
     match status:
         case "304":
-            return caller.call(operation, headers={"If-None-Match": caller.call(operation).headers["ETag"]})
+            same = {"scheduleId": caller.new_schedule()} if "scheduleId" in path else {}
+            held = caller.call(operation, **same).headers["ETag"]
+            return caller.call(operation, headers={"If-None-Match": held}, **same)
         case "400" if body is not None:
             return caller.call(operation, {"timeZone": "Mars/Base", "availability": [{"days": []}], "name": None})
+        case "400" if "from" in operation.names("query"):
+            return caller.call(operation, query={"from": "x"})
         case "400" if "take" in operation.names("query"):
             return caller.call(operation, query={"take": 251})
         case "400" if path:
@@ -174,6 +179,10 @@ def refuse(caller: Caller, operation: Operation, status: str) -> requests.Respon
             return caller.call(operation, body, key="")
         case "403" if "orgId" in path:
             return caller.call(operation, body, key=caller.line.people.stranger_key)
+        case "404" if "scheduleId" in operation.names("query"):
+            return caller.call(operation, query={"scheduleId": NOWHERE})
+        case "404" if operation.path.endswith("/default/availability"):
+            return caller.call(operation, key=caller.line.people.admin_key)  # who has none
         case "404":
             return caller.call(operation, body, **{name: NOWHERE for name in ("scheduleId", "teamId", "file") if name in path})
         case "412":

@@ -129,6 +129,11 @@ SEEDS = {
         "julian": tzif(b"AAA3BBB,J60/-167,59/167"), "all_year": tzif(b"EST5EDT,0/0,J365/25", ((0, 1),)),
         "table": tzif(b"", ((1699999200, 1), (1700002800, 2), (1700089200, 1))), "bad": tzif(b"EST5EDT"), "empty": b"",
     },
+    "hours_query": {
+        "dates": b"/v2/schedules/default/availability?from=2024-05-20&to=2024-05-27&timeZone=europe/rome&explain=true&limit=5",
+        "slots": b"/x?from=2024-05-20T00:00:00%2B02:00&to=2024-05-21T00:00:00.000Z&duration=30&step=15&align=clock&cursor=2024-05-20T01:00:00Z",
+        "bad": b"/x?from=2024-05-20&to=2024-05-20T00:00Z&duration=0&align=x&limit=99999&scheduleId=%35", "empty": b"",
+    },
     "time_zone": {
         "zones": b"# version 2024a\nR d 1916 o - Jun 14 23s 1 S\nZ Europe/Rome 0:49:56 - LMT 1866 D 12\n1 d CE%sT\nL Asia/Kolkata Asia/Calcutta\n"
                  b"\0EUROPE/rome",

@@ -4,6 +4,7 @@
 
 #include "core/hours.h"
 #include "core/instant.h"
+#include "core/slots.h"
 
 enum { HOUR = 3600, DAY = 86400, RANGES_MAX = 64 };
 
@@ -156,6 +157,62 @@ static void pieces_tell_their_source(void **state)
     arena_free(arena);
 }
 
+/* ---- slots ---- */
+
+static void expect_slots(const struct schedule *schedule, const struct zone *zone, const struct slots_rule *rule,
+                         int64_t from_s, const int64_t *starts_s, size_t len)
+{
+    struct arena *arena = make_arena();
+    struct hours hours;
+    struct slots slots;
+    struct hours_range slot;
+    size_t count = 0;
+    hours_start(&hours, hours_plan_new(schedule, arena), zone, 0, 5 * DAY);
+    slots_start(&slots, &hours, rule, from_s);
+    for (; slots_next(&slots, &slot); count++) {
+        if (count >= len) fail_msg("slot %zu at %lld", count, (long long)slot.start_s);
+        assert_int_equal(slot.start_s, starts_s[count]);
+        assert_int_equal(slot.end_s, slot.start_s + rule->duration_s);
+    }
+    assert_int_equal(count, len);
+    arena_free(arena);
+}
+
+static void slots_lie_whole_inside_of_a_range(void **state)
+{
+    struct availability_window windows[] = {{(const uint8_t[]){THURSDAY}, 1, 540, 605},
+                                            {(const uint8_t[]){FRIDAY}, 1, 600, 629}};
+    const struct schedule schedule = {.windows = windows, .windows_len = 2};
+    const struct slots_rule rule = {1800, 900, SLOTS_ALIGN_RANGE};
+    (void)state;
+    expect_slots(&schedule, &utc, &rule, INT64_MIN, (int64_t[]){32400, 33300, 34200}, 3);
+    expect_slots(&schedule, &utc, &rule, 32401, (int64_t[]){33300, 34200}, 2); /* the grid does not depend on from where */
+    expect_slots(&schedule, &utc, &rule, 34201, NULL, 0);
+}
+
+static void slots_are_aligned_to_the_clock_again_after_a_change(void **state)
+{
+    struct availability_window window = {(const uint8_t[]){FRIDAY}, 1, 70, 300};
+    const struct schedule schedule = {.windows = &window, .windows_len = 1};
+    const struct slots_rule rule = {1800, 7200, SLOTS_ALIGN_CLOCK};
+    const struct slots_rule odd = {60, 50 * 60, SLOTS_ALIGN_CLOCK};
+    (void)state;
+    /* 02:00 is skipped; the clock reads 04:00 at 03:00 of UTC. */
+    expect_slots(&schedule, &gap_and_fold, &rule, INT64_MIN, (int64_t[]){DAY + 3 * HOUR}, 1);
+    /* Multiples of 50 minutes: 01:40, 03:20, 04:10. */
+    expect_slots(&schedule, &gap_and_fold, &odd, INT64_MIN, (int64_t[]){DAY + 6000, DAY + 8400, DAY + 11400}, 3);
+}
+
+static void alignment_begins_anew_at_midnight(void **state)
+{
+    struct availability_window windows[] = {{(const uint8_t[]){THURSDAY}, 1, 23 * 60, 1439},
+                                            {(const uint8_t[]){FRIDAY}, 1, 0, 60}};
+    const struct schedule schedule = {.windows = windows, .windows_len = 2};
+    const struct slots_rule rule = {60, 50 * 60, SLOTS_ALIGN_CLOCK}; /* 23:20, 00:00, 00:50 */
+    (void)state;
+    expect_slots(&schedule, &utc, &rule, INT64_MIN, (int64_t[]){84000, DAY, DAY + 3000}, 3);
+}
+
 /* ---- instants as text ---- */
 
 static void reads_date_times_with_an_offset(void **state)
@@ -231,6 +288,9 @@ int main(void)
         cmocka_unit_test(equal_times_of_23_59_are_none),
         cmocka_unit_test(is_clipped_to_what_is_asked_for),
         cmocka_unit_test(pieces_tell_their_source),
+        cmocka_unit_test(slots_lie_whole_inside_of_a_range),
+        cmocka_unit_test(slots_are_aligned_to_the_clock_again_after_a_change),
+        cmocka_unit_test(alignment_begins_anew_at_midnight),
         cmocka_unit_test(reads_date_times_with_an_offset),
         cmocka_unit_test(refuses_other_date_times),
         cmocka_unit_test(writes_what_clocks_read),

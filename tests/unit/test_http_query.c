@@ -188,6 +188,25 @@ static void refuses_a_number_without_end(void **state)
     assert_refused(target, SKIP_NUMBER_, "{\"skip\":null}");
 }
 
+static void leaves_out_every_parameter_of_a_name(void **state)
+{
+    static const struct {
+        const char *target;
+        const char *want;
+    } cases[] = {
+        {"/a?x=1&cursor=2&y=3&%63ursor=4", "/a?x=1&y=3"}, {"/a?cursor=2", "/a"}, {"/a", "/a"}, {"/a?x=1#part", "/a?x=1"},
+        {"/a?cursors=1&&cursor", "/a?cursors=1&"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct arena *arena = make_arena();
+        struct slice copy = exact_copy(slice_of(cases[i].target));
+        assert_text(query_without(copy, SLICE("cursor"), arena), cases[i].want);
+        free_copy(copy);
+        arena_free(arena);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +221,7 @@ int main(void)
         cmocka_unit_test(gives_the_page_that_is_asked_for),
         cmocka_unit_test(names_every_rule_that_is_broken),
         cmocka_unit_test(refuses_a_number_without_end),
+        cmocka_unit_test(leaves_out_every_parameter_of_a_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

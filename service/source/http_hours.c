@@ -1,0 +1,159 @@
+/* The handlers that answer a schedule's hours as instants. Caller, organization and user have passed the guards. */
+#include <inttypes.h>
+
+#include "codec/hours_json.h"
+#include "core/instant.h"
+#include "source/http_exchange.h"
+#include "source/http_hours_query.h"
+#include "source/http_query.h"
+
+/* False when it was answered. The query is read before the schedule is, and again when that is there: it is not kept meanwhile. */
+static bool read_query(struct exchange *exchange, struct hours_query *ret_query)
+{
+    struct violations violations = {0};
+    const struct time_zones *names = zone_files_names(exchange->door->config.zones);
+    enum status status = hours_query_read(exchange->target, names, exchange->arena, ret_query, &violations);
+    if (status == STATUS_INVALID) reply_violations(exchange, &violations);
+    else if (status != STATUS_OK) reply_failure(exchange, status);
+    return status == STATUS_OK;
+}
+
+/* ---- what does not change while the schedule, the zone data and the query are the same ---- */
+
+/* Sets the ETag, and answers 304 to who has it; then returns true. */
+static bool reply_not_modified(struct exchange *exchange, const struct schedule_row *row)
+{
+    char etag[ETAG_SIZE];
+    struct slice all = arena_printf(exchange->arena, "%" PRId64 ".%" PRId64 " %s %s", row->id, row->version,
+                                    zone_files_version(exchange->door->config.zones), exchange->target.data);
+    if (all.data == NULL) return false;
+    etag_of_bytes(all, etag);
+    http_reply_header(exchange->request, "ETag", etag);
+    http_reply_header(exchange->request, "Cache-Control", "private, no-cache");
+    http_reply_header(exchange->request, "Access-Control-Expose-Headers", "ETag, Link");
+    if (!if_none_match_has(http_request_header(exchange->request, "If-None-Match"), etag)) return false;
+    reply_bytes(exchange, 304, NULL, SLICE(""));
+    return true;
+}
+
+/* The same target, with another cursor at its end. */
+static void add_link(struct exchange *exchange, int64_t next_s)
+{
+    char cursor[INSTANT_TEXT_MAX];
+    struct slice target = query_without(exchange->target, SLICE("cursor"), exchange->arena);
+    struct slice link =
+        arena_printf(exchange->arena, "<%s&cursor=%s>; rel=\"next\"", target.data, instant_format_utc(next_s, cursor).data);
+    if (target.data != NULL && link.data != NULL) http_reply_header(exchange->request, "Link", link.data);
+}
+
+/* ---- the answer ---- */
+
+static const struct zone *find_zone(struct exchange *exchange, const struct schedule_row *row, struct slice name)
+{
+    struct zone_files *zones = exchange->door->config.zones;
+    struct slice known = time_zone_find(zone_files_names(zones), name);
+    const struct zone *zone = known.data == NULL ? NULL : zone_files_find(zones, known);
+    if (zone != NULL) return zone;
+    reply_errorf(exchange, 409, "The time zone %.*s of schedule %" PRId64 " is not in the zone data %s", (int)name.len,
+                 name.data, row->id, zone_files_version(zones));
+    return NULL;
+}
+
+static void reply_answer(struct exchange *exchange, const struct hours_answer *answer)
+{
+    struct buf body;
+    buf_init(&body, REPLY_BYTES_MAX);
+    buf_printf(&body, "{\"status\":\"success\",\"data\":");
+    int64_t next_s = hours_write_json(&body, answer);
+    buf_append_char(&body, '}');
+    if (next_s != INT64_MAX) add_link(exchange, next_s);
+    reply_json(exchange, 200, &body);
+    buf_done(&body);
+}
+
+static void reply_hours(struct exchange *exchange, const struct schedule_row *row)
+{
+    struct hours_query query;
+    struct schedule schedule;
+    if (!read_query(exchange, &query) || reply_not_modified(exchange, row)) return;
+    const struct zone *zone = find_zone(exchange, row, row->time_zone);
+    struct slice view_name = query.time_zone.data == NULL ? row->time_zone : query.time_zone;
+    const struct zone *view = zone == NULL ? NULL : find_zone(exchange, row, view_name);
+    if (view == NULL) return;
+    enum status status = schedule_of_row(row, exchange->arena, &schedule);
+    const struct hours_plan *plan = status == STATUS_OK ? hours_plan_new(&schedule, exchange->arena) : NULL;
+    if (plan == NULL) {
+        reply_failure(exchange, status == STATUS_OK ? STATUS_NO_MEMORY : status);
+        return;
+    }
+    const struct hours_answer answer = {
+        .zone_data = slice_of(zone_files_version(exchange->door->config.zones)),
+        .time_zone = view_name,
+        .view = view,
+        .within = hours_query_range(&query, view),
+        .plan = plan,
+        .zone = zone,
+        .schedule_id = row->id,
+        .owner_id = row->owner_id,
+        .version = row->version,
+        .slots = query.has_slots ? &query.slots : NULL,
+        .explain = query.explain,
+        .cursor_s = query.cursor_s,
+        .limit = query.limit,
+    };
+    reply_answer(exchange, &answer);
+}
+
+/* ---- which schedule ---- */
+
+static void on_schedule(void *ctx, enum status status, enum schedule_standing standing, const struct schedule_row *row)
+{
+    struct exchange *exchange = ctx;
+    if (status != STATUS_OK) reply_failure(exchange, status);
+    else if (standing != SCHEDULE_OWN) refuse_schedule(exchange, standing);
+    else reply_hours(exchange, row);
+}
+
+static void on_default(void *ctx, enum status status, enum schedule_standing standing, const struct schedule_row *row)
+{
+    struct exchange *exchange = ctx;
+    if (status != STATUS_OK) reply_failure(exchange, status);
+    else if (standing == SCHEDULE_OWN) reply_hours(exchange, row);
+    else reply_errorf(exchange, 404, "User with ID=%" PRId64 " has no default schedule.", exchange->user_id);
+}
+
+static void get_schedule(struct exchange *exchange)
+{
+    enum status status = reader_get_schedule(exchange->door->config.reader, exchange->scope_org_id, exchange->user_id,
+                                             exchange->schedule_id, on_schedule, exchange);
+    if (status != STATUS_OK) reply_failure(exchange, status);
+}
+
+void handle_get_hours(struct exchange *exchange)
+{
+    struct hours_query query;
+    if (read_query(exchange, &query)) get_schedule(exchange);
+}
+
+static void get_default(struct exchange *exchange)
+{
+    enum status status = reader_get_default_schedule(exchange->door->config.reader, exchange->scope_org_id,
+                                                     exchange->user_id, on_default, exchange);
+    if (status != STATUS_OK) reply_failure(exchange, status);
+}
+
+void handle_get_default_hours(struct exchange *exchange)
+{
+    struct hours_query query;
+    if (read_query(exchange, &query)) get_default(exchange);
+}
+
+/* Of the default schedule, or of the one that the query names. */
+void handle_get_user_hours(struct exchange *exchange)
+{
+    struct hours_query query;
+    if (!read_query(exchange, &query)) return;
+    exchange->schedule_id = query.schedule_id;
+    if (query.has_schedule) get_schedule(exchange);
+    else get_default(exchange);
+}

@@ -1,0 +1,32 @@
+/* What a request asks of a schedule's hours, read from its target's query. Pure. */
+#ifndef SOURCE_HTTP_HOURS_QUERY_H
+#define SOURCE_HTTP_HOURS_QUERY_H
+
+#include "core/slots.h"
+#include "core/time_zone.h"
+
+enum { HOURS_DAYS_MAX = 366, HOURS_RANGES_MAX = 10000, HOURS_SLOT_MINUTES_MAX = 1440 };
+
+/* Texts are borrowed from the arena or the names. */
+struct hours_query {
+    bool is_dates; /* whether from and to are days since 1970-01-01; else instants, in seconds */
+    int64_t from;
+    int64_t to;             /* later than from */
+    struct slice time_zone; /* in its IANA spelling; data is NULL: the schedule's */
+    bool has_slots;
+    struct slots_rule slots; /* where it has */
+    bool explain;
+    bool has_schedule; /* scheduleId is given */
+    int64_t schedule_id;
+    int64_t limit;    /* of ranges or slots in one answer: 1 to HOURS_RANGES_MAX */
+    int64_t cursor_s; /* those that start before it were answered; INT64_MIN: none */
+};
+
+/* STATUS_OK; STATUS_INVALID adds every violation; STATUS_NO_MEMORY: the arena is full. */
+enum status hours_query_read(struct slice target, const struct time_zones *names, struct arena *arena,
+                             struct hours_query *ret_query, struct violations *violations);
+
+/* What is asked for as instants: dates begin when a clock in the zone reads them first. */
+struct hours_range hours_query_range(const struct hours_query *query, const struct zone *view);
+
+#endif
