@@ -196,33 +196,40 @@ static const char *scan_text(struct scan *scan)
 
 /* ---- parsing ---- */
 
-static json_t *parse(struct slice text, struct json_fault *fault)
+enum status json_text_parse_stored(struct slice text, json_t **ret_value, struct json_fault *ret_fault)
 {
     json_error_t error;
+    lacks_memory = false;
     json_t *value = json_loadb(text.data == NULL ? "" : text.data, text.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
-    if (value == NULL) snprintf(fault->detail, sizeof(fault->detail), "%s at position %d", error.text, error.position);
-    return value;
+    if (lacks_memory) {
+        json_decref(value);
+        return STATUS_NO_MEMORY;
+    }
+    if (value == NULL) {
+        ret_fault->what = "the value is not JSON";
+        snprintf(ret_fault->detail, sizeof(ret_fault->detail), "%s at position %d", error.text, error.position);
+        return STATUS_UNDECODABLE;
+    }
+    *ret_value = value;
+    return STATUS_OK;
 }
 
 enum status json_text_parse(struct slice text, json_t **ret_value, struct json_fault *ret_fault)
 {
     struct scan scan = {.text = text};
-    json_t *value = NULL;
+    enum status status = STATUS_UNDECODABLE;
     buf_init(&scan.fitting, text.len + text.len / 8);
-    lacks_memory = false;
     const char *excess = scan_text(&scan);
-    ret_fault->what = excess != NULL ? excess : "the value is not JSON";
-    if (excess != NULL) snprintf(ret_fault->detail, sizeof(ret_fault->detail), "%s", excess);
-    else if (scan.fitting.failed) lacks_memory = true;
-    else value = parse(scan.copied > 0 ? buf_slice(&scan.fitting) : text, ret_fault);
-    buf_done(&scan.fitting);
-    if (lacks_memory) {
-        json_decref(value);
-        return STATUS_NO_MEMORY;
+    if (excess != NULL) {
+        ret_fault->what = excess;
+        snprintf(ret_fault->detail, sizeof(ret_fault->detail), "%s", excess);
+    } else if (scan.fitting.failed) {
+        status = STATUS_NO_MEMORY;
+    } else {
+        status = json_text_parse_stored(scan.copied > 0 ? buf_slice(&scan.fitting) : text, ret_value, ret_fault);
     }
-    if (value == NULL) return STATUS_UNDECODABLE;
-    *ret_value = value;
-    return STATUS_OK;
+    buf_done(&scan.fitting);
+    return status;
 }
 
 bool json_text_is_type(struct slice content_type)

@@ -23,6 +23,9 @@ struct json_fault {
  * of 1e308 or more becomes 1e308, or -1e308. */
 enum status json_text_parse(struct slice text, json_t **ret_value, struct json_fault *ret_fault);
 
+/* The same without limits, for what the service has written itself: an older build stored what is beyond them. */
+enum status json_text_parse_stored(struct slice text, json_t **ret_value, struct json_fault *ret_fault);
+
 /* Whether a content type is application/json: in any case, with or without parameters. An empty one is not. */
 bool json_text_is_type(struct slice content_type);
 

@@ -175,7 +175,7 @@ static enum status read_column(struct slice text, size_t max, struct arena *aren
                                struct input_list *ret_list)
 {
     struct json_fault fault;
-    enum status status = json_text_parse(text, value, &fault);
+    enum status status = json_text_parse_stored(text, value, &fault);
     if (status != STATUS_OK) return status;
     return read_list(*value, arena, max, ret_list) ? STATUS_OK : STATUS_NO_MEMORY;
 }

@@ -62,7 +62,7 @@ enum status schedule_state_read(struct slice json, struct arena *arena, struct s
 {
     struct json_fault fault;
     json_t *state = NULL;
-    enum status status = json_text_parse(json, &state, &fault);
+    enum status status = json_text_parse_stored(json, &state, &fault);
     if (status == STATUS_OK) status = read_event(state, arena, ret_event);
     json_decref(state);
     return status;

@@ -112,6 +112,26 @@ static void what_is_no_state_is_undecodable(void **state)
     }
 }
 
+/* An older build kept each day as often as it was sent. */
+static void reads_a_window_of_ten_thousand_days(void **state)
+{
+    struct buf text;
+    struct reading reading;
+    (void)state;
+    buf_init(&text, 1 << 20);
+    buf_printf(&text,
+               "{'type':'ScheduleUpdated','schedule':{'id':1,'ownerId':1,'name':'n','timeZone':'UTC','isDefault':true,"
+               "'availability':[{'startTime':'09:00','endTime':'10:00','days':['Monday'");
+    for (int i = 0; i < 10000; i++) buf_printf(&text, ",'%s'", i % 2 == 0 ? "Sunday" : "Monday");
+    buf_printf(&text, "]}],'overrides':[]}," REST "}");
+    buf_append_char(&text, '\0');
+    read_text(&reading, text.data);
+    assert_int_equal(reading.status, STATUS_OK);
+    assert_int_equal(reading.event.stored.schedule.windows[0].days_len, 2);
+    reading_done(&reading);
+    buf_done(&text);
+}
+
 static void says_too_large_when_the_arena_is_too_small(void **state)
 {
     (void)state;
@@ -136,6 +156,7 @@ int main(void)
         cmocka_unit_test(reads_each_type_and_no_other),
         cmocka_unit_test(no_organization_and_no_trace_are_null),
         cmocka_unit_test(what_is_no_state_is_undecodable),
+        cmocka_unit_test(reads_a_window_of_ten_thousand_days),
         cmocka_unit_test(says_too_large_when_the_arena_is_too_small),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
