@@ -41,8 +41,9 @@ static void explain(const PGresult *result)
 
 PGconn *database_connect(const char *url)
 {
-    const char *const keys[] = {"dbname", "application_name", "connect_timeout", "client_encoding", NULL};
-    const char *const values[] = {url, "schedule-service command", "10", "UTF8", NULL};
+    /* Each host has connect_timeout for itself; what stands before dbname gives way to what the URL says. */
+    const char *const keys[] = {"connect_timeout", "dbname", "application_name", "client_encoding", NULL};
+    const char *const values[] = {"10", url, "schedule-service command", "UTF8", NULL};
     PGconn *conn = PQconnectdbParams(keys, values, 1);
     if (PQstatus(conn) == CONNECTION_OK) return conn;
     database_fail("no connection to the database: %s", PQerrorMessage(conn));

@@ -1,9 +1,8 @@
 /* Happy path: connect without blocking, enter pipeline mode, prepare the statements as the first unit, then units in order.
  *
  * Failure modes: a refused or lost connection, a unit that is not answered in time and a full libpq all end in drop(), which
- * tells on_lost once and connects anew after a jittered wait of 0.1 to 5 seconds. The server's process of a lost connection may work on
- * and hold locks, as it looks at its socket only when it is done: the next connection ends it. Name resolution blocks the loop: use
- * addresses or a local resolver. */
+ * tells on_lost once and connects anew, host by host (pg_dial.h), after a jittered wait of 0.1 to 5 seconds. The server's process of a
+ * lost connection may work on and hold locks, as it looks at its socket only when it is done: the next connection ends it. */
 #include "driver/pg.h"
 
 #include <inttypes.h>
@@ -12,8 +11,9 @@
 
 #include "driver/clock.h"
 #include "driver/log.h"
+#include "driver/pg_dial.h"
 
-enum { BACKOFF_FIRST_MS = 100, BACKOFF_MAX_MS = 5000, CONNECT_TIMEOUT_MS = 5000, BACKEND_SIZE = 64 };
+enum { BACKOFF_FIRST_MS = 100, BACKOFF_MAX_MS = 5000, BACKEND_SIZE = 64 };
 
 enum pg_state { PG_WAITING, PG_CONNECTING, PG_PREPARING, PG_READY };
 
@@ -24,7 +24,9 @@ struct pg {
     const struct pg_config *config;
     struct pg_handler handler;
     void *ctx;
-    PGconn *conn;
+    struct pg_setting settings[6];
+    struct pg_dial *dial; /* while connecting */
+    PGconn *conn;         /* once connected */
     struct event *socket_event;
     struct event *timer; /* the next connect, or the deadline of what is under way */
     enum pg_state state;
@@ -68,10 +70,10 @@ static bool doom(struct pg *pg)
     return false;
 }
 
-static void watch(struct pg *pg, short what)
+static void watch(struct pg *pg, int fd, short what)
 {
     forget_socket(pg);
-    pg->socket_event = event_new(pg->base, PQsocket(pg->conn), (short)(what | EV_PERSIST), on_socket, pg);
+    pg->socket_event = event_new(pg->base, fd, (short)(what | EV_PERSIST), on_socket, pg);
     if (pg->socket_event == NULL || event_add(pg->socket_event, NULL) != 0) doom(pg);
 }
 
@@ -80,6 +82,8 @@ static void drop(struct pg *pg, const char *reason)
     bool was_ready = pg->state == PG_READY;
     LOG_WARN("postgres connection lost", LOG_STR("name", pg->config->application_name), LOG_STR("reason", reason));
     forget_socket(pg);
+    pg_dial_free(pg->dial);
+    pg->dial = NULL;
     PQfinish(pg->conn);
     pg->conn = NULL;
     if (pg->units_sent > 0 && pg->backend[0] != '\0') memcpy(pg->abandoned, pg->backend, sizeof(pg->abandoned));
@@ -93,27 +97,6 @@ static void drop(struct pg *pg, const char *reason)
     if (was_ready) pg->handler.on_lost(pg->ctx);
 }
 
-static void start_connecting(struct pg *pg)
-{
-    const char *const keys[] = {"dbname",
-                                "application_name",
-                                "client_encoding",
-                                "keepalives_idle",
-                                "keepalives_interval",
-                                "keepalives_count",
-                                "tcp_user_timeout",
-                                NULL};
-    const char *const values[] = {pg->config->url, pg->config->application_name, "UTF8", "10", "5", "3", "15000", NULL};
-    enter(pg, PG_CONNECTING, "start");
-    arm(pg, CONNECT_TIMEOUT_MS);
-    pg->conn = PQconnectStartParams(keys, values, 1);
-    if (pg->conn == NULL || PQstatus(pg->conn) == CONNECTION_BAD) {
-        drop(pg, pg->conn == NULL ? "out of memory" : PQerrorMessage(pg->conn));
-        return;
-    }
-    watch(pg, EV_WRITE);
-}
-
 static void flush(struct pg *pg)
 {
     int left = PQflush(pg->conn);
@@ -123,7 +106,7 @@ static void flush(struct pg *pg)
     }
     if ((left > 0) != pg->wants_write) {
         pg->wants_write = left > 0;
-        watch(pg, pg->wants_write ? EV_READ | EV_WRITE : EV_READ);
+        watch(pg, PQsocket(pg->conn), pg->wants_write ? EV_READ | EV_WRITE : EV_READ);
     }
 }
 
@@ -178,8 +161,11 @@ static bool send_statements(struct pg *pg)
 static void start_preparing(struct pg *pg)
 {
     enter(pg, PG_PREPARING, "connected");
+    pg->conn = pg_dial_take(pg->dial);
+    pg_dial_free(pg->dial);
+    pg->dial = NULL;
     pg->wants_write = false;
-    watch(pg, EV_READ);
+    watch(pg, PQsocket(pg->conn), EV_READ);
     if (PQsetnonblocking(pg->conn, 1) != 0 || PQenterPipelineMode(pg->conn) != 1) {
         doom(pg);
         return;
@@ -191,14 +177,28 @@ static void start_preparing(struct pg *pg)
     pg_sync(pg);
 }
 
-static void on_connecting(struct pg *pg)
+static void go_on_connecting(struct pg *pg)
 {
-    switch (PQconnectPoll(pg->conn)) {
-    case PGRES_POLLING_READING: watch(pg, EV_READ); break;
-    case PGRES_POLLING_WRITING: watch(pg, EV_WRITE); break;
-    case PGRES_POLLING_OK: start_preparing(pg); break;
-    default: drop(pg, PQerrorMessage(pg->conn)); break;
+    forget_socket(pg);
+    enum pg_dial_state state = pg_dial_step(pg->dial);
+    switch (state) {
+    case PG_DIAL_READING:
+    case PG_DIAL_WRITING:
+        watch(pg, pg_dial_fd(pg->dial), state == PG_DIAL_READING ? EV_READ : EV_WRITE);
+        if (!pg->doomed) arm(pg, pg_dial_left_ms(pg->dial));
+        break;
+    case PG_DIAL_CONNECTED: start_preparing(pg); break;
+    case PG_DIAL_FAILED: drop(pg, pg_dial_reason(pg->dial)); break;
     }
+}
+
+static void start_connecting(struct pg *pg)
+{
+    enter(pg, PG_CONNECTING, "start");
+    pg->dial = pg_dial_new(pg->config->application_name, pg->config->url, pg->settings,
+                           sizeof(pg->settings) / sizeof(pg->settings[0]));
+    if (pg->dial == NULL) drop(pg, "out of memory");
+    else go_on_connecting(pg);
 }
 
 static void on_unit_done(struct pg *pg)
@@ -231,6 +231,13 @@ static void on_result(struct pg *pg, const PGresult *result)
     }
 }
 
+/* Where nothing was asked libpq hands what comes to the notice receiver, as the reason why the server ends the session. */
+static void read_unasked(struct pg *pg)
+{
+    PQclear(PQgetResult(pg->conn)); /* idle from now on, which it is not right behind a sync */
+    (void)PQisBusy(pg->conn);
+}
+
 static void on_readable(struct pg *pg)
 {
     if (PQconsumeInput(pg->conn) != 1) {
@@ -239,6 +246,7 @@ static void on_readable(struct pg *pg)
     }
     /* A NULL only parts one statement's results from the next's; two in a row, or nothing outstanding, is the end. */
     int nulls = 0;
+    if (pg->units_sent == 0) read_unasked(pg);
     while (!pg->doomed && pg->units_sent > 0 && nulls < 2 && !PQisBusy(pg->conn)) {
         pg->result = PQgetResult(pg->conn);
         nulls = pg->result == NULL ? nulls + 1 : 0;
@@ -253,7 +261,7 @@ static void on_socket(evutil_socket_t fd, short what, void *ctx)
     struct pg *pg = ctx;
     (void)fd;
     if (pg->state == PG_CONNECTING) {
-        on_connecting(pg);
+        go_on_connecting(pg);
         return;
     }
     if (what & EV_WRITE) flush(pg);
@@ -266,6 +274,7 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
     (void)fd;
     (void)what;
     if (pg->state == PG_WAITING) start_connecting(pg);
+    else if (pg->state == PG_CONNECTING && !pg->doomed) go_on_connecting(pg);
     else drop(pg, pg->doomed ? PQerrorMessage(pg->conn) : "no answer in time");
 }
 
@@ -273,7 +282,17 @@ struct pg *pg_new(struct event_base *base, const struct pg_config *config, const
 {
     struct pg *pg = calloc(1, sizeof(*pg));
     if (pg == NULL) return NULL;
-    *pg = (struct pg){.base = base, .config = config, .handler = *handler, .ctx = ctx, .backoff_ms = BACKOFF_FIRST_MS};
+    *pg = (struct pg){.base = base,
+                      .config = config,
+                      .handler = *handler,
+                      .ctx = ctx,
+                      .backoff_ms = BACKOFF_FIRST_MS,
+                      .settings = {{.keyword = "application_name", .value = config->application_name},
+                                   {.keyword = "client_encoding", .value = "UTF8"},
+                                   {.keyword = "keepalives_idle", .value = "10"},
+                                   {.keyword = "keepalives_interval", .value = "5"},
+                                   {.keyword = "keepalives_count", .value = "3"},
+                                   {.keyword = "tcp_user_timeout", .value = "15000"}}};
     pg->timer = evtimer_new(base, on_timer, pg);
     if (pg->timer == NULL) {
         free(pg);
@@ -288,6 +307,7 @@ void pg_free(struct pg *pg)
     if (pg == NULL) return;
     forget_socket(pg);
     event_free(pg->timer);
+    pg_dial_free(pg->dial);
     PQfinish(pg->conn);
     free(pg);
 }

@@ -3,46 +3,41 @@
 #include <poll.h>
 
 #include "driver/clock.h"
+#include "driver/pg_dial.h"
 
-enum { CONNECT_TIMEOUT_US = 10000000, QUERY_TIMEOUT_US = 10000000, SLICE_MS = 500 };
+enum { QUERY_TIMEOUT_US = 10000000, SLICE_MS = 500 };
 
-/* Keywords before dbname give way to what the URL says, those behind it do not. */
-static PGconn *start_connection(const char *database_url, bool replication)
+static bool finish_connecting(struct pg_dial *dial, struct waiter *waiter)
 {
-    const char *const keywords[] = {"keepalives_idle",
-                                    "keepalives_interval",
-                                    "keepalives_count",
-                                    "tcp_user_timeout",
-                                    "fallback_application_name",
-                                    "dbname",
-                                    replication ? "replication" : NULL,
-                                    NULL};
-    const char *const values[] = {"10", "3", "3", "15000", "schedule-service relay", database_url, "database", NULL};
-    return PQconnectStartParams(keywords, values, 1);
-}
-
-static bool finish_connecting(PGconn *conn, struct waiter *waiter)
-{
-    int64_t deadline_us = clock_steady_us() + CONNECT_TIMEOUT_US;
-    PostgresPollingStatusType next = PGRES_POLLING_WRITING;
-    while (!waiter_is_stopping(waiter) && clock_steady_us() < deadline_us) {
-        if (waiter_wait(waiter, PQsocket(conn), next == PGRES_POLLING_READING ? POLLIN : POLLOUT, SLICE_MS)) {
-            next = PQconnectPoll(conn);
-        }
-        if (next == PGRES_POLLING_OK) return PQsetnonblocking(conn, 1) == 0;
-        if (next == PGRES_POLLING_FAILED) return false;
+    enum pg_dial_state state = pg_dial_step(dial);
+    while (state == PG_DIAL_READING || state == PG_DIAL_WRITING) {
+        int64_t left_ms = pg_dial_left_ms(dial);
+        bool is_ready = waiter_wait(waiter, pg_dial_fd(dial), state == PG_DIAL_READING ? POLLIN : POLLOUT,
+                                    left_ms < SLICE_MS ? (int)left_ms : SLICE_MS);
+        if (waiter_is_stopping(waiter)) return false;
+        if (is_ready || pg_dial_left_ms(dial) == 0) state = pg_dial_step(dial);
     }
-    return false;
+    return state == PG_DIAL_CONNECTED;
 }
 
 PGconn *session_open(const char *database_url, bool replication, struct waiter *waiter, struct reason *reason)
 {
-    PGconn *conn = start_connection(database_url, replication);
-    if (conn != NULL && PQstatus(conn) != CONNECTION_BAD && finish_connecting(conn, waiter)) return conn;
-    const char *message = conn == NULL ? "out of memory" : PQerrorMessage(conn);
-    reason_set(reason, "cannot connect to PostgreSQL: %s", *message == '\0' ? "timed out" : message);
-    PQfinish(conn);
-    return NULL;
+    static const char name[] = "schedule-service relay";
+    const struct pg_setting settings[] = {
+        {"keepalives_idle", "10", true},           {"keepalives_interval", "3", true},
+        {"keepalives_count", "3", true},           {"tcp_user_timeout", "15000", true},
+        {"fallback_application_name", name, true}, {"replication", replication ? "database" : NULL, false},
+    };
+    struct pg_dial *dial = pg_dial_new(name, database_url, settings, sizeof(settings) / sizeof(settings[0]));
+    PGconn *conn = dial != NULL && finish_connecting(dial, waiter) ? pg_dial_take(dial) : NULL;
+    if (conn == NULL || PQsetnonblocking(conn, 1) != 0) {
+        const char *message = dial == NULL ? "out of memory" : pg_dial_reason(dial);
+        reason_set(reason, "cannot connect to PostgreSQL: %s", *message == '\0' ? "it is stopping" : message);
+        PQfinish(conn);
+        conn = NULL;
+    }
+    pg_dial_free(dial);
+    return conn;
 }
 
 /* Waits until a result can be taken without blocking. */

@@ -12,7 +12,7 @@
 #include "relay/reason.h"
 #include "relay/waiter.h"
 
-/* Connects, within 10 s; database_url is a URI or a keyword string. replication: as a walsender of that database. The caller
+/* Connects, host by host (driver/pg_dial.h); database_url is a URI or a keyword string. replication: as a walsender of that database. The caller
  * owns the connection (PQfinish). It notices a dead network within about 20 s of silence. */
 PGconn *session_open(const char *database_url, bool replication, struct waiter *waiter, struct reason *reason);
 

@@ -650,10 +650,8 @@ static void publishes_a_large_transaction(void **state)
 
 /* So slow that a transaction of Kafka takes 250 events before it has been open for five seconds, and may be open for eight. */
 static const struct kafka_property slow[] = {
-    {"queue.buffering.max.messages", "10"},
-    {"linger.ms", "200"},
-    {"message.timeout.ms", "8000"},
-    {"socket.timeout.ms", "8000"},
+    {"queue.buffering.max.messages", "10"}, {"linger.ms", "200"},
+    {"message.timeout.ms", "8000"},         {"socket.timeout.ms", "8000"},
     {"transaction.timeout.ms", "8000"},
 };
 
