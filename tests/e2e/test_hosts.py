@@ -36,7 +36,7 @@ def assert_served(line: Line) -> None:
     line.event_of_schedule(answer.json()["data"]["id"])
 
 
-@pytest.mark.parametrize("options", ["?target_session_attrs=read-write&connect_timeout=2", ""])
+@pytest.mark.parametrize("options", ["?target_session_attrs=read-write&connect_timeout=4", ""])
 def test_a_silent_host_is_passed_over_by_doors_and_relay(make_line: MakeLine, options: str) -> None:
     with silence() as port:
         line = make_line()
