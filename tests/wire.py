@@ -23,6 +23,7 @@ JSON_HEADERS = {"content-type": "application/json"}
 CREATE, UPDATE, DELETE = (f"schedules.v1.{kind}Schedule" for kind in ("Create", "Update", "Delete"))
 CREATED, UPDATED, DELETED = (f"schedules.v1.Schedule{kind}" for kind in ("Created", "Updated", "Deleted"))
 REJECTED = "schedules.v1.ScheduleCommandRejected"
+UNPUBLISHABLE = "schedules.v1.EventUnpublishable"
 EVENT_OF = {CREATE: CREATED, UPDATE: UPDATED, DELETE: DELETED}
 
 # Names in JSON and in the contents below.
@@ -36,7 +37,7 @@ def messages() -> SimpleNamespace:
     names = {"CreateSchedule": "create_schedule", "UpdateSchedule": "update_schedule", "DeleteSchedule": "delete_schedule",
              "ScheduleCreated": "schedule_created", "ScheduleUpdated": "schedule_updated",
              "ScheduleDeleted": "schedule_deleted", "ScheduleCommandRejected": "schedule_command_rejected",
-             "DirectoryEntry": "directory_entry", "Role": "role"}
+             "EventUnpublishable": "event_unpublishable", "DirectoryEntry": "directory_entry", "Role": "role"}
     with tempfile.TemporaryDirectory() as directory:
         files = [str(path) for path in sorted(ROOT.glob("proto/schedules/v1/*.proto"))]
         subprocess.run(["protoc", "-I", str(ROOT / "proto"), f"--python_out={directory}", *files], check=True)

@@ -147,27 +147,55 @@ static int run(struct rebuild *rebuild)
                          rebuild->owner_id, rebuild->id);
 }
 
+/* ---- one schedule ---- */
+
+static int run_one(struct rebuild *rebuild)
+{
+    static const char sql[] = "SELECT emit_last_event($1)";
+    struct slot_view view;
+    char id[24];
+    if (!slot_look(rebuild->db, rebuild->slot, &view)) return 1;
+    if (!view.is_usable)
+        return database_fail("replication slot %s is lost: run the rebuild of all schedules", rebuild->slot);
+    snprintf(id, sizeof(id), "%" PRId64, rebuild->id);
+    PGresult *told = tell(rebuild, sql, 1, (const char *const[]){id});
+    if (told == NULL) return 1;
+    bool is_there = PQgetvalue(told, 0, 0)[0] == 't';
+    PQclear(told);
+    if (!is_there) return database_fail("there is no schedule %s, and no deletion of it is remembered", id);
+    printf("schedule=%s\n", id);
+    return 0;
+}
+
+/* A positive number and nothing behind it. */
+static bool parse_id(const char *text, int64_t *ret_id)
+{
+    char *end = NULL;
+    *ret_id = strtoll(text, &end, 10);
+    return *end == '\0' && *ret_id > 0;
+}
+
 /* "OWNER/ID", both positive. */
 static bool parse_place(const char *text, struct rebuild *rebuild)
 {
     char *end = NULL;
     rebuild->owner_id = strtoll(text, &end, 10);
     if (*end != '/') return false;
-    rebuild->id = strtoll(end + 1, &end, 10);
-    return *end == '\0' && rebuild->owner_id > 0 && rebuild->id > 0;
+    return parse_id(end + 1, &rebuild->id) && rebuild->owner_id > 0;
 }
 
 int rebuild_run(const struct config *config, int argc, char **argv)
 {
     struct rebuild rebuild = {.slot = config->slot, .behind_max = config->wal_budget_bytes / 2};
     bool has_place = argc == 2 && strcmp(argv[0], "--after") == 0 && parse_place(argv[1], &rebuild);
-    if (argc != 0 && !has_place) {
-        fprintf(stderr, "usage: schedule-service rebuild [--after OWNER/ID]\n");
+    bool has_id = argc == 2 && strcmp(argv[0], "--schedule") == 0 && parse_id(argv[1], &rebuild.id);
+    if (argc != 0 && !has_place && !has_id) {
+        fprintf(stderr, "usage: schedule-service rebuild [--after OWNER/ID | --schedule ID]\n");
         return 2;
     }
     rebuild.started_us = rebuild.told_us = clock_steady_us();
     rebuild.db = database_connect(config->database_url);
-    int code = rebuild.db == NULL ? 1 : run(&rebuild);
+    int code = rebuild.db == NULL ? 1 : has_id ? run_one(&rebuild) : run(&rebuild);
     PQfinish(rebuild.db);
     return code;
 }

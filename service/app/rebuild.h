@@ -6,7 +6,8 @@
 
 #include "app/config.h"
 
-/* argv is empty, or "--after OWNER/ID": goes on behind that schedule. Progress goes to standard error, the counts to standard output.
+/* argv is empty, or "--after OWNER/ID": goes on behind that schedule, or "--schedule ID": tells the last event of that one alone, which
+ * Kafka had refused (migrations/0022). Progress goes to standard error, the counts to standard output.
  * Returns the exit code. */
 int rebuild_run(const struct config *config, int argc, char **argv);
 

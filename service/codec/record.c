@@ -92,6 +92,14 @@ size_t record_header_wire_bytes(const struct record_header *header)
     return 5 + header->name.len + 5 + header->value.len;
 }
 
+struct slice record_header(const struct record *record, struct slice name)
+{
+    for (size_t i = 0; i < record->headers_len; i++) {
+        if (slice_equal(record->headers[i].name, name)) return record->headers[i].value;
+    }
+    return (struct slice){NULL, 0};
+}
+
 size_t record_wire_bytes(const struct record *record)
 {
     enum { BATCH_HEAD = 61, RECORD_HEAD = 5 + 1 + 10 + 5 + 5 + 5 + 5 };

@@ -52,6 +52,9 @@ bool record_take(struct slice *bytes, struct record *ret_record);
 /* Adds a header; beyond RECORD_HEADERS_MAX it is left out, and counted. Slices are borrowed. */
 void record_add_header(struct record *record, struct slice name, struct slice value);
 
+/* The value of the first header of that name; data NULL when there is none. */
+struct slice record_header(const struct record *record, struct slice name);
+
 /* The most bytes that the record can take as a batch of its own in Kafka's format (magic 2) without compression: what brokers and
  * producers hold against max.message.bytes and message.max.bytes. The same of one of its headers. */
 size_t record_wire_bytes(const struct record *record);

@@ -22,6 +22,20 @@ static struct metric restarts = {.type = METRIC_COUNTER,
                                  .name = "schedule_relay_restarts_total",
                                  .labels = "",
                                  .help = "Times the relay began anew after a failure."};
+#define UNPUBLISHABLE(kind_)                                                                                    \
+    {                                                                                                           \
+        .type = METRIC_COUNTER, .name = "schedule_relay_refused_records_total", .labels = "kind=\"" kind_ "\"", \
+        .help = "Records that Kafka refused for good, of which less was published."                             \
+    }
+static struct metric unpublishable[] = {
+    [UNPUBLISHABLE_EVENT] = UNPUBLISHABLE("event"),
+    [UNPUBLISHABLE_REJECTION] = UNPUBLISHABLE("rejection"),
+    [UNPUBLISHABLE_DEAD_LETTER] = UNPUBLISHABLE("dead_letter"),
+};
+static struct metric waiting = {.type = METRIC_GAUGE,
+                                .name = "schedule_relay_waiting",
+                                .labels = "",
+                                .help = "1 while Kafka answers and refuses whatever the relay publishes."};
 static struct metric lag_bytes = {.type = METRIC_GAUGE,
                                   .name = "schedule_relay_lag_bytes",
                                   .labels = "",
@@ -67,8 +81,9 @@ void meter_register(void)
                                   &transactions,     &restarts,
                                   &lag_bytes,        &lag_us,
                                   &active,           &slot_lost,
-                                  &commit_time};
+                                  &waiting,          &commit_time};
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) metrics_register(all[i]);
+    for (size_t i = 0; i < sizeof(unpublishable) / sizeof(unpublishable[0]); i++) metrics_register(&unpublishable[i]);
     metrics_on_collect(collect, NULL);
 }
 
@@ -83,6 +98,16 @@ void meter_published(size_t events, size_t dead_letters, int64_t commit_us)
 void meter_restarted(void)
 {
     metric_add(&restarts, 1);
+}
+
+void meter_unpublishable(enum unpublishable_kind kind)
+{
+    metric_add(&unpublishable[kind], 1);
+}
+
+void meter_waiting(bool is_waiting)
+{
+    metric_set(&waiting, is_waiting);
 }
 
 void meter_state(bool is_active, bool is_slot_lost)

@@ -6,11 +6,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "codec/unpublishable.h"
+
 void meter_register(void);
 
 /* A committed Kafka transaction. */
 void meter_published(size_t events, size_t dead_letters, int64_t commit_us);
 void meter_restarted(void);
+void meter_unpublishable(enum unpublishable_kind kind); /* a record that Kafka refused for good */
+void meter_waiting(bool is_waiting);                    /* for Kafka to take what it refuses */
 void meter_state(bool is_active, bool is_slot_lost);
 void meter_lag_bytes(int64_t bytes);
 

@@ -1,10 +1,14 @@
 #include "relay/publisher.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "codec/dead_letter.h"
 #include "driver/clock.h"
 #include "driver/failpoint.h"
+#include "driver/kafka_limit.h"
 
 enum {
     REST_FACTOR = 2, /* times what the last commit took */
@@ -15,6 +19,7 @@ enum {
     INIT_TIMEOUT_US = 30000000,
     DELIVER_TIMEOUT_US = 40000000, /* behind message.timeout.ms, which normally ends the wait */
     METADATA_TIMEOUT_MS = 2000,
+    BATCH_BYTES_MAX = 1000000, /* librdkafka's default */
     ABANDON_TIMEOUT_MS = 500,
     COMMIT_TIMEOUT_MS = 5000, /* EndTxn alone: everything is delivered before. The longest that stopping can take. */
 };
@@ -26,32 +31,71 @@ struct publisher {
     rd_kafka_topic_t *events;
     rd_kafka_topic_t *dead_letters;
     rd_kafka_topic_t *progress;
+    size_t events_room; /* bytes of a record that each topic surely takes */
+    size_t dead_letters_room;
+    size_t batch_bytes;
     int64_t committed_us; /* when the last transaction ended; 0: none has */
     int64_t commit_took_us;
     bool in_transaction;
     bool failed;
 };
 
-static bool fail(struct publisher *publisher, const char *doing, const char *text)
+static bool fail_as(struct publisher *publisher, enum reason_kind kind, const char *doing, const char *text)
 {
-    if (!publisher->failed) reason_set(publisher->reason, "%s: %s", doing, text);
+    if (!publisher->failed) {
+        reason_set(publisher->reason, "%s: %s", doing, text);
+        publisher->reason->kind = kind;
+    }
     publisher->failed = true;
     return false;
 }
 
+static bool fail(struct publisher *publisher, const char *doing, const char *text)
+{
+    return fail_as(publisher, REASON_FAILED, doing, text);
+}
+
+/* A record's size and form are its own and stay as they are. What else a broker refuses is a matter of its settings, its disks or a
+ * clock, and would hit any record. */
+static enum reason_kind kind_of(rd_kafka_resp_err_t error)
+{
+    switch (error) {
+    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+    case RD_KAFKA_RESP_ERR_INVALID_RECORD: return REASON_REFUSED;
+    case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP:
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+    case RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR: return REASON_WAITS;
+    default: return REASON_FAILED;
+    }
+}
+
+static bool fail_by(struct publisher *publisher, const char *doing, rd_kafka_resp_err_t error)
+{
+    return fail_as(publisher, kind_of(error), doing, rd_kafka_err2str(error));
+}
+
 static bool fail_with(struct publisher *publisher, const char *doing, rd_kafka_error_t *error)
 {
-    fail(publisher, doing, rd_kafka_error_string(error));
+    fail_as(publisher, kind_of(rd_kafka_error_code(error)), doing, rd_kafka_error_string(error));
     rd_kafka_error_destroy(error);
     return false;
 }
 
-/* Called from within our own calls to rd_kafka_poll and _flush. */
+/* Called from within our own calls to rd_kafka_poll and _flush. Of a record of progress there is nothing less. */
 static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message, void *ctx)
 {
     (void)producer;
+    struct publisher *publisher = ctx;
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) return;
-    fail(ctx, message->rkt == NULL ? "a record" : rd_kafka_topic_name(message->rkt), rd_kafka_err2str(message->err));
+    const char *topic = message->rkt == NULL ? "a record" : rd_kafka_topic_name(message->rkt);
+    enum reason_kind kind = kind_of(message->err);
+    if (kind == REASON_REFUSED && strcmp(topic, publisher->config.progress_topic) == 0) kind = REASON_WAITS;
+    fail_as(publisher, kind, topic, rd_kafka_err2str(message->err));
 }
 
 static bool wait_on(struct publisher *publisher, int64_t deadline_us, const char *doing)
@@ -65,6 +109,10 @@ static bool wait_on(struct publisher *publisher, int64_t deadline_us, const char
 
 static rd_kafka_t *make_producer(struct publisher *publisher)
 {
+    char batch_bytes[24];
+    char record_max[24];
+    snprintf(batch_bytes, sizeof(batch_bytes), "%zu", publisher->batch_bytes);
+    snprintf(record_max, sizeof(record_max), "%d", PUBLISHER_RECORD_MAX);
     const struct kafka_property properties[] = {
         {"transactional.id", publisher->config.transactional_id},
         {"enable.idempotence", "true"},
@@ -77,7 +125,8 @@ static rd_kafka_t *make_producer(struct publisher *publisher)
         {"partitioner", "murmur2_random"},
         {"queue.buffering.max.kbytes", "16384"},
         {"queue.buffering.max.messages", "50000"},
-        {"message.max.bytes", "16000000"},
+        {"message.max.bytes", record_max},
+        {"batch.size", batch_bytes},
     };
     rd_kafka_conf_t *conf = kafka_conf_new(publisher->config.kafka, properties, sizeof(properties) / sizeof(properties[0]));
     if (conf == NULL) return NULL;
@@ -157,7 +206,7 @@ static rd_kafka_topic_t *open_topic(struct publisher *publisher, const char *nam
         }
         rd_kafka_metadata_destroy(metadata);
     }
-    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) fail(publisher, name, rd_kafka_err2str(error));
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) fail_by(publisher, name, error);
     return topic;
 }
 
@@ -175,6 +224,7 @@ static bool abort_leftovers(struct publisher *publisher)
  * and is aborted, which ends whatever is open there of this producer id. */
 static bool open_all(struct publisher *publisher)
 {
+    publisher->failed = false;
     publisher->producer = make_producer(publisher);
     if (publisher->producer == NULL) return fail(publisher, "making the producer", "see the line before");
     if (!init_transactions(publisher) || !begin(publisher)) return false;
@@ -182,20 +232,6 @@ static bool open_all(struct publisher *publisher)
     publisher->dead_letters = open_topic(publisher, publisher->config.dead_letter_topic);
     publisher->progress = open_topic(publisher, publisher->config.progress_topic);
     return !publisher->failed && abort_leftovers(publisher);
-}
-
-struct publisher *publisher_open(const struct publisher_config *config, struct reason *reason)
-{
-    struct publisher *publisher = calloc(1, sizeof(*publisher));
-    if (publisher == NULL) {
-        reason_set(reason, "out of memory");
-        return NULL;
-    }
-    publisher->config = *config;
-    publisher->reason = reason;
-    if (open_all(publisher)) return publisher;
-    publisher_close(publisher);
-    return NULL;
 }
 
 /* Leaves an open transaction. Whether the broker hears of it does not matter, as the next producer's init_transactions ends
@@ -207,17 +243,95 @@ static void abandon_transaction(struct publisher *publisher)
     if (error != NULL) rd_kafka_error_destroy(error);
 }
 
+static void forget_topic(rd_kafka_topic_t **topic)
+{
+    if (*topic != NULL) rd_kafka_topic_destroy(*topic);
+    *topic = NULL;
+}
+
+static void close_all(struct publisher *publisher)
+{
+    forget_topic(&publisher->progress);
+    forget_topic(&publisher->dead_letters);
+    forget_topic(&publisher->events);
+    if (publisher->producer == NULL) return;
+    publisher->failed = true; /* what fails from here on is no news */
+    if (publisher->in_transaction) abandon_transaction(publisher);
+    publisher->in_transaction = false;
+    rd_kafka_destroy(publisher->producer);
+    publisher->producer = NULL;
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* A property of the producer, as the operator may have set it. */
+static size_t number_property(const struct publisher *publisher, const char *name)
+{
+    char text[32];
+    size_t size = sizeof(text);
+    if (rd_kafka_conf_get(rd_kafka_conf(publisher->producer), name, text, &size) != RD_KAFKA_CONF_OK) return 0;
+    return (size_t)strtoull(text, NULL, 10);
+}
+
+/* What a topic takes, and this producer. */
+static bool read_room(struct publisher *publisher, const char *topic, size_t *ret_room)
+{
+    size_t own = smaller(number_property(publisher, "message.max.bytes"),
+                         number_property(publisher, "queue.buffering.max.kbytes") * 1024);
+    int64_t deadline_us = clock_steady_us() + INIT_TIMEOUT_US;
+    struct kafka_limit *limit = kafka_limit_new(publisher->producer, topic);
+    if (limit == NULL) return fail(publisher, topic, "out of memory");
+    while (kafka_limit_is_open(limit) && wait_on(publisher, deadline_us, topic)) usleep(1000);
+    *ret_room = smaller(own, kafka_limit_bytes(limit, DEAD_LETTER_BYTES_UNKNOWN));
+    kafka_limit_free(limit);
+    return !publisher->failed;
+}
+
+/* No batch of several records is larger than what both topics take, so that none is refused for its size. */
+static bool read_rooms(struct publisher *publisher, size_t *ret_batch_bytes)
+{
+    if (!read_room(publisher, publisher->config.events_topic, &publisher->events_room)) return false;
+    if (!read_room(publisher, publisher->config.dead_letter_topic, &publisher->dead_letters_room)) return false;
+    *ret_batch_bytes = smaller(BATCH_BYTES_MAX, smaller(publisher->events_room, publisher->dead_letters_room));
+    return true;
+}
+
+/* Again when the batches have to be smaller than the last producer's. What is refused here is no record that could be replaced. */
+static bool open_fitting(struct publisher *publisher)
+{
+    size_t batch_bytes = publisher->batch_bytes;
+    bool opened = open_all(publisher) && read_rooms(publisher, &batch_bytes);
+    if (opened && batch_bytes != publisher->batch_bytes) {
+        publisher->batch_bytes = batch_bytes;
+        close_all(publisher);
+        opened = open_all(publisher);
+    }
+    if (!opened && publisher->reason->kind == REASON_REFUSED) publisher->reason->kind = REASON_WAITS;
+    return opened;
+}
+
+struct publisher *publisher_open(const struct publisher_config *config, struct reason *reason)
+{
+    struct publisher *publisher = calloc(1, sizeof(*publisher));
+    if (publisher == NULL) {
+        reason_set(reason, "out of memory");
+        return NULL;
+    }
+    publisher->config = *config;
+    publisher->reason = reason;
+    publisher->batch_bytes = BATCH_BYTES_MAX;
+    if (open_fitting(publisher)) return publisher;
+    publisher_close(publisher);
+    return NULL;
+}
+
 void publisher_close(struct publisher *publisher)
 {
     if (publisher == NULL) return;
-    if (publisher->progress != NULL) rd_kafka_topic_destroy(publisher->progress);
-    if (publisher->dead_letters != NULL) rd_kafka_topic_destroy(publisher->dead_letters);
-    if (publisher->events != NULL) rd_kafka_topic_destroy(publisher->events);
-    if (publisher->producer != NULL) {
-        publisher->failed = true; /* what fails from here on is no news */
-        if (publisher->in_transaction) abandon_transaction(publisher);
-        rd_kafka_destroy(publisher->producer);
-    }
+    close_all(publisher);
     free(publisher);
 }
 
@@ -235,21 +349,25 @@ static bool add_headers(rd_kafka_headers_t *headers, const struct record *record
     return true;
 }
 
-/* Waits while the queue is full; takes the headers in every case. */
+/* Waits while the queue is full; takes the headers in every case. A record that the empty queue has no room for is too large. */
 static bool enqueue(struct publisher *publisher, rd_kafka_topic_t *topic, struct slice key, struct slice value,
                     rd_kafka_headers_t *headers)
 {
     int64_t deadline_us = clock_steady_us() + DELIVER_TIMEOUT_US;
+    bool is_empty = false;
     rd_kafka_resp_err_t error;
     while ((error = rd_kafka_producev(publisher->producer, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
                                       RD_KAFKA_V_KEY(key.data, key.len), RD_KAFKA_V_VALUE((void *)value.data, value.len),
                                       RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END)) == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+        if (is_empty) error = RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+        if (is_empty || !wait_on(publisher, deadline_us, "queueing a record")) break;
         rd_kafka_poll(publisher->producer, SLICE_MS);
-        if (!wait_on(publisher, deadline_us, "queueing a record")) break;
+        is_empty = rd_kafka_outq_len(publisher->producer) == 0;
     }
     if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return true;
     rd_kafka_headers_destroy(headers);
-    return fail(publisher, rd_kafka_topic_name(topic), rd_kafka_err2str(error));
+    rd_kafka_poll(publisher->producer, SLICE_MS); /* a delivery that failed says more */
+    return fail_by(publisher, rd_kafka_topic_name(topic), error);
 }
 
 static bool send_to(struct publisher *publisher, rd_kafka_topic_t *topic, const struct record *record)
@@ -274,6 +392,28 @@ bool publisher_begin(struct publisher *publisher, struct slice progress_key, con
 bool publisher_send(struct publisher *publisher, const struct record *record)
 {
     return send_to(publisher, record->topic == RECORD_EVENT ? publisher->events : publisher->dead_letters, record);
+}
+
+size_t publisher_room(const struct publisher *publisher, enum record_topic topic)
+{
+    return topic == RECORD_EVENT ? publisher->events_room : publisher->dead_letters_room;
+}
+
+/* With a new producer, as with librdkafka 2.0.2 a refused record leaves a gap in the numbers by which the broker knows the next ones. */
+static bool drop_transaction(struct publisher *publisher)
+{
+    struct reason refusal = *publisher->reason;
+    close_all(publisher);
+    if (!open_fitting(publisher)) return false;
+    *publisher->reason = refusal;
+    return true;
+}
+
+bool publisher_send_alone(struct publisher *publisher, const struct record *record, bool *ret_is_refused)
+{
+    bool is_delivered = publisher_send(publisher, record) && deliver_all(publisher);
+    *ret_is_refused = !is_delivered && publisher->reason->kind == REASON_REFUSED;
+    return is_delivered || (*ret_is_refused && drop_transaction(publisher));
 }
 
 bool publisher_commit(struct publisher *publisher, struct slice progress_key, const struct progress *progress)

@@ -4,7 +4,8 @@
  * Happy path: send each record as it is read (the first begins the transaction), commit with the position behind them.
  * Failure modes: whatever goes wrong (broker away, delivery failed, fenced, a commit without an answer) makes every further
  * call fail; the caller closes the publisher and begins anew from the progress that Kafka has. It is never asked whether
- * an error might heal: with librdkafka 2.0.2 a late EndTxn could end the next transaction of the same producer. */
+ * an error might heal: with librdkafka 2.0.2 a late EndTxn could end the next transaction of the same producer. The reason's kind
+ * tells what the caller is to do. A record that Kafka refuses for good can only be told from its neighbours when it is sent alone. */
 #ifndef RELAY_PUBLISHER_H
 #define RELAY_PUBLISHER_H
 
@@ -17,7 +18,7 @@
 #include "relay/progress_record.h"
 #include "relay/reason.h"
 
-/* The largest record that can be published: key and value, in bytes. */
+/* The largest record that the producer takes (record_wire_bytes). */
 enum { PUBLISHER_RECORD_MAX = 16000000 };
 
 /* Borrowed; outlives the publisher. */
@@ -47,6 +48,14 @@ bool publisher_begin(struct publisher *publisher, struct slice progress_key, con
 
 /* Queues the record, copying it; waits while the queue is full. */
 bool publisher_send(struct publisher *publisher, const struct record *record);
+
+/* The bytes (record_wire_bytes) of the largest record that is surely taken: by the topic, whose max.message.bytes was read when the
+ * publisher was opened, and by librdkafka. A larger one may be, as brokers look at it compressed. */
+size_t publisher_room(const struct publisher *publisher, enum record_topic topic);
+
+/* Sends the record as the only one of the open transaction and waits until it is delivered or, which sets *ret_is_refused and the reason,
+ * refused for good: then the transaction is dropped. */
+bool publisher_send_alone(struct publisher *publisher, const struct record *record, bool *ret_is_refused);
 
 /* Commits all records sent so far together with a progress record, which is the one that counts. True: Kafka has them, exactly once. */
 bool publisher_commit(struct publisher *publisher, struct slice progress_key, const struct progress *progress);

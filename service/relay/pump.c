@@ -1,5 +1,6 @@
 #include "relay/pump.h"
 
+#include "codec/unpublishable.h"
 #include "core/slice.h"
 #include "driver/clock.h"
 #include "driver/log.h"
@@ -8,7 +9,7 @@
 #include "relay/session.h"
 #include "relay/wal_record.h"
 
-enum { IDLE_MS = 1000, RECORD_BYTES_MAX = 32 << 20 };
+enum { IDLE_MS = 1000, CARE_DIVISOR = 16, RECORD_BYTES_MAX = 32 << 20 };
 
 /* ---- the batch ---- */
 
@@ -39,12 +40,26 @@ static void advance(struct pump *pump, uint64_t lsn)
     confirm(pump);
 }
 
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* One of the records of the open batch, to which the next one may belong by now, is refused for good. */
+static void take_care(struct pump *pump)
+{
+    pump->care.records = batch_records(pump) + 1;
+    pump->care.batch = pump->care.records / CARE_DIVISOR + 1;
+}
+
 static bool commit_batch(struct pump *pump)
 {
     int64_t start_us = clock_steady_us();
     if (!publisher_commit(pump->publisher, slice_of(pump->progress_key), &pump->reached)) return false;
+    pump->care.records -= smaller(pump->care.records, batch_records(pump));
     meter_published(pump->batch.events, pump->batch.dead_letters, clock_steady_us() - start_us);
     meter_behind_since(pump->in_transaction ? pump->commit_us : 0);
+    meter_waiting(false);
     pump->progress = pump->reached;
     pump->batch = (struct pump_batch){0};
     pump->has_published = true;
@@ -75,6 +90,47 @@ static bool begin_batch(struct pump *pump)
     return publisher_begin(pump->publisher, slice_of(pump->progress_key), &pump->progress);
 }
 
+/* Turns the record into less after it was refused. */
+static bool reduce(struct pump *pump, struct unpublishable *unpublishable, struct record *record)
+{
+    struct reason refusal = *pump->reason;
+    size_t bytes = record_wire_bytes(record);
+    enum status status =
+        unpublishable_reduce(unpublishable, record, publisher_room(pump->publisher, record->topic), slice_of(refusal.text));
+    if (status == STATUS_TOO_LARGE) pump->reason->kind = REASON_WAITS; /* it is the topic that takes nothing */
+    else if (status != STATUS_OK) reason_set(pump->reason, "out of memory");
+    if (status != STATUS_OK) return false;
+    pump->reason->kind = REASON_FAILED;
+    meter_unpublishable(unpublishable->kind);
+    LOG_ERROR("relay: Kafka refuses a record for good; less of it is published", LOG_STR("reason", refusal.text),
+              LOG_SLICE("key", record->key), LOG_SLICE("id", record_header(record, SLICE("ce_id"))),
+              LOG_INT("bytes", bytes));
+    return true;
+}
+
+/* Publishes a record that Kafka may refuse for good. Alone in a batch, nothing else is lost with it; what follows may join it. */
+static bool send_alone(struct pump *pump, struct record *record)
+{
+    struct unpublishable unpublishable;
+    bool is_refused = false;
+    bool sent = batch_records(pump) == 0 || commit_batch(pump);
+    unpublishable_init(&unpublishable, record);
+    do {
+        sent = sent && begin_batch(pump) && publisher_send_alone(pump->publisher, record, &is_refused);
+    } while (sent && is_refused && (sent = reduce(pump, &unpublishable, record)));
+    unpublishable_done(&unpublishable);
+    return sent;
+}
+
+static bool send_record(struct pump *pump, struct record *record)
+{
+    size_t most = pump->care.records == 0 ? SIZE_MAX : smaller(pump->care.records, pump->care.batch);
+    if (most == 1 || record_wire_bytes(record) > publisher_room(pump->publisher, record->topic))
+        return send_alone(pump, record);
+    if (batch_records(pump) >= most && !commit_batch(pump)) return false;
+    return (batch_records(pump) > 0 || begin_batch(pump)) && publisher_send(pump->publisher, record);
+}
+
 /* The next record of the message. */
 static bool take_record(struct pump *pump, struct pgoutput *message)
 {
@@ -84,12 +140,12 @@ static bool take_record(struct pump *pump, struct pgoutput *message)
         return false;
     }
     if (++pump->records <= pump->skipped) return true;
-    if (batch_records(pump) == 0 && !begin_batch(pump)) return false;
+    if (!send_record(pump, &record)) return false;
     pump->reached.commit_lsn = pump->commit_lsn;
     pump->reached.records = pump->records;
     if (record.topic == RECORD_EVENT) pump->batch.events++;
     else pump->batch.dead_letters++;
-    return publisher_send(pump->publisher, &record);
+    return true;
 }
 
 static bool on_message(struct pump *pump, struct pgoutput *message)
@@ -140,7 +196,11 @@ static bool take(struct pump *pump, struct pgoutput *message)
 
 static bool rest(struct pump *pump)
 {
-    if (is_between_transactions(pump) && batch_records(pump) == 0) meter_behind_since(0);
+    if (is_between_transactions(pump) && batch_records(pump) == 0) {
+        meter_behind_since(0);
+        meter_waiting(false);
+        pump->was_idle = true;
+    }
     return publisher_tend(pump->publisher);
 }
 
@@ -196,6 +256,7 @@ enum pump_end pump_run(struct pump *pump)
     pump->reached = pump->progress;
     buf_init(&pump->scratch, RECORD_BYTES_MAX);
     enum pump_end end = run(pump);
+    if (end == PUMP_FAILED && pump->reason->kind == REASON_REFUSED) take_care(pump);
     buf_done(&pump->scratch);
     return end;
 }

@@ -28,6 +28,13 @@ struct pump_batch {
     int64_t begun_us;
 };
 
+/* After Kafka has refused a batch for one of its records, which nothing names: so many records from there on are published in batches of
+ * so many at most. One that is refused again is found in smaller and smaller batches, until it is alone. */
+struct pump_care {
+    size_t records;
+    size_t batch;
+};
+
 struct pump {
     struct wal_stream *stream;
     struct publisher *publisher;
@@ -38,6 +45,7 @@ struct pump {
     const struct event_context *events;
     _Atomic int64_t *lag_bytes; /* where to tell it */
     struct progress progress;   /* what is published already */
+    struct pump_care care;      /* of earlier runs, and for the next one */
     uint64_t server_end;        /* the server has WAL up to here, as last seen */
     uint64_t seen;              /* all transactions before this were read; at first those that the slot has confirmed */
 
@@ -50,6 +58,7 @@ struct pump {
     bool is_skipping;        /* all of it */
     struct progress reached; /* progress once the open batch is published */
     bool has_published;
+    bool was_idle; /* nothing was left to publish */
     struct pump_batch batch;
     struct buf scratch; /* of the record at hand */
 };

@@ -10,6 +10,7 @@ void reason_set(struct reason *reason, const char *format, ...)
     va_start(args, format);
     vsnprintf(reason->text, sizeof(reason->text), format, args);
     va_end(args);
+    reason->kind = REASON_FAILED;
     size_t len = strlen(reason->text);
     while (len > 0 && reason->text[len - 1] == '\n') reason->text[--len] = '\0';
     for (char *p = reason->text; (p = strchr(p, '\n')) != NULL;) *p = ' ';

@@ -3,7 +3,8 @@
  *
  * Happy path: run_once, which ends when the relay is stopped or drained.
  * Failure modes: the slot is in use (ask again each second), gone (say so, look again every few seconds), a server away or
- * anything doubtful (begin anew after a pause that doubles from 0.1 to 5 s and is jittered). */
+ * anything doubtful (begin anew after a pause that doubles from 0.1 to 5 s and is jittered). Kafka refuses whatever is published: say so,
+ * ask again every few seconds. It refuses one record for good: begin anew at once, in smaller batches (pump.h). */
 #include "relay/relay.h"
 
 #include <inttypes.h>
@@ -19,7 +20,13 @@
 #include "relay/progress.h"
 #include "relay/pump.h"
 
-enum { BUSY_PAUSE_MS = 1000, LOST_PAUSE_MS = 3000, FAILED_PAUSE_MIN_MS = 100, FAILED_PAUSE_MAX_MS = 5000 };
+enum {
+    BUSY_PAUSE_MS = 1000,
+    LOST_PAUSE_MS = 3000,
+    WAITS_PAUSE_MS = 2000,
+    FAILED_PAUSE_MIN_MS = 100,
+    FAILED_PAUSE_MAX_MS = 5000
+};
 
 /* How one run ended. */
 enum outcome { OUTCOME_ENDED, OUTCOME_BUSY, OUTCOME_LOST, OUTCOME_FAILED };
@@ -37,7 +44,8 @@ struct relay {
     struct reason reason;
     enum outcome last_outcome;
     bool has_outcome;
-    bool is_ahead; /* the last run found progress ahead of the WAL */
+    bool is_ahead;       /* the last run found progress ahead of the WAL */
+    struct reason waits; /* what Kafka's operator has to mend, as it was told; no text: nothing */
     unsigned int seed;
     struct wal_source source;
     struct pump pump; /* of this run */
@@ -91,6 +99,27 @@ static enum outcome open_stream(struct relay *relay)
     }
 }
 
+static void note_waiting(struct relay *relay)
+{
+    meter_waiting(true);
+    if (strcmp(relay->waits.text, relay->reason.text) == 0) return;
+    relay->waits = relay->reason;
+    LOG_ERROR("relay waits: Kafka refuses what is published, and will until that is put right there",
+              LOG_STR("reason", relay->reason.text));
+}
+
+/* With the slot in hand: no other relay would fare better. */
+static bool wait_for_operator(struct relay *relay)
+{
+    int64_t end_us = clock_steady_us() + (int64_t)WAITS_PAUSE_MS * 1000;
+    note_waiting(relay);
+    while (clock_steady_us() < end_us) {
+        if (!on_wait(relay)) return false;
+        waiter_wait(&relay->waiter, -1, 0, FAILED_PAUSE_MIN_MS);
+    }
+    return true;
+}
+
 static bool open_publisher(struct relay *relay)
 {
     const struct publisher_config config = {
@@ -102,7 +131,8 @@ static bool open_publisher(struct relay *relay)
         .on_wait = on_wait,
         .ctx = relay,
     };
-    relay->pump.publisher = publisher_open(&config, &relay->reason);
+    do relay->pump.publisher = publisher_open(&config, &relay->reason);
+    while (relay->pump.publisher == NULL && relay->reason.kind == REASON_WAITS && wait_for_operator(relay));
     return relay->pump.publisher != NULL;
 }
 
@@ -146,6 +176,7 @@ static enum outcome pump_until_end(struct relay *relay)
     relay_enter(relay, RELAY_ACTIVE, "took over");
     enum pump_end end = pump_run(&relay->pump);
     if (relay->pump.has_published) relay->failures = 0;
+    if (relay->pump.has_published || relay->pump.was_idle) relay->waits.text[0] = '\0';
     if (end == PUMP_LOST) return OUTCOME_LOST;
     return end == PUMP_FAILED ? OUTCOME_FAILED : OUTCOME_ENDED;
 }
@@ -158,6 +189,7 @@ static enum outcome run_once(struct relay *relay)
                                 .reason = &relay->reason,
                                 .database_url = relay->config.database_url,
                                 .progress_key = relay->source.name,
+                                .care = relay->pump.care,
                                 .events = &relay->config.events,
                                 .lag_bytes = &relay->lag_bytes};
     enum outcome outcome = open_stream(relay);
@@ -205,6 +237,16 @@ static int on_lost(struct relay *relay)
 
 static int on_failed(struct relay *relay)
 {
+    if (relay->reason.kind == REASON_REFUSED) {
+        LOG_WARN("relay: Kafka refuses a batch; its records are sent in smaller ones", LOG_STR("reason", relay->reason.text),
+                 LOG_INT("records", relay->pump.care.records), LOG_INT("batch", relay->pump.care.batch));
+        return 0;
+    }
+    if (relay->reason.kind == REASON_WAITS) {
+        note_waiting(relay);
+        relay_enter(relay, RELAY_STANDBY, relay->reason.text);
+        return WAITS_PAUSE_MS;
+    }
     int pause_ms = failed_pause_ms(relay);
     meter_restarted();
     LOG_WARN("relay begins anew", LOG_STR("reason", relay->reason.text), LOG_INT("pause_ms", pause_ms));

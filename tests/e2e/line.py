@@ -17,7 +17,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from kafka import KafkaProducer
+from kafka import KafkaAdminClient, KafkaProducer
+from kafka.admin import ConfigResource, ConfigResourceType
 
 import ledger
 from ledger import Message, Place, Topic, query
@@ -113,6 +114,16 @@ class Line:
     def stop(self, replica: Service | None = None) -> None:
         replica = replica or self.service
         assert replica.stop() == 0, replica.log_tail(40)
+
+    def limit_topic(self, name: str, max_bytes: int) -> None:
+        """Sets a topic's max.message.bytes, and waits until the broker has it."""
+        resource = ConfigResource(ConfigResourceType.TOPIC, name, {"max.message.bytes": str(max_bytes)})
+        admin = KafkaAdminClient(bootstrap_servers=self.servers.kafka.bootstrap)
+        try:
+            admin.alter_configs([resource])
+            until(lambda: str(max_bytes) in str(admin.describe_configs([resource])), f"{name} takes {max_bytes} bytes")
+        finally:
+            admin.close()
 
     def cli(self, *arguments: str) -> str:
         """What a subcommand prints. Raises ServerError when it fails."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
+import string
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -163,6 +165,15 @@ def events_late(line: Line) -> Iterator[None]:
 
 
 @contextmanager
+def events_unpublishable(line: Line) -> Iterator[None]:
+    """No event fits into the topic any more, but what tells of one."""
+    line.limit_topic(line.place.events, 500)
+    restart(line)
+    line.post(MINIMAL | {"name": "".join(random.Random(1).choices(string.ascii_letters, k=255))})
+    yield
+
+
+@contextmanager
 def slot_behind(line: Line) -> Iterator[None]:
     restart(line, RELAY="off")
     line.sql("SELECT pg_logical_emit_message(false, 'filler', repeat('x', 1 << 20)) FROM generate_series(1, 260)")
@@ -297,6 +308,7 @@ TRIED: dict[str, Callable[[Line], AbstractContextManager[None]]] = {
     "SlotLost": without_slot, "NobodyPublishes": nobody_publishes, "DatabaseAway": without_database,
     "PartitionStopped": partition_stopped, "DirectoryPartitionStopped": directory_partition_stopped,
     "ConnectionStalled": connection_stalled, "PartitionWaits": partition_waits, "PartitionStalled": partition_stalled, "EventsLate": events_late,
+    "EventsUnpublishable": events_unpublishable,
     "SlotBehind": slot_behind, "SlotNearLoss": slot_near_loss, "SlotKeepsWal": slot_keeps_wal,
     "CommandsLate": commands_late, "DirectoryLate": directory_late,
     "KafkaCommitsSlowly": kafka_commits_slowly, "DatabaseCommitsSlowly": database_commits_slowly, "RelayRestarts": relay_restarts,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import time
 
@@ -11,9 +12,10 @@ from kafka.structs import TopicPartition
 
 import ledger
 from conftest import MakeLine
-from line import EXAMPLE, MINIMAL, PARTITIONS, Line, end_by_signal, until
-from servers import ServerError
-from wire import CREATED, REJECTED, decode_event, messages
+from ledger import Message
+from line import BINARY, EXAMPLE, MINIMAL, PARTITIONS, Line, end_by_signal, until
+from servers import ServerError, run
+from wire import CREATED, REJECTED, UNPUBLISHABLE, decode_event, decode_rejected, messages
 
 
 def cut(line: Line, partition: int, before: int) -> None:
@@ -199,6 +201,87 @@ def test_a_stored_offset_beyond_the_log_stops_the_partition(make_line: MakeLine)
     line.send(other, partition=1)
     line.event_of(other["commandId"])
     assert line.sql("SELECT command_id::text FROM schedules") == [(other["commandId"],)]
+
+
+# ---- what Kafka refuses
+
+def large(line: Line) -> int:
+    """Posts a schedule that is large, and stays so compressed; its id."""
+    pick = random.Random(1)
+    overrides = [{"date": f"20{pick.randrange(10, 100)}-{pick.randrange(1, 13):02}-{pick.randrange(1, 29):02}",
+                  "startTime": f"0{pick.randrange(10)}:{pick.randrange(60):02}", "endTime": f"1{pick.randrange(10)}:{pick.randrange(60):02}"}
+                 for _ in range(1000)]
+    answer = line.post(MINIMAL | {"overrides": overrides})
+    assert answer.status_code == 201, answer.text
+    return int(answer.json()["data"]["id"])
+
+
+def events_of(line: Line, schedule: int) -> list[Message]:
+    subject = str(schedule).encode()
+    return [event for event in line.topic(line.place.events).read_to_end() if event.headers.get("ce_subject") == subject]
+
+
+def test_an_event_that_kafka_refuses_is_told_in_its_place_and_published_once_it_may(make_line: MakeLine) -> None:
+    line = make_line()
+    line.limit_topic(line.place.events, 3000)
+    line.start()
+    schedule = large(line)
+    after = line.post(MINIMAL).json()["data"]["id"]
+    line.event_of_schedule(after, 60)  # it stops nothing
+    [told] = events_of(line, schedule)
+    assert told.headers["ce_type"] == UNPUBLISHABLE.encode()
+    assert told.headers["ce_id"] == f"{schedule}.1".encode() and told.key == str(line.people.member).encode()
+    event = messages().EventUnpublishable.FromString(told.value or b"")
+    assert event.type == CREATED and event.value_bytes > 10_000 and "too large" in event.reason
+    assert line.metric('schedule_relay_refused_records_total{kind="event"}') == 1
+    assert line.metric("schedule_relay_restarts_total") == 0
+    line.limit_topic(line.place.events, 1_000_000)
+    line.stop()
+    line.replicas = [line.start(), *line.replicas]
+    assert line.cli("rebuild", "--schedule", str(schedule)) == f"schedule={schedule}\n"
+    until(lambda: len(events_of(line, schedule)) == 2, "the event is published", 60)
+    assert decode_event(events_of(line, schedule)[1].value or b"", events_of(line, schedule)[1].headers)["id"] == schedule
+    assert len(events_of(line, after)) == 1
+    line.delete(f"{line.schedules_path()}/{schedule}")
+    until(lambda: len(events_of(line, schedule)) == 3, "the deletion is published", 60)
+    line.cli("rebuild", "--schedule", str(schedule))
+    until(lambda: len(events_of(line, schedule)) == 4, "it is told again", 60)
+    first, again = events_of(line, schedule)[2:]
+    assert (first.value, first.headers) == (again.value, again.headers)
+    with pytest.raises(ServerError, match="no schedule 999"):
+        line.cli("rebuild", "--schedule", "999")
+
+
+def test_a_rejection_that_kafka_refuses_is_cut(make_line: MakeLine) -> None:
+    line = make_line()
+    line.limit_topic(line.place.events, 3000)
+    line.start()
+    noise = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=20_000))
+    sent = line.send(line.command(commandId=noise), expect="rejected")
+    event = line.rejection_of(sent)
+    assert event.headers["ce_type"] == REJECTED.encode()
+    rejected = decode_rejected(event.value or b"", event.headers)
+    assert noise.startswith(rejected.command_id) and len(rejected.command_id) == 255
+    assert [constraint for _, constraint, _ in rejected.violations][-1] == "violationsLeftOut"
+    assert line.metric('schedule_relay_refused_records_total{kind="rejection"}') == 1
+    assert line.metric("schedule_relay_restarts_total") == 0
+
+
+def test_a_relay_waits_while_a_topic_is_missing_and_says_so_once(make_line: MakeLine) -> None:
+    line = make_line()
+    missing = f"{line.place.slot}.missing"
+    line.start(wait=False, EVENTS_TOPIC=missing)
+    line.wait_log("started")
+    until(lambda: line.post(MINIMAL).status_code == 201, "HTTP goes on", 60)
+    until(lambda: line.metric("schedule_relay_waiting") == 1, "it waits", 60)
+    slot = "SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s"
+    holder = line.sql(slot, line.place.slot)
+    run(str(BINARY), "topics", "--partitions", "1", env=line.env | {"EVENTS_TOPIC": missing})
+    assert line.topic(missing).wait_for(lambda event: event.headers["ce_type"] == CREATED.encode(), 1, 60)
+    until(lambda: line.metric("schedule_relay_waiting") == 0, "it waits no more", 60)
+    assert line.log().count("relay waits") == 1 and "Unknown topic" in line.log()
+    assert line.sql(slot, line.place.slot) == holder != [(None,)]
+    assert line.metric("schedule_relay_restarts_total") == 0
 
 
 # ---- the slot
