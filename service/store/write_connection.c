@@ -302,6 +302,13 @@ static void on_result(void *ctx, const PGresult *result)
     }
 }
 
+/* A database that is read-only stays so for longer than a request waits: all that wait are told at once. */
+static void refuse_if_read_only(struct write_connection *connection)
+{
+    bool is_read_only = connection->outcome != STATUS_OK && strcmp(connection->sqlstate, "25006") == 0;
+    if (is_read_only && connection->pool->purpose == WRITE_HTTP) write_pool_expire(connection->pool, INT64_MAX);
+}
+
 static void on_sync(void *ctx)
 {
     struct write_connection *connection = ctx;
@@ -319,6 +326,7 @@ static void on_sync(void *ctx)
         }
         write_outcome_settle(connection);
     }
+    refuse_if_read_only(connection);
     if (connection->is_short || (!was_writing && connection->outcome != STATUS_OK)) {
         write_connection_pause(connection, "the database is short of something");
     }

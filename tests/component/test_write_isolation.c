@@ -329,6 +329,21 @@ static void an_attempt_whose_answer_is_lost_makes_the_outcome_unknown(void **sta
     release(blocker);
 }
 
+static void a_read_only_database_refuses_a_request_at_once(void **state)
+{
+    struct world *world = *state;
+    char url[512];
+    struct test_write test;
+    snprintf(url, sizeof(url), "%s?options=-cdefault_transaction_read_only%%3Don", getenv("TEST_DATABASE_URL"));
+    start_writer(world, url);
+    assert_non_null(world->writer);
+    make_write(&test, 1);
+    test.write.deadline_us += (int64_t)DEADLINE_S * 1000000; /* beyond what this test waits */
+    submit(world, &test, 1);
+    RUN_UNTIL(world->base, test.done == 1);
+    assert_int_equal(test.status, STATUS_UNAVAILABLE);
+}
+
 /* ---- answers ---- */
 
 static void states_beyond_the_maximum_are_left_out_and_nothing_fails(void **state)
@@ -405,6 +420,7 @@ int main(int argc, char **argv)
         TEST(a_request_that_cannot_go_on_is_given_up_at_its_deadline),
         TEST_PATIENT(what_is_on_its_way_at_its_deadline_has_an_unknown_outcome),
         TEST_PATIENT(an_attempt_whose_answer_is_lost_makes_the_outcome_unknown),
+        cmocka_unit_test_setup_teardown(a_read_only_database_refuses_a_request_at_once, set_up_without_writer, tear_down),
         TEST_PATIENT(states_beyond_the_maximum_are_left_out_and_nothing_fails),
         TEST_PATIENT(the_session_of_a_lost_connection_is_ended),
     };
