@@ -5,7 +5,9 @@ Every message in the commands topic tells in its header `expect` what must becom
     created, updated, deleted    one event of that kind for its command id, however often that id was sent
     decided    of a command whose sender cannot know: such an event, or a rejection for a reason that the events show to be so
     rejected   one ScheduleCommandRejected for this very message
-    dead       one dead letter with its key, bytes and headers
+    refused    one or the other: a rejection or a dead letter
+    dead       one dead letter with its key, bytes and headers, or what fits of them
+    skipped    nothing: an operator has skipped it
 What HTTP answered is given to `audit`, because no server keeps it.
 
 The audit reads the event topic as a stranger would: from its beginning, keeping the last state of each schedule. Each event must
@@ -15,9 +17,10 @@ changes come over HTTP at the same time, a command must not expect a version tha
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +31,7 @@ from wire import (CREATED, DELETED, EVENT_OF, FIELDS, REJECTED, UPDATED, Command
                   decode_rejected)
 
 DECIDED = {"exists", "isOwner", "isCurrent", "isUnique"}  # refusals that depend on what happened before
+GONE = {"isUser", "isUserInOrg"}  # such, too, of an owner who is removed
 
 
 # ---- topics
@@ -181,13 +185,14 @@ def query(database_url: str, sql: str, *values: Any) -> list[tuple[Any, ...]]:
 @dataclass
 class HttpAnswers:
     """What HTTP clients were told: the schedules answered 201; those answered to a PATCH, with the version of their ETag; the
-    ids whose DELETE was answered 200; those created and not deleted that were answered 404 all the same; and how many writes got no
-    answer or a 5xx."""
+    ids whose DELETE was answered 200; those created and not deleted that were answered 404 all the same; owners who were removed, or their organization; and how many
+    writes got no answer or a 5xx."""
 
     created: list[dict[str, Any]] = field(default_factory=list)
     updated: list[tuple[dict[str, Any], int]] = field(default_factory=list)
     deleted: list[int] = field(default_factory=list)
     missing: set[int] = field(default_factory=set)
+    removed: set[int] = field(default_factory=set)
     unknown: int = 0
 
 
@@ -304,7 +309,7 @@ class _Audit:
         self._check_commands()
         self._check_http()
         self._check_order()
-        _check_dead_letters(self.place.commands, self.commands, dead_letters, self.report)
+        _check_dead_letters(self.place.commands, self.commands, dead_letters, self.refusals.keys(), self.report)
         self._count(dead_letters)
         return self.report
 
@@ -349,14 +354,14 @@ class _Audit:
         unasked = dict(self.refusals)
         for message in self.commands:
             origin, expect = (message.partition, message.offset), message.headers.get("expect", b"").decode()
-            refusal = unasked.pop(origin, None) if expect != "dead" else None
-            if expect == "dead":
+            refusal = unasked.pop(origin, None) if expect not in ("dead", "skipped") else None
+            if expect in ("dead", "skipped", "refused"):
                 continue
             if expect == "rejected" and refusal is None:
                 self.fault(f"lost: no rejection of {origin}")
             elif expect not in ("rejected", "decided") and refusal:
                 self.fault(f"a rejection of {origin}, which is not invalid: {refusal.content}")
-            elif refusal is None or refusal.reasons & DECIDED:
+            elif refusal is None or refusal.reasons & DECIDED or (expect == "decided" and refusal.reasons & GONE):
                 command = self.asked[origin] = decode_command(message.value or b"", message.headers)
                 if refusal is None:
                     self.done[command.command_id].append(origin)
@@ -486,8 +491,10 @@ class _Audit:
             "isOwner": self.owners.get(command.schedule_id, command.owner_id) != command.owner_id,
             "isCurrent": schedule is not None and is_own and command.expected_version not in (0, schedule["version"]),
             "isUnique": self._is_other(command),
+            "isUser": command.owner_id in self.http.removed,
+            "isUserInOrg": command.owner_id in self.http.removed,
         }
-        for reason in refusal.reasons & DECIDED:
+        for reason in refusal.reasons & (DECIDED | GONE):
             if not justified[reason]:
                 self.fault(f"a rejection of {refusal.origin} that is not so: {reason}; {command}, {schedule}")
 
@@ -499,7 +506,8 @@ class _Audit:
     def _check_http(self) -> None:
         """What no command caused is HTTP's: one event for each answer, and at most one for each request without an answer."""
         events = {(event.kind, event.schedule, event.content["version"]): event
-                  for command_id, event in self.causes.items() if command_id not in self.done}
+                  for command_id, event in self.causes.items()
+                  if command_id not in self.done and not (event.kind == DELETED and event.owner in self.http.removed)}
         last = {event.schedule: event.content["version"] for event in self.events if event.kind == DELETED}
         for schedule in self.http.created:
             self._check_answer("201", schedule, events.pop((CREATED, schedule["id"], 1), None))
@@ -534,18 +542,36 @@ class _Audit:
             latest[one.message.key, partition] = offset
 
 
-def _check_dead_letters(topic: str, commands: list[Message], letters: list[Message], report: Report) -> None:
+def _check_dead_letters(topic: str, commands: list[Message], letters: list[Message], rejected: Collection[Origin], report: Report) -> None:
     expected = {(message.partition, message.offset): message for message in commands
-                if message.headers.get("expect") == b"dead"}
+                if message.headers.get("expect") in (b"dead", b"refused")}
     for letter in letters:
         headers = letter.headers
         origin = (int(headers["dead-letter-partition"]), int(headers["dead-letter-offset"]))
         message = expected.pop(origin, None)
-        if message is None:
-            report.fault(f"a dead letter of {origin} that is a second one or not undecodable")
-        elif (letter.key, letter.value or b"") != (message.key, message.value or b""):
+        if message is None or origin in rejected:
+            report.fault(f"a dead letter of {origin} that is a second one, or not undecodable, or a rejection as well")
+        elif letter.key != message.key or not _holds_value(letter, message.value or b""):
             report.fault(f"the dead letter of {origin} holds other bytes")
-        elif letter.header_list[:-4] != message.header_list or headers["dead-letter-topic"] != topic.encode():
+        elif not _holds_headers(letter, message) or headers["dead-letter-topic"] != topic.encode():
             report.fault(f"the dead letter of {origin} has other headers: {letter.header_list}")
-    for origin in sorted(expected):
-        report.fault(f"lost: no dead letter of {origin}")
+    for origin, message in sorted(expected.items()):
+        if message.headers["expect"] == b"dead" or origin not in rejected:
+            report.fault(f"lost: no dead letter of {origin}")
+
+
+def _holds_value(letter: Message, value: bytes) -> bool:
+    """All of it, or the first of it, with what tells the whole."""
+    held = letter.value or b""
+    if b"value" not in letter.headers.get("dead-letter-cut", b"").split(b","):
+        return held == value
+    size, digest = (letter.headers[f"dead-letter-value-{what}"].decode() for what in ("bytes", "sha256"))
+    return value.startswith(held) and len(held) < len(value) == int(size) and hashlib.sha256(value).hexdigest() == digest
+
+
+def _holds_headers(letter: Message, message: Message) -> bool:
+    """All of them, or some in their order, and how many are left out."""
+    own = [header for header in letter.header_list if not header[0].startswith("dead-letter-")]
+    left_out = int(letter.headers.get("dead-letter-headers-left-out", b"0"))
+    rest = iter(message.header_list)
+    return all(header in rest for header in own) and len(own) + left_out == len(message.header_list)

@@ -272,11 +272,11 @@ class Line:
         self._producer = self._producer or ledger.producer(self.servers.kafka.bootstrap)
         produce(self._producer, self.place.commands, load.messages(count))
 
-    def make_owners(self, count: int) -> list[int]:
-        """New members of the organization."""
+    def make_owners(self, count: int, org: int | None = None) -> list[int]:
+        """New members of an organization, by default the line's."""
         return [row[0] for row in self.sql(
             "WITH made AS (INSERT INTO users (name) SELECT 'Owner' FROM generate_series(1, %s) RETURNING id) "
-            "INSERT INTO memberships (org_id, user_id) SELECT %s, id FROM made RETURNING user_id", count, self.people.org)]
+            "INSERT INTO memberships (org_id, user_id) SELECT %s, id FROM made RETURNING user_id", count, self.people.org if org is None else org)]
 
     # ---- what became of it
 

@@ -15,7 +15,7 @@ from conftest import MakeLine
 from line import MINIMAL, Line, server_settings, until
 
 
-def wait_degraded(line: Line, *patterns: str, deadline_s: float = 20) -> None:
+def wait_degraded(line: Line, *patterns: str, deadline_s: float = 60) -> None:
     """Waits until it is ready and degraded for these reasons, in this order, and no others."""
     def is_told() -> bool:
         texts = line.degraded()
@@ -83,7 +83,7 @@ def test_without_kafka_it_is_ready_and_says_so(make_line: MakeLine) -> None:
         assert answers(line)
     finally:
         kafka.start()
-    wait_degraded(line, deadline_s=60)
+    wait_degraded(line)
 
 
 def test_events_that_wait_are_told(make_line: MakeLine) -> None:
@@ -97,7 +97,7 @@ def test_events_that_wait_are_told(make_line: MakeLine) -> None:
         until(lambda: any(text.startswith("the relay ") for text in line.degraded()), "it is told", 60)
     finally:
         kafka.start()
-    wait_degraded(line, deadline_s=60)
+    wait_degraded(line)
 
 
 def test_a_relay_alone_is_ready_whatever_only_doors_need(make_line: MakeLine) -> None:

@@ -6,14 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
+import bulkhead_faults as bulkhead
 import http_faults as http
 import kafka_faults as kafka
 import overload
 import postgres_faults as postgres
+import recovery_faults as recovery
+import removal_faults as removal
 import service_faults as service
 from ledger import Report
 from rig import Rig
-from world import SmallDisk, ThreeBrokers, World
+from world import Pair, SmallDisk, ThreeBrokers, World
 
 BAD = {"duplicates": 0.1, "reused": 0.1, "invalid": 0.2, "undecodable": 0.2}
 
@@ -80,10 +83,43 @@ CASES = [
     _case("idle-slot", "others write 400 MB while nothing comes", postgres.idle_beside_writers, {"megabytes": 400}, rate=0),
     _case("overload", "more load than the service can take, through both doors, for two and a half minutes", overload.overload,
           {"seconds": 150}, replicas=1, rate=0),
+    _case("failover", "PostgreSQL fails over to a standby that lacks the last commits, whose events are published", recovery.fail_over,
+          world=Pair, rate=0),
+    _case("restore", "a dump of some time ago takes the place of the database", recovery.restore_a_dump, rate=0),
+    _case("remove-organization", "an organization of 40,000 schedules is removed while commands come for it, another one under kill -9",
+          removal.remove_organization, {"schedules": 40_000}, rate=0),
+    _case("remove-users", "40 users are removed while commands come for them", removal.remove_users, {"count": 40, "commands": 300},
+          rate=0),
+    _case("large-transaction", "a transaction of 100,000 events on a narrow way to Kafka, whose relay is killed in the middle",
+          kafka.publish_for_long, {"events": 100_000, "bytes_per_s": 40_000}, rate=0, through=("kafka",)),
+    _case("unpacks-large", "messages of a few KB that unpack to 17, 40 and 120 MB", bulkhead.send_what_unpacks_large,
+          {"memory_mib": 256}, replicas=1, rate=0),
+    _case("many-days", "a window names a day a million times, 8 times", bulkhead.ask_for_many_days, {"days": 1_000_000, "count": 8},
+          replicas=1, rate=0),
+    _case("locked-row", "a session holds a user's row for 20 s: nobody else waits", bulkhead.lock_a_row, {"seconds": 20},
+          replicas=1, rate=0),
+    _case("refused-row", "the database refuses a row again and again, with 40001, 55P03 and 57014: nobody else waits", bulkhead.refuse_a_row,
+          {"seconds": 10}, replicas=1, rate=0),
+    _case("long-lists", "20 callers ask for a user's 5,000 schedules again and again", bulkhead.ask_for_long_lists,
+          {"schedules": 5000, "at_once": 20, "seconds": 10}, replicas=1, rate=0),
+    _case("far-pages", "120 callers ask for the last of 100,000 schedules again and again", bulkhead.ask_for_far_pages,
+          {"schedules": 100_000, "at_once": 120, "seconds": 10}, replicas=1, rate=0),
+    _case("costly-bodies", "120 callers send JSON of 100 KB that costs much to judge", bulkhead.send_costly_bodies,
+          {"at_once": 120, "seconds": 10}, replicas=1, rate=0),
+    _case("costly-commands", "40 commands of 1 MB and 5,000 of 8 KB that cost much to judge", bulkhead.send_costly_commands,
+          {"large": 40, "small": 5000}, replicas=1, rate=0),
+    _case("few-descriptors", "1,100 idle connections before 1,024 descriptors, and the database restarts",
+          bulkhead.restart_beside_idle_connections, {"connections": 1100, "descriptors": 1024}, replicas=1, rate=0),
+    _case("compressed", "3,000 commands of 77 KB in batches that are few as they are compressed", bulkhead.send_compressed_batches,
+          {"commands": 3000, "memory_mib": 64}, replicas=1, rate=0),
     _case("http-drip", "2,000 clients drip bytes", http.drip, {"count": 2000, "p99_ms": 50}, replicas=1, rate=0),
     _case("http-swell", "heads and bodies that are large and do not end", http.swell, {"count": 900, "p99_ms": 50}, replicas=1, rate=0),
     _case("http-confuse", "framings in doubt, thousands of requests in a row, half-closed connections", http.confuse,
           {"count": 500, "p99_ms": 50}, replicas=1, rate=0),
+    _case("http-half-sent", "4,000 bodies of 100 KB of which the last byte does not come", http.half_send,
+          {"count": 4000, "p99_ms": 200}, replicas=1, rate=0),
+    _case("http-connect", "4,000 CONNECTs with bodies that do not end", http.connect, {"count": 4000, "p99_ms": 200}, replicas=1,
+          rate=0),
     _case("http-slow-readers", "300 clients ask for a large list and hardly read it", http.read_slowly,
           {"count": 300, "p99_ms": 50}, replicas=1, rate=0),
 ]

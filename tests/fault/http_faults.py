@@ -4,30 +4,24 @@ connection has ended as it should, and memory and descriptors are back."""
 from __future__ import annotations
 
 import asyncio
-import http.client
 import json
-import multiprocessing
 import os
 import re
 import socket
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from itertools import cycle
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
+from bystanders import MINIMAL, calling
 from rig import Rig
 from servers import wait_until
 
-RATE = 50  # requests a second of the well-behaved caller: half of them read, half write
 OPENING = 200  # connections at once, of those that a crowd opens
 LEFT_KIB = 24 * 1024  # of resident memory that may remain of a crowd: what the allocator keeps of the budgets
 LEFT_DESCRIPTORS = 16  # what comes later to Kafka and the database
-MINIMAL = {"name": "Well-behaved", "timeZone": "UTC", "isDefault": False}
 REPLY_S = 20  # that a client has to take a reply
 SMUGGLED = "Smuggled"
 STATUS = re.compile(rb"HTTP/1\.1 (\d{3})")
@@ -50,50 +44,6 @@ class Crowd:
     receive_bytes: int = 0  # of the client's socket; 0: the system's default
 
 
-# ---- the well-behaved caller: a process of its own, so that the crowd's work does not count as the service's
-
-def _call(url: str, path: str, key: str, results: Connection) -> None:
-    host = http.client.HTTPConnection(url.removeprefix("http://"), timeout=20)
-    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-    created: list[dict[str, Any]] = []
-    latencies: list[float] = []
-    due = time.monotonic()
-    while not results.poll(max(0, due - time.monotonic())):
-        method, target, wanted = ("GET", f"{path}/{created[-1]['id']}", 200) if len(latencies) % 2 else ("POST", path, 201)
-        begin = time.monotonic()
-        host.request(method, target, json.dumps(MINIMAL) if method == "POST" else None, headers)
-        answer = host.getresponse()
-        body = answer.read()
-        latencies.append(time.monotonic() - begin)
-        assert answer.status == wanted, (method, answer.status, body)
-        schedule = json.loads(body)["data"]
-        if method == "POST":
-            created.append(schedule)
-        assert schedule == created[-1], "the answer to another request"
-        due += 1 / RATE
-    results.send((created, latencies))
-
-
-@contextmanager
-def _calling(rig: Rig, p99_ms: float) -> Iterator[None]:
-    """The caller must be answered as it should, 99 of 100 times within p99_ms; 0: whenever."""
-    ours, theirs = multiprocessing.get_context("fork").Pipe()
-    caller = multiprocessing.get_context("fork").Process(
-        target=_call, args=(rig.service.url, rig.schedules_path(), rig.people.admin_key, theirs), daemon=True)
-    caller.start()
-    theirs.close()
-    try:
-        yield
-    finally:
-        ours.send("enough")
-        created, latencies = ours.recv()  # EOFError when it has failed, which it tells on stderr
-        caller.join()
-    rig.answers.created += created
-    p99 = sorted(latencies)[len(latencies) * 99 // 100] * 1000
-    print(f"      caller: {len(latencies)} requests, p99 {p99:.1f} ms, longest {max(latencies) * 1000:.1f}", flush=True)
-    assert not p99_ms or p99 < p99_ms, f"the caller's p99 is {p99:.1f} ms"
-
-
 # ---- the crowds
 
 def _resident_kib(rig: Rig) -> int:
@@ -109,7 +59,7 @@ def _descriptors(rig: Rig) -> int:
 def _besiege(rig: Rig, p99_ms: float, *crowds: Crowd) -> None:
     """One crowd after the other."""
     resident, descriptors = _resident_kib(rig), _descriptors(rig)
-    with _calling(rig, p99_ms):
+    with calling(rig, p99_ms):
         for crowd in crowds:
             begin = time.monotonic()
             answers = asyncio.run(_meet(rig, crowd))
@@ -191,6 +141,18 @@ def swell(rig: Rig, count: int, p99_ms: float = 0) -> None:
               needed=413),
         Crowd("endless chunks", _say(_head(rig, "POST", "", "Transfer-Encoding: chunked"), *[b"10000\r\n" + bytes(65536) + b"\r\n"] * 20),
               count // 4, {0, 413, 503}, 25, needed=413))
+
+
+def half_send(rig: Rig, count: int, p99_ms: float = 0) -> None:
+    """Nobody knows who: bodies of 100 KB of which the last byte does not come."""
+    whole = _head(rig, "POST", "", "Content-Length: 100000")
+    _besiege(rig, p99_ms, Crowd("half-sent bodies", _say(whole + bytes(99_999)), count, {0, 503}, 40))
+
+
+def connect(rig: Rig, count: int, p99_ms: float = 0) -> None:
+    """What no server but a proxy takes, with a body that does not end: its connection is closed as any other."""
+    start = _head(rig, "CONNECT", "example.org:443", "Content-Length: 100000")
+    _besiege(rig, p99_ms, Crowd("CONNECT", _say(start + bytes(50_000)), count, {0, 405, 501, 503}, 40))
 
 
 def read_slowly(rig: Rig, count: int, p99_ms: float = 0) -> None:

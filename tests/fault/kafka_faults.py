@@ -13,12 +13,14 @@ from pathlib import Path
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.errors import KafkaError
 
+from bulkhead_faults import make_schedules
 from ledger import Report
 from line import PARTITIONS
-from proxy import HoldEndTxn, SwallowEndTxn, calm
+from proxy import HoldEndTxn, Narrow, SwallowEndTxn, calm
 from rig import DEADLINE_S, Rig
 from world import ThreeBrokers
 
+TRANSACTION_S = 60  # that Kafka leaves one of the relay's open
 AT_REST = ("Empty", "CompleteCommit", "CompleteAbort")  # what a coordinator says of a transactional id without a transaction
 
 
@@ -136,6 +138,27 @@ def _hangs(rig: Rig) -> bool:
         return False  # it has not read its logs yet
     finally:
         admin.close()
+
+
+def publish_for_long(rig: Rig, events: int, bytes_per_s: float) -> None:
+    """Brings its own load. One transaction has so many events that they take far longer than Kafka leaves a transaction open, and the
+    relay is killed in the middle."""
+    make_schedules(rig, rig.make_owners(events // 500), 500, [], wait=False)
+    rig.world.kafka_proxy.weather = Narrow(bytes_per_s)
+    begin = time.monotonic()
+    events_topic = rig.topic(rig.place.events)
+    rig.until(lambda: sum(events_topic.ends().values()) > events // 3, "a part is published")
+    rig.until(lambda: rig.active_relay() is not None, "one relays")
+    relay = rig.active_relay()
+    assert relay
+    relay.kill9()
+    relay.start(wait=False)
+    rig.faults += 1
+    rig.until(lambda: sum(events_topic.ends().values()) > events, "all is published", 4 * DEADLINE_S)
+    print(f"      published in {time.monotonic() - begin:.0f} s", flush=True)
+    assert time.monotonic() - begin > TRANSACTION_S, "a single transaction of Kafka would have done"
+    rig.world.kafka_proxy.weather = calm
+    rig.wait_events()
 
 
 def make_topic_anew(rig: Rig) -> Report:

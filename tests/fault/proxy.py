@@ -105,6 +105,18 @@ class Delay:
         yield data
 
 
+class Narrow:
+    """So many bytes a second go to the server on each connection."""
+
+    def __init__(self, bytes_per_s: float) -> None:
+        self.bytes_per_s = bytes_per_s
+
+    def __call__(self, link: Link, is_request: bool, data: bytes) -> Iterator[bytes]:
+        if is_request:
+            time.sleep(len(data) / self.bytes_per_s)
+        yield data
+
+
 class Drip:
     """A few bytes at a time."""
 

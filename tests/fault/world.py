@@ -104,6 +104,18 @@ class ThreeBrokers(World):
         return Cluster(self.directory)
 
 
+class Pair(World):
+    """Beside PostgreSQL there is room for a standby."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.standby = Postgres(directory / "standby", settings=POSTGRES | {"hot_standby": "on"})
+
+    def close(self) -> None:
+        super().close()
+        self.standby.close()
+
+
 class SmallDisk(World):
     """PostgreSQL's data is on a disk of its own, of 256 MiB: a tmpfs, which needs root."""
 
