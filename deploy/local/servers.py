@@ -240,7 +240,7 @@ class Server(Startable):
 
 class Postgres(Server):
     """PostgreSQL with logical decoding and real durability; superuser `postgres`, no password. `settings` are added
-    to its configuration. It refuses to be root, so root starts it as the user `postgres`; the data then moves to
+    to its configuration. Of the newest version that is installed, or of the tools in the directory POSTGRES_BIN. It refuses to be root, so root starts it as the user `postgres`; the data then moves to
     the temporary directory if that user cannot reach `directory`."""
 
     name = "postgres"
@@ -249,10 +249,7 @@ class Postgres(Server):
 
     def __init__(self, directory: Path, outlives: bool = False, settings: Mapping[str, str] | None = None) -> None:
         super().__init__(Path(directory) / "postgres.log", outlives)
-        versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[4]))
-        if not versions:
-            raise ServerError("PostgreSQL is not installed: run `make setup`")
-        self.bin = versions[-1].parent
+        self.bin = Path(os.environ["POSTGRES_BIN"]) if "POSTGRES_BIN" in os.environ else self._newest()
         self.port = free_port()
         self.settings = {
             "listen_addresses": "127.0.0.1", "port": str(self.port), "unix_socket_directories": "",
@@ -264,6 +261,13 @@ class Postgres(Server):
             self.identity = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
             if not all(path.stat().st_mode & 0o001 for path in self.data.parents if path.exists()):
                 self.data = scratch_dir()
+
+    @staticmethod
+    def _newest() -> Path:
+        versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[4]))
+        if not versions:
+            raise ServerError("PostgreSQL is not installed: run `make setup`")
+        return versions[-1].parent
 
     def command(self) -> list[str]:
         assert self.data
@@ -302,9 +306,9 @@ class Postgres(Server):
     def dsn(self, database: str = "postgres") -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
-    def create_database(self, name: str) -> str:
+    def create_database(self, name: str, options: str = "") -> str:
         """Returns its DSN."""
-        self.psql(f'create database "{name}"')
+        self.psql(f'create database "{name}" {options}')
         return self.dsn(name)
 
     def psql(self, sql: str, database: str = "postgres", *options: str) -> str:

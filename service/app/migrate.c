@@ -76,6 +76,17 @@ static bool ensure_slot(PGconn *conn, const char *slot)
     return false;
 }
 
+/* In another encoding the checks of lengths count bytes, and what is stored as UTF-8 comes back as something else. */
+static bool is_utf8(PGconn *conn)
+{
+    const char *encoding = PQparameterStatus(conn, "server_encoding");
+    if (encoding != NULL && strcmp(encoding, "UTF8") == 0) return true;
+    database_fail(
+        "the encoding of database %s is %s and has to be UTF8: CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0",
+        PQdb(conn), encoding == NULL ? "not known" : encoding);
+    return false;
+}
+
 static bool migrate(PGconn *conn, const char *slot)
 {
     static const char quiet[] = "SET client_min_messages = warning";
@@ -94,7 +105,7 @@ int migrate_run(const char *database_url, const char *slot)
 {
     PGconn *conn = database_connect(database_url);
     if (conn == NULL) return 1;
-    bool ok = migrate(conn, slot); /* the lock goes with the connection */
+    bool ok = is_utf8(conn) && migrate(conn, slot); /* the lock goes with the connection */
     PQfinish(conn);
     if (ok) printf("the schema is at version %" PRId64 "\n", migrations_latest());
     return ok ? 0 : 1;

@@ -227,6 +227,16 @@ def test_check_config_hides_secrets(tmp_path: Path) -> None:
     assert "RDKAFKA_sasl.password=***" in shown.stdout.splitlines()
 
 
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_migrate_refuses_a_database_that_is_not_utf8(servers: Servers, encoding: str) -> None:
+    name = f"encoding-{uuid.uuid4().hex[:8]}"
+    url = servers.postgres.create_database(name, f"encoding '{encoding}' locale 'C' template template0")
+    refused = cli("migrate", **migrate_env(url))
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert f"the encoding of database {name} is {encoding} and has to be UTF8" in refused.stderr
+    assert query(url, "SELECT to_regclass('schema_migrations')") == [(None,)]
+
+
 FIXED = [
     "PARTITIONER", "ISOLATION_LEVEL", "ENABLE_IDEMPOTENCE", "ACKS", "REQUEST_REQUIRED_ACKS", "ENABLE_AUTO_COMMIT",
     "AUTO_COMMIT_ENABLE", "ENABLE_AUTO_OFFSET_STORE", "AUTO_OFFSET_RESET", "TRANSACTION_TIMEOUT_MS", "MESSAGE_TIMEOUT_MS",
