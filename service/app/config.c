@@ -57,6 +57,9 @@ static const struct option options[] = {
     {"HTTP_WRITE_CONNECTIONS", KIND_NUMBER, "2", "2|16", false, AT(http_write_connections), "the same for writes over HTTP"},
     {"DIRECTORY_WRITE_CONNECTIONS", KIND_NUMBER, "1", "1|16", false, AT(directory_write_connections),
      "the same for the directory's entries"},
+    {"UNPACKED_BATCH_BYTES", KIND_NUMBER, "67108864", "1048576|700000000", false, AT(unpacked_batch_bytes),
+     "the most that a compressed batch of the commands or the directory may take unpacked; a larger one stops its "
+     "partition"},
     {"HTTP_MAX_CONNECTIONS", KIND_NUMBER, "4096", "1|1000000", false, AT(http_max_connections),
      "further ones are closed at once"},
     {"IDEMPOTENCY_KEY_SECONDS", KIND_NUMBER, "86400", "1|2678400", false, AT(idempotency_key_seconds),

@@ -40,6 +40,7 @@ struct config {
     int64_t command_write_connections;
     int64_t http_write_connections;
     int64_t directory_write_connections;
+    int64_t unpacked_batch_bytes; /* driver/kafka_unpack.h */
     int64_t http_max_connections;
     int64_t idempotency_key_seconds;
     int64_t rate_limit_api_key; /* requests in a window; 0: no limit */

@@ -6,13 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/batch_search.h"
 #include "app/database.h"
 
 enum { TIMEOUT_MS = 10000 };
 
 static const char usage[] =
     "usage: schedule-service offsets show\n"
-    "       schedule-service offsets reset [--topic TOPIC] --partition N --to OFFSET|earliest|latest\n";
+    "       schedule-service offsets reset [--topic TOPIC] --partition N --to OFFSET|earliest|latest\n"
+    "       schedule-service offsets skip [--topic TOPIC] --partition N\n";
+
+static const char restart[] = "Restart the replica that has the partition";
 
 struct log_range {
     int64_t low;
@@ -79,9 +83,11 @@ static bool resolve(rd_kafka_t *client, const char *topic, int32_t partition, co
     return true;
 }
 
+enum order_kind { ORDER_SHOW, ORDER_RESET, ORDER_SKIP };
+
 /* What was asked for. */
 struct order {
-    bool is_reset; /* else: show */
+    enum order_kind kind;
     const char *topic;
     int32_t partition;
     const char *to;
@@ -103,9 +109,63 @@ static int reset(const struct order *order, rd_kafka_t *client, PGconn *conn)
     if (result == NULL) return 1;
     PQclear(result);
     printf(
-        "topic=%s partition=%s next_offset=%s\nRestart the replica that has the partition; commands that were stored before "
-        "are recognised by their ids, directory entries are applied again.\n",
-        order->topic, partition_text, offset_text);
+        "topic=%s partition=%s next_offset=%s\n%s; commands that were stored before are recognised by their ids, directory "
+        "entries are applied again.\n",
+        order->topic, partition_text, offset_text, restart);
+    return 0;
+}
+
+/* Where the service would read on; false after saying why that is not known. */
+static bool find_next(const struct order *order, rd_kafka_t *client, PGconn *conn, const char *partition_text,
+                      int64_t *ret_stored, int64_t *ret_next)
+{
+    struct log_range range;
+    const char *const params[] = {order->topic, partition_text};
+    PGresult *rows =
+        database_query(conn, "SELECT next_offset FROM command_offsets WHERE topic = $1 AND partition = $2::integer", 2,
+                       params);
+    if (rows == NULL) return false;
+    bool is_known = PQntuples(rows) == 1;
+    if (is_known) *ret_stored = strtoll(PQgetvalue(rows, 0, 0), NULL, 10);
+    PQclear(rows);
+    if (!is_known) {
+        database_fail("partition %s of %s was never read", partition_text, order->topic);
+        return false;
+    }
+    if (!query_range(client, order->topic, order->partition, &range)) return false;
+    *ret_next = *ret_stored > range.low ? *ret_stored : range.low;
+    return true;
+}
+
+/* Moves the stored offset behind the batch that stands in its way, unless it has moved meanwhile. */
+static int skip(const struct config *config, const struct order *order, rd_kafka_t *client, PGconn *conn)
+{
+    char partition_text[16];
+    char stored_text[24];
+    char next_text[24];
+    int64_t stored;
+    int64_t from;
+    struct batch_range range;
+    snprintf(partition_text, sizeof(partition_text), "%" PRId32, order->partition);
+    if (!find_next(order, client, conn, partition_text, &stored, &from)) return 1;
+    enum batch_found found = batch_search(config, order->topic, order->partition, from, &range);
+    if (found == BATCH_UNKNOWN) return 1;
+    if (found == BATCH_READABLE) {
+        return database_fail("what is at offset %" PRId64 " can be read: nothing was skipped", from);
+    }
+    snprintf(stored_text, sizeof(stored_text), "%" PRId64, stored);
+    snprintf(next_text, sizeof(next_text), "%" PRId64, range.next);
+    const char *const params[] = {order->topic, partition_text, stored_text, next_text};
+    PGresult *rows = database_query(conn,
+                                    "UPDATE command_offsets SET next_offset = $4 WHERE topic = $1 AND "
+                                    "partition = $2::integer AND next_offset = $3::bigint RETURNING 1",
+                                    4, params);
+    if (rows == NULL) return 1;
+    bool moved = PQntuples(rows) == 1;
+    PQclear(rows);
+    if (!moved) return database_fail("the stored offset has moved meanwhile: nothing was skipped");
+    printf("topic=%s partition=%s skipped_from=%" PRId64 " next_offset=%s\n%s.\n", order->topic, partition_text, range.first,
+           next_text, restart);
     return 0;
 }
 
@@ -127,13 +187,16 @@ static bool parse(const struct config *config, int argc, char **argv, struct ord
         else return false;
     }
     if (topic == NULL) topic = config->commands_topic;
-    *ret_order = (struct order){.is_reset = strcmp(argv[0], "reset") == 0, .topic = topic, .to = to};
-    if (!ret_order->is_reset) return strcmp(argv[0], "show") == 0;
+    *ret_order = (struct order){.topic = topic, .to = to};
+    if (strcmp(argv[0], "show") == 0) return true;
+    if (strcmp(argv[0], "reset") == 0) ret_order->kind = ORDER_RESET;
+    else if (strcmp(argv[0], "skip") == 0) ret_order->kind = ORDER_SKIP;
+    else return false;
     char *end = NULL;
     long number = partition == NULL ? -1 : strtol(partition, &end, 10);
     ret_order->partition = (int32_t)number;
     if (strcmp(topic, config->commands_topic) != 0 && strcmp(topic, config->directory_topic) != 0) return false;
-    return number >= 0 && number <= INT32_MAX && *end == '\0' && to != NULL;
+    return number >= 0 && number <= INT32_MAX && *end == '\0' && (to != NULL) == (ret_order->kind == ORDER_RESET);
 }
 
 int offsets_command_run(const struct config *config, int argc, char **argv)
@@ -141,11 +204,15 @@ int offsets_command_run(const struct config *config, int argc, char **argv)
     struct order order;
     if (!parse(config, argc, argv, &order)) return fputs(usage, stderr), 2;
     PGconn *conn = database_connect(config->database_url);
-    rd_kafka_conf_t *conf = kafka_conf_new(&config->kafka, NULL, 0);
+    /* What is shown is what the metric of the lag shows: all that is in the log. What is set is read on from: all that can be read. */
+    const struct kafka_property isolation = {"isolation.level",
+                                             order.kind == ORDER_SHOW ? "read_uncommitted" : "read_committed"};
+    rd_kafka_conf_t *conf = kafka_conf_new(&config->kafka, &isolation, 1);
     rd_kafka_t *client = conf == NULL ? NULL : kafka_client_new(RD_KAFKA_PRODUCER, conf);
     int code = 1;
     if (conn != NULL && client != NULL) {
-        code = order.is_reset ? reset(&order, client, conn) : show(config, client, conn);
+        if (order.kind == ORDER_SHOW) code = show(config, client, conn);
+        else code = order.kind == ORDER_RESET ? reset(&order, client, conn) : skip(config, &order, client, conn);
     }
     if (client != NULL) rd_kafka_destroy(client);
     PQfinish(conn);

@@ -220,6 +220,8 @@ static void set_kafka_configs(struct service *service)
             .topic = is_directory ? config->directory_topic : config->commands_topic,
             .group = is_directory ? config->directory_group : config->consumer_group,
             .kafka = &config->kafka,
+            .dead_letter_topic = config->dead_letter_topic,
+            .unpacked_batch_bytes = (size_t)config->unpacked_batch_bytes,
             .zones = zone_files_names(service->zones),
             .events = event_context_of(config),
             .writer = service->writer,

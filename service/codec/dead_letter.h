@@ -12,6 +12,8 @@
 #include "codec/record.h"
 
 enum {
+    /* Whatever the topic takes: so much the relay's producer does (relay/publisher.h). */
+    DEAD_LETTER_BYTES_MAX = 16000000,
     /* What is taken for the room of a topic whose max.message.bytes is not known. */
     DEAD_LETTER_BYTES_UNKNOWN = 1000000,
     /* A reason's bytes; a longer one ends there. */

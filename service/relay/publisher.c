@@ -24,6 +24,8 @@ enum {
     COMMIT_TIMEOUT_MS = 5000, /* EndTxn alone: everything is delivered before. The longest that stopping can take. */
 };
 
+_Static_assert((int)DEAD_LETTER_BYTES_MAX <= (int)PUBLISHER_RECORD_MAX, "a dead letter can be published");
+
 struct publisher {
     struct publisher_config config;
     struct reason *reason;

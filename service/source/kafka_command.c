@@ -15,8 +15,8 @@ static enum status make_rejection(struct kafka_message *message, struct slice co
     const struct command *decoded = &message->write.command;
     struct record_origin origin = kafka_message_origin(message);
     buf_clear(&message->text);
-    event_rejected(&message->text, message->events, command_id, decoded->org_id, decoded->user_id, violations, &origin,
-                   clock_wall_us(), message->write.traceparent, message->arena);
+    event_rejected(&message->text, &message->context->events, command_id, decoded->org_id, decoded->user_id, violations,
+                   &origin, clock_wall_us(), message->write.traceparent, message->arena);
     if (message->text.failed) return buf_status(&message->text);
     kafka_message_emit(message, VERDICT_REJECTION);
     assert(violations->len > 0);
@@ -34,13 +34,12 @@ static bool judge(struct kafka_message *message, const struct time_zones *zones)
     struct command_input input;
     struct violations violations = {0};
     const char *reason = NULL;
-    struct slice bytes = {message->raw->payload, message->raw->len};
     enum command_kind kind;
     if (!command_kind_of_type(kafka_message_header(message, "ce_type"), &kind)) {
         return kafka_message_bury(message, SLICE("the header ce_type names no command"));
     }
     bool is_json = kafka_message_is_json(message);
-    enum status status = command_decode(bytes, kind, is_json, message->arena, &input, &reason);
+    enum status status = command_decode(message->value, kind, is_json, message->arena, &input, &reason);
     if (status == STATUS_OK) {
         status = command_check(&input, zones, message->arena, &message->write.command, &violations);
     }
@@ -102,7 +101,7 @@ static void settled(const struct kafka_message *message, enum status status)
     uuid_format(&message->write.command.command_id, id);
     LOG_DEBUG("command done", LOG_STR("result", results[result].labels),
               LOG_SLICE("command_id", ((struct slice){id, sizeof(id)})), LOG_INT("schedule_id", message->write.schedule_id),
-              LOG_INT("partition", message->raw->partition), LOG_INT("offset", message->write.offset));
+              LOG_INT("partition", message->write.partition->number), LOG_INT("offset", message->write.offset));
 }
 
 static struct kafka_gauges gauges = {

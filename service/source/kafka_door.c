@@ -1,9 +1,10 @@
 /* Happy path: partitions are assigned -> their stored offsets are read -> fetching starts there -> messages become writes,
- * up to a maximum in flight -> each settled one makes room for the next.
+ * up to a maximum in flight -> each settled one makes room for the next. At a partition's end its offset is stored too where no message is
+ * the last: transactions of senders leave records behind that are none.
  *
  * Failure modes: PostgreSQL away: in-flight fills up, fetching is paused, polling goes on so that the group keeps this member.
  * A rebalance: what is queued of a revoked partition is dropped, what is on its way is settled by the compare-and-set. A stored
- * offset outside of the log: that partition stops and says so. Out of memory: the message at hand is kept, which is logged and counted,
+ * offset outside of the log, and a batch that librdkafka cannot read: that partition stops and says so. Out of memory: the message at hand is kept, which is logged and counted,
  * and tried again. */
 #include "source/kafka_door.h"
 
@@ -13,7 +14,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "codec/dead_letter.h"
 #include "driver/clock.h"
+#include "driver/kafka_limit.h"
+#include "driver/kafka_unpack.h"
 #include "driver/log.h"
 #include "driver/metrics.h"
 #include "store/offsets.h"
@@ -25,7 +29,8 @@ enum {
     REST_MS = 5,                   /* after all that was there is taken: what comes meanwhile shares a batch */
     TICK_MS = 200,
     PAUSE_AFTER_TICKS = 10, /* full for so long: pause, and keep polling for the group's sake */
-    COMMIT_EVERY_TICKS = 25
+    COMMIT_EVERY_TICKS = 25,
+    UNREADABLE_FAILURES = 3
 };
 
 /* When a full fetch queue is looked at again. Older versions do so when something wakes the broker's thread, which may be a second later;
@@ -37,20 +42,41 @@ static struct kafka_property queue_backoff(void)
     return (struct kafka_property){"topic.metadata.refresh.interval.ms", "100"};
 }
 
+/* A batch that could not be read: whether for good shows only when it fails again, see on_unreadable. */
+struct doubt {
+    unsigned failures; /* in a row; 0: no doubt */
+    int64_t offset;
+    uint64_t turned_away; /* as it was at the first of them */
+    uint64_t drained;     /* likewise */
+};
+
 /* What the door knows of one partition of the topic. */
 struct door_partition {
     struct partition stored; /* first: the writer's view */
     bool assigned;
-    bool fetching;     /* from its stored offset: until that is known again, what comes is of an older fetch and not taken */
-    bool stopped;      /* its stored offset is outside of its log */
-    int64_t taken;     /* the next offset to take; lower ones were taken already */
+    bool fetching; /* from its stored offset: until that is known again, what comes is of an older fetch and not taken */
+    bool stopped;  /* its stored offset is outside of its log, or what is there cannot be read */
+    int64_t taken; /* the next offset to take; lower ones were taken already */
+    int64_t end;   /* where the consumer has last reached the partition's end; 0: not since it was assigned */
+    bool storing_end;
     int64_t committed; /* to the group, for lag tools */
+    struct doubt doubt;
+};
+
+/* Moves a partition's stored offset to its end. */
+struct end_write {
+    struct write write; /* first: the writer's view */
+    struct kafka_door *door;
 };
 
 struct kafka_door {
     struct event_base *base;
     const struct kafka_door_config *config;
+    struct kafka_context context;
     rd_kafka_t *consumer;
+    struct kafka_unpack unpack;
+    struct kafka_limit *dead_letter_limit;
+    uint64_t drained; /* times that the consumer had nothing to give */
     struct offsets *offsets;
     int wake_fd;
     struct event *wake;
@@ -76,7 +102,8 @@ static int64_t partition_lag(const struct kafka_door *door, const struct door_pa
     int64_t low = 0;
     int64_t high = 0;
     rd_kafka_get_watermark_offsets(door->consumer, partition->stored.topic, partition->stored.number, &low, &high);
-    return high > partition->stored.next_offset ? high - partition->stored.next_offset : 0;
+    int64_t next = partition->stored.next_offset > low ? partition->stored.next_offset : low;
+    return high > next ? high - next : 0;
 }
 
 static void collect(void *ctx)
@@ -131,6 +158,8 @@ static void on_offsets(void *ctx, const struct stored_offset *items, size_t len)
         if (partition == NULL || !partition->assigned) continue;
         partition->stored.next_offset = items[i].next_offset;
         partition->taken = items[i].next_offset;
+        partition->end = 0;
+        partition->doubt = (struct doubt){0};
         partition->stopped = false;
         partition->fetching = true;
         int64_t from = items[i].next_offset == 0 ? RD_KAFKA_OFFSET_BEGINNING : items[i].next_offset;
@@ -190,22 +219,27 @@ static bool is_full(const struct kafka_door *door)
     return door->in_flight >= IN_FLIGHT_MAX || door->in_flight_bytes >= IN_FLIGHT_BYTES_MAX;
 }
 
-static void on_done(struct write *write, enum status status)
+static void settle(struct kafka_door *door, const struct write *write, size_t bytes, enum status status)
 {
-    struct kafka_message *message = (struct kafka_message *)write;
-    struct kafka_door *door = message->door;
     struct door_partition *partition = (struct door_partition *)write->partition;
     bool was_full = is_full(door);
-    message->kind->settled(message, status);
     door->in_flight--;
-    door->in_flight_bytes -= message->raw->len;
+    door->in_flight_bytes -= bytes;
     /* The database went back: read again from where it stands. Once for all dropped writes. */
     if (status == STATUS_OFFSET_MOVED && partition->fetching) {
         partition->fetching = false;
         load_offsets(door);
     }
-    kafka_message_free(message);
     if (was_full && !is_full(door)) event_active(door->wake, EV_READ, 0);
+}
+
+static void on_done(struct write *write, enum status status)
+{
+    struct kafka_message *message = (struct kafka_message *)write;
+    struct kafka_door *door = message->door;
+    door->config->kind->settled(message, status);
+    settle(door, write, message->bytes, status);
+    kafka_message_free(message);
 }
 
 /* Counts each time that memory was out, and logs the first of a row. */
@@ -227,22 +261,18 @@ static void have_memory(struct kafka_door *door)
 static bool on_refuse(struct write *write, enum status status)
 {
     struct kafka_message *message = (struct kafka_message *)write;
-    if (message->kind->refuse(message, status)) have_memory(message->door);
+    if (message->context->kind->refuse(message, status)) have_memory(message->door);
     else lack_memory(message->door, write->partition->number, write->offset);
     return true;
 }
 
-/* Takes the message in every case but false: memory is out, try the same one again. */
+/* False: memory is out, try the same one again. */
 static bool take(struct kafka_door *door, rd_kafka_message_t *raw)
 {
     static const struct write_ops ops = {on_done, on_refuse};
     struct door_partition *partition = partition_at(door, raw->partition);
-    if (partition == NULL || !partition->fetching || raw->offset < partition->taken) {
-        rd_kafka_message_destroy(raw); /* of an earlier fetch */
-        return true;
-    }
-    struct kafka_message *message =
-        kafka_message_new(raw, door->config->kind, door->config->zones, &door->config->events, &partition->stored);
+    if (partition == NULL || !partition->fetching || raw->offset < partition->taken) return true; /* of an earlier fetch */
+    struct kafka_message *message = kafka_message_new(raw, &door->context, &partition->stored);
     if (message == NULL) {
         lack_memory(door, raw->partition, raw->offset);
         return false;
@@ -252,22 +282,68 @@ static bool take(struct kafka_door *door, rd_kafka_message_t *raw)
     message->door = door;
     partition->taken = raw->offset + 1;
     door->in_flight++;
-    door->in_flight_bytes += raw->len;
+    door->in_flight_bytes += message->bytes;
     (void)writer_submit(door->config->writer, &message->write); /* what comes with an offset is never turned away */
     return true;
 }
 
-/* Errors come as messages. Most are passing; librdkafka goes on by itself. */
-static void on_error(struct kafka_door *door, const rd_kafka_message_t *message)
+/* ---- the ends of partitions ---- */
+
+static void on_end_stored(struct write *write, enum status status)
 {
-    bool outside =
-        message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET || message->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE;
-    struct door_partition *partition = outside ? partition_at(door, message->partition) : NULL;
-    if (partition == NULL) {
-        LOG_WARN("consumer", LOG_STR("reason", rd_kafka_message_errstr(message)));
-        return;
+    struct end_write *end = (struct end_write *)write;
+    ((struct door_partition *)write->partition)->storing_end = false;
+    settle(end->door, write, 0, status);
+    free(end);
+}
+
+/* The database refuses no offset, but it may refuse the batch that one is in. */
+static bool on_end_refused(struct write *write, enum status status)
+{
+    (void)write;
+    (void)status;
+    return false;
+}
+
+/* Behind the last message may be records of transactions, and messages of aborted ones. Were the stored offset to stay before them, it would
+ * be outside of the log once retention has removed them, although nothing is missing. */
+static void store_end(struct kafka_door *door, struct door_partition *partition)
+{
+    static const struct write_ops ops = {on_end_stored, on_end_refused};
+    struct end_write *end = calloc(1, sizeof(*end));
+    if (end == NULL) return; /* at the next tick */
+    end->door = door;
+    end->write =
+        (struct write){.ops = &ops, .kind = WRITE_OFFSET, .partition = &partition->stored, .offset = partition->end - 1};
+    partition->taken = partition->end;
+    partition->storing_end = true;
+    door->in_flight++;
+    (void)writer_submit(door->config->writer, &end->write);
+}
+
+static void store_ends(struct kafka_door *door)
+{
+    for (int i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
+        struct door_partition *partition = &door->partitions[i];
+        if (!partition->fetching || partition->storing_end || partition->end <= partition->taken) continue;
+        store_end(door, partition);
     }
+}
+
+/* ---- errors: they come as messages ---- */
+
+static void stop_partition(struct kafka_door *door, struct door_partition *partition)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, partition->stored.topic, partition->stored.number);
+    rd_kafka_pause_partitions(door->consumer, list); /* else it is tried again, for ever */
+    rd_kafka_topic_partition_list_destroy(list);
     partition->stopped = true;
+}
+
+static void on_outside(struct kafka_door *door, struct door_partition *partition)
+{
+    stop_partition(door, partition);
     LOG_ERROR("partition stopped: its stored offset is outside of its log. Was the topic truncated or made anew? Nothing is "
               "skipped until you say where to go on: schedule-service offsets reset --topic <topic> --partition <partition> "
               "--to <offset>",
@@ -275,11 +351,54 @@ static void on_error(struct kafka_door *door, const rd_kafka_message_t *message)
               LOG_INT("next_offset", partition->stored.next_offset));
 }
 
+/* A batch fails for good, or because there was no room for it (driver/kafka_unpack.h). For good it has failed when it fails again while none
+ * was turned away since the first time. As its second failure may have been on its way already, there has to be a third, behind a
+ * moment at which nothing waited to be taken. */
+static void on_unreadable(struct kafka_door *door, struct door_partition *partition, const rd_kafka_message_t *message)
+{
+    struct doubt *doubt = &partition->doubt;
+    uint64_t turned_away = atomic_load(&door->unpack.turned_away);
+    if (doubt->failures == 0 || doubt->offset != message->offset || doubt->turned_away != turned_away) {
+        *doubt = (struct doubt){1, message->offset, turned_away, door->drained};
+        return;
+    }
+    if (doubt->failures == 1 && doubt->drained == door->drained) return;
+    if (++doubt->failures < UNREADABLE_FAILURES) return;
+    stop_partition(door, partition);
+    LOG_ERROR("partition stopped: a batch cannot be read. Is it larger than UNPACKED_BATCH_BYTES, or damaged? Nothing is "
+              "skipped until you "
+              "say so: schedule-service offsets skip --topic <topic> --partition <partition>",
+              LOG_STR("topic", partition->stored.topic), LOG_INT("partition", partition->stored.number),
+              LOG_INT("offset", message->offset), LOG_STR("reason", rd_kafka_message_errstr(message)));
+}
+
+/* Most are passing; librdkafka goes on by itself. */
+static void on_error(struct kafka_door *door, const rd_kafka_message_t *message)
+{
+    struct door_partition *partition = partition_at(door, message->partition);
+    if (partition != NULL && !partition->fetching) return; /* of an earlier fetch */
+    switch (partition == NULL ? RD_KAFKA_RESP_ERR__FAIL : message->err) {
+    case RD_KAFKA_RESP_ERR__PARTITION_EOF: partition->end = message->offset; break;
+    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE: on_outside(door, partition); break;
+    default:
+        if (partition != NULL && kafka_is_unreadable(message->err)) on_unreadable(door, partition, message);
+        else LOG_WARN("consumer", LOG_STR("reason", rd_kafka_message_errstr(message)));
+    }
+}
+
+/* ---- taking what is there ---- */
+
 static rd_kafka_message_t *next_message(struct kafka_door *door)
 {
     rd_kafka_message_t *message = door->held;
     door->held = NULL;
-    return message != NULL ? message : rd_kafka_consumer_poll(door->consumer, 0);
+    if (message != NULL) return message;
+    message = rd_kafka_consumer_poll(door->consumer, 0);
+    if (message != NULL) return message;
+    kafka_unpack_drained(&door->unpack);
+    door->drained++;
+    return NULL;
 }
 
 static void take_what_is_there(struct kafka_door *door)
@@ -294,11 +413,11 @@ static void take_what_is_there(struct kafka_door *door)
         }
         if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
             on_error(door, message);
-            rd_kafka_message_destroy(message);
         } else if (!take(door, message)) {
             door->held = message;
             return;
         }
+        rd_kafka_message_destroy(message);
     }
     event_active(door->wake, EV_READ, 0);
 }
@@ -324,8 +443,11 @@ static void on_rested(evutil_socket_t fd, short what, void *ctx)
 
 static void pause_or_resume(struct kafka_door *door, bool pause)
 {
-    rd_kafka_topic_partition_list_t *list = NULL;
-    if (rd_kafka_assignment(door->consumer, &list) != RD_KAFKA_RESP_ERR_NO_ERROR) return;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
+    for (int32_t i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
+        const struct door_partition *partition = &door->partitions[i];
+        if (partition->fetching && !partition->stopped) rd_kafka_topic_partition_list_add(list, door->config->topic, i);
+    }
     if (pause) rd_kafka_pause_partitions(door->consumer, list);
     else rd_kafka_resume_partitions(door->consumer, list);
     rd_kafka_topic_partition_list_destroy(list);
@@ -356,6 +478,12 @@ static void commit_to_group(struct kafka_door *door, bool async)
     rd_kafka_topic_partition_list_destroy(list);
 }
 
+static size_t dead_letter_room(struct kafka_door *door)
+{
+    size_t bytes = kafka_limit_bytes(door->dead_letter_limit, DEAD_LETTER_BYTES_UNKNOWN);
+    return bytes < DEAD_LETTER_BYTES_MAX ? bytes : DEAD_LETTER_BYTES_MAX;
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *ctx)
 {
     struct kafka_door *door = ctx;
@@ -363,6 +491,8 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
     (void)what;
     if (door->draining) return;
     mind_fullness(door);
+    door->context.dead_letter_bytes_max = dead_letter_room(door);
+    store_ends(door);
     if (++door->ticks % COMMIT_EVERY_TICKS == 0) commit_to_group(door, true);
     take_what_is_there(door); /* in case a wake-up was lost */
 }
@@ -387,10 +517,11 @@ static bool start_consumer(struct kafka_door *door)
         {"enable.auto.commit", "false"},
         {"enable.auto.offset.store", "false"},
         {"auto.offset.reset", "error"},
+        {"enable.partition.eof", "true"},
         {"isolation.level", "read_committed"},
         {"fetch.wait.max.ms", "100"},
         {"fetch.message.max.bytes", "65536"}, /* of one partition: all of them take turns, and so both connections */
-        {"fetch.max.bytes", "4194304"},
+        {"fetch.error.backoff.ms", "100"},    /* until a batch that found no room is asked for again */
         {"queued.max.messages.kbytes", door->config->kind->queued_kbytes},
         {"queued.min.messages", door->config->kind->queued_messages},
         {"statistics.interval.ms", "5000"},
@@ -398,11 +529,17 @@ static bool start_consumer(struct kafka_door *door)
     };
     rd_kafka_conf_t *conf = kafka_conf_new(door->config->kafka, properties, sizeof(properties) / sizeof(properties[0]));
     if (conf == NULL) return false;
+    if (!kafka_unpack_limit(conf, &door->unpack, door->config->unpacked_batch_bytes)) {
+        rd_kafka_conf_destroy(conf);
+        return false;
+    }
     rd_kafka_conf_set_opaque(conf, door);
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
     rd_kafka_conf_set_stats_cb(conf, on_statistics);
     door->consumer = kafka_client_new(RD_KAFKA_CONSUMER, conf);
     if (door->consumer == NULL) return false;
+    door->dead_letter_limit = kafka_limit_new(door->consumer, door->config->dead_letter_topic);
+    if (door->dead_letter_limit == NULL) return false;
     rd_kafka_poll_set_consumer(door->consumer);
     rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(door->consumer);
     rd_kafka_queue_io_event_enable(queue, door->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
@@ -447,6 +584,7 @@ struct kafka_door *kafka_door_new(struct event_base *base, const struct kafka_do
     if (door == NULL) return NULL;
     door->base = base;
     door->config = config;
+    door->context = (struct kafka_context){config->kind, config->zones, config->events, DEAD_LETTER_BYTES_UNKNOWN};
     door->wake_fd = -1;
     if (!start_events(door) || !start_consumer(door)) {
         kafka_door_free(door);
@@ -488,6 +626,7 @@ void kafka_door_free(struct kafka_door *door)
 {
     if (door == NULL) return;
     if (door->held != NULL) rd_kafka_message_destroy(door->held);
+    kafka_limit_free(door->dead_letter_limit);
     if (door->consumer != NULL) {
         commit_to_group(door, true);
         rd_kafka_consumer_close(door->consumer);

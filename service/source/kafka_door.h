@@ -17,6 +17,8 @@ struct kafka_door_config {
     const char *topic;
     const char *group; /* of this topic alone: each door's members rebalance by themselves */
     const struct kafka_settings *kafka;
+    const char *dead_letter_topic;
+    size_t unpacked_batch_bytes; /* see driver/kafka_unpack.h */
     const struct time_zones *zones;
     struct event_context events;
     struct writer *writer;

@@ -28,14 +28,13 @@ static enum status set_entry(struct kafka_message *message, const struct directo
 /* The line from bytes to verdict. */
 static bool judge(struct kafka_message *message, const struct time_zones *zones)
 {
-    const rd_kafka_message_t *raw = message->raw;
-    struct slice key = {raw->key == NULL ? "" : raw->key, raw->key_len};
-    struct slice value = {raw->payload, raw->len};
+    struct slice key = message->key.data == NULL ? SLICE("") : message->key;
     struct directory_input input;
     struct directory_entry entry;
     struct violations violations = {0};
     const char *reason = NULL;
-    enum status status = directory_decode(key, value, kafka_message_is_json(message), message->arena, &input, &reason);
+    enum status status =
+        directory_decode(key, message->value, kafka_message_is_json(message), message->arena, &input, &reason);
     if (status == STATUS_OK) status = directory_check(&input, zones, message->arena, &entry, &violations);
     if (status == STATUS_OK) status = set_entry(message, &entry);
     if (status == STATUS_OK || status == STATUS_NO_MEMORY) return status == STATUS_OK;

@@ -39,27 +39,39 @@ struct kafka_kind {
     size_t results_len;
 };
 
+/* What a door judges its messages with. Borrowed; outlives them. */
+struct kafka_context {
+    const struct kafka_kind *kind;
+    const struct time_zones *zones;
+    struct event_context events;
+    size_t dead_letter_bytes_max;
+};
+
 enum kafka_verdict { VERDICT_WRITE, VERDICT_REJECTION, VERDICT_DEAD_LETTER };
 
+/* Of what librdkafka gave nothing is kept but its headers: a message is a part of its batch, which would stay in memory with it. */
 struct kafka_message {
-    struct write write;      /* first: the writer's view */
-    rd_kafka_message_t *raw; /* owned */
-    struct arena *arena;     /* owned: everything decoded */
-    struct buf text;         /* owned: the record or the entry */
-    const struct kafka_kind *kind;
-    const struct event_context *events;
+    struct write write; /* first: the writer's view */
+    struct slice key;   /* as it came; kept, with value and headers, as long as it may still become a dead letter */
+    struct slice value;
+    rd_kafka_headers_t *headers; /* NULL: none */
+    char *kept;                  /* owned: key and value; NULL: they and the headers are librdkafka's */
+    struct arena *arena;         /* owned: everything decoded */
+    struct buf text;             /* owned: the record or the entry */
+    const struct kafka_context *context;
     enum kafka_verdict verdict;
+    size_t bytes; /* that it holds */
     void *door;
 };
 
-/* Judges the message and takes it. NULL when memory is out; the message then stays the caller's, to try again. */
-struct kafka_message *kafka_message_new(rd_kafka_message_t *raw, const struct kafka_kind *kind,
-                                        const struct time_zones *zones, const struct event_context *events,
+/* Judges the message, which stays the caller's. NULL when memory is out: try again. */
+struct kafka_message *kafka_message_new(rd_kafka_message_t *raw, const struct kafka_context *context,
                                         struct partition *partition);
 void kafka_message_free(struct kafka_message *message);
 
 /* ---- for the kinds ---- */
 
+/* Where it is. */
 struct record_origin kafka_message_origin(const struct kafka_message *message);
 
 /* The last header of that name; empty when there is none. */
@@ -71,7 +83,7 @@ bool kafka_message_is_json(const struct kafka_message *message);
 /* Makes the text the record to emit. */
 void kafka_message_emit(struct kafka_message *message, enum kafka_verdict verdict);
 
-/* Makes it a dead letter; the reason is not in the arena. False when memory is out. */
+/* Makes it a dead letter. False when memory is out; it is then as it was. */
 bool kafka_message_bury(struct kafka_message *message, struct slice reason);
 
 /* Whether, with that outcome, it was or will be settled by another reading of it. */

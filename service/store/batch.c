@@ -125,11 +125,12 @@ static void add_int8_or_null(struct pg_array *column, int64_t value)
     else pg_array_add_int8(column, value);
 }
 
+/* Without one the row moves its offset, and emits nothing. */
 static void add_record(struct batch *batch, struct slice record)
 {
     pg_array_add_int4(&batch->columns[KIND], KIND_RECORD);
     add_nulls(batch, ID, RECORD);
-    pg_array_add(&batch->columns[RECORD], record);
+    pg_array_add_if(&batch->columns[RECORD], record.data != NULL, record);
 }
 
 static void add_entry(struct batch *batch, struct slice entry)
@@ -214,8 +215,8 @@ enum status batch_add(struct batch *batch, const struct write *write, int64_t sc
     const struct command *command = &write->command;
     uint8_t digest[16];
     if (write->kind != WRITE_COMMAND) {
-        if (write->kind == WRITE_RECORD) add_record(batch, write->record);
-        else add_entry(batch, write->entry);
+        if (write->kind == WRITE_ENTRY) add_entry(batch, write->entry);
+        else add_record(batch, write->kind == WRITE_RECORD ? write->record : (struct slice){NULL, 0});
         return STATUS_OK;
     }
     struct arena *scratch = arena_new(SCRATCH_MAX_BYTES);

@@ -68,7 +68,8 @@ struct write_ops {
 enum write_kind {
     WRITE_COMMAND, /* carry it out */
     WRITE_RECORD,  /* emit a packed record: a rejection or a dead letter */
-    WRITE_ENTRY    /* bring a directory entry up to date */
+    WRITE_ENTRY,   /* bring a directory entry up to date */
+    WRITE_OFFSET   /* nothing but the partition's offset: what was before it is no message */
 };
 
 /* One write on its way. The door owns it and lends it to the writer from submit until done. */

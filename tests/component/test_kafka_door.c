@@ -13,11 +13,20 @@
 #include "source/kafka_command.h"
 #include "source/kafka_door.h"
 
-enum { ORG = 7, USER = 478, STRANGER = 480 };
+enum { ORG = 7, USER = 478, STRANGER = 480, UNPACKED_MAX = 64 << 20 };
+
+/* What was freed would be counted as held. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "quarantine_size_mb=4";
+}
 
 struct world {
     char topic[NAME_LEN];
+    char dead_letter_topic[NAME_LEN];
     char slot[NAME_LEN];
+    size_t unpacked_max;
     PGconn *db;
     rd_kafka_t *producer;
     struct kafka_settings kafka;
@@ -35,6 +44,8 @@ struct world {
 struct shared {
     volatile int64_t partitions; /* how many it has */
     volatile bool stop;          /* it is to end */
+    volatile int64_t stopped;    /* partitions that stand still */
+    volatile int64_t peak_kb;    /* most memory that was resident */
 };
 
 /* A door in a process of its own. */
@@ -64,6 +75,8 @@ static void start_door(struct world *world)
                                                .topic = world->topic,
                                                .group = world->topic,
                                                .kafka = &world->kafka,
+                                               .dead_letter_topic = world->dead_letter_topic,
+                                               .unpacked_batch_bytes = world->unpacked_max,
                                                .zones = world->zones,
                                                .events = world->writer_config.events,
                                                .writer = world->writer};
@@ -106,6 +119,25 @@ static int64_t assigned_partitions(void)
     return metric_value("schedule_consumer_partitions{state=\"assigned\"}");
 }
 
+static int64_t stopped_now(void)
+{
+    return metric_value("schedule_consumer_partitions{state=\"stopped\"}");
+}
+
+/* At its most, so far. */
+static int64_t resident_kb(void)
+{
+    char line[256];
+    long long kb = -1;
+    FILE *file = fopen("/proc/self/status", "re");
+    assert_non_null(file);
+    while (fgets(line, sizeof(line), file) != NULL) {
+        if (strncmp(line, "VmHWM:", 6) == 0) kb = strtoll(line + 6, NULL, 10);
+    }
+    fclose(file);
+    return kb;
+}
+
 static struct remote remote_start(struct world *world)
 {
     struct remote remote;
@@ -119,6 +151,8 @@ static struct remote remote_start(struct world *world)
         start_door(world);
         while (!remote.shared->stop) {
             remote.shared->partitions = assigned_partitions();
+            remote.shared->stopped = stopped_now();
+            remote.shared->peak_kb = resident_kb();
             event_base_loop(world->base, EVLOOP_ONCE);
         }
         stop_door(world);
@@ -164,6 +198,7 @@ static void make_topic(struct world *world, int partitions)
 {
     rd_kafka_t *client = make_client(world, RD_KAFKA_PRODUCER, NULL, 0);
     rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(world->topic, partitions, 1, NULL, 0);
+    rd_kafka_NewTopic_set_config(topic, "max.message.bytes", "4194304");
     rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
     rd_kafka_CreateTopics(client, &topic, 1, NULL, queue);
     rd_kafka_event_t *event = rd_kafka_queue_poll(queue, DEADLINE_S * 1000);
@@ -185,6 +220,8 @@ static int set_up(void **state)
     assert_non_null(world);
     *state = world;
     snprintf(world->topic, NAME_LEN, "door.%d", (int)getpid());
+    snprintf(world->dead_letter_topic, NAME_LEN, "door.%d.dlq", (int)getpid());
+    world->unpacked_max = UNPACKED_MAX;
     world->kafka = (struct kafka_settings){getenv("TEST_KAFKA_BROKERS"), short_session, ARRAY_LEN(short_session)};
     world->db = connect_to(getenv("TEST_DATABASE_URL"));
     execute(world->db, "TRUNCATE organizations, users, memberships, schedules, default_schedules, command_offsets CASCADE");
@@ -546,6 +583,208 @@ static void takes_committed_transactions_only(void **state)
     expect_rows_and_events(world, 21);
 }
 
+/* One command in a transaction: a control record follows it. */
+static void produce_transaction(struct world *world, int partition, uint64_t number, bool commit)
+{
+    const struct kafka_property properties[] = {{"transactional.id", world->topic}};
+    world->producer = make_client(world, RD_KAFKA_PRODUCER, properties, 1);
+    assert_null(rd_kafka_init_transactions(world->producer, DEADLINE_S * 1000));
+    assert_null(rd_kafka_begin_transaction(world->producer));
+    produce_commands(world, partition, number, 1);
+    assert_int_equal(rd_kafka_flush(world->producer, DEADLINE_S * 1000), RD_KAFKA_RESP_ERR_NO_ERROR);
+    assert_null(commit ? rd_kafka_commit_transaction(world->producer, DEADLINE_S * 1000)
+                       : rd_kafka_abort_transaction(world->producer, DEADLINE_S * 1000));
+    close_producer(world);
+}
+
+static void goes_on_behind_control_records_that_retention_removed(void **state)
+{
+    struct world *world = *state;
+    make_topic(world, 2);
+    produce_transaction(world, 0, 1, true);
+    produce_transaction(world, 1, 2, false); /* nothing but what nobody may read */
+    struct remote door = remote_start(world);
+    WAIT_UNTIL(stored_offset(world, 0) == 2 && stored_offset(world, 1) == 2);
+    remote_stop(&door);
+    delete_records(world, 0, 2);
+    delete_records(world, 1, 2);
+    start_door(world);
+    produce_commands(world, 0, 3, 1);
+    produce_commands(world, 1, 4, 1);
+    close_producer(world);
+    RUN_UNTIL(world->base, stored_offset(world, 0) == 3 && stored_offset(world, 1) == 3);
+    assert_int_equal(stopped_now(), 0);
+    RUN_UNTIL(world->base, metric_value("schedule_consumer_lag") == 0);
+    expect_rows_and_events(world, 3);
+}
+
+/* An open transaction is not skipped, however often the end before it is reached. */
+static void waits_for_a_transaction_that_is_open(void **state)
+{
+    struct world *world = *state;
+    const struct kafka_property properties[] = {{"transactional.id", world->topic}};
+    make_topic(world, 1);
+    produce_commands(world, 0, 1, 1);
+    close_producer(world);
+    world->producer = make_client(world, RD_KAFKA_PRODUCER, properties, 1);
+    assert_null(rd_kafka_init_transactions(world->producer, DEADLINE_S * 1000));
+    assert_null(rd_kafka_begin_transaction(world->producer));
+    produce_commands(world, 0, 2, 1);
+    assert_int_equal(rd_kafka_flush(world->producer, DEADLINE_S * 1000), RD_KAFKA_RESP_ERR_NO_ERROR);
+    start_door(world);
+    RUN_UNTIL(world->base, stored_offset(world, 0) == 1);
+    RUN_UNTIL(world->base, metric_value("schedule_consumer_lag") == 1);
+    for (int turns = 0; turns < 300; turns++) event_base_loop(world->base, EVLOOP_ONCE); /* many ticks */
+    assert_int_equal(stored_offset(world, 0), 1);
+    assert_null(rd_kafka_commit_transaction(world->producer, DEADLINE_S * 1000));
+    RUN_UNTIL(world->base, stored_offset(world, 0) == 3);
+    expect_rows_and_events(world, 2);
+}
+
+/* ---- batches that unpack large ---- */
+
+/* Messages to a topic that the producer does not know yet could go out in two batches. */
+static void learn_topic(struct world *world)
+{
+    const struct rd_kafka_metadata *metadata = NULL;
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(world->producer, world->topic, NULL);
+    assert_int_equal(rd_kafka_metadata(world->producer, 0, topic, &metadata, DEADLINE_S * 1000), RD_KAFKA_RESP_ERR_NO_ERROR);
+    assert_int_equal(metadata->topics[0].err, RD_KAFKA_RESP_ERR_NO_ERROR);
+    rd_kafka_metadata_destroy(metadata);
+    rd_kafka_topic_destroy(topic);
+}
+
+/* One batch, compressed with the codec, of commands with so many bytes each. */
+static void produce_batch(struct world *world, int partition, const char *codec, uint64_t number, size_t count, size_t bytes)
+{
+    const struct kafka_property properties[] = {{"compression.codec", codec},
+                                                {"linger.ms", "60000"},
+                                                {"batch.size", "1000000000"},
+                                                {"batch.num.messages", "100000"},
+                                                {"message.max.bytes", "1000000000"},
+                                                {"queue.buffering.max.kbytes", "1000000"}};
+    char *name = malloc(bytes + 1);
+    assert_non_null(name);
+    memset(name, 'n', bytes);
+    name[bytes] = '\0';
+    struct buf command;
+    buf_init(&command, bytes + 4096);
+    world->producer = make_client(world, RD_KAFKA_PRODUCER, properties, ARRAY_LEN(properties));
+    learn_topic(world);
+    for (size_t i = 0; i < count; i++) {
+        buf_clear(&command);
+        put_command(&command, number + i, USER, name);
+        produce(world, partition, buf_slice(&command), NULL, NULL);
+    }
+    close_producer(world);
+    buf_done(&command);
+    free(name);
+}
+
+static const char *const codecs[] = {"gzip", "snappy", "lz4", "zstd"};
+
+/* 500 of 77 KB each: names that are too long, so each is rejected. */
+static void reads_large_batches_of_every_codec(void **state)
+{
+    enum { COUNT = 500, BYTES = 77000 };
+    struct world *world = *state;
+    size_t rejected = 0;
+    make_topic(world, ARRAY_LEN(codecs));
+    for (size_t i = 0; i < ARRAY_LEN(codecs); i++) produce_batch(world, (int)i, codecs[i], i * 1000, COUNT, BYTES);
+    start_door(world);
+    RUN_UNTIL(world->base, stored_offsets(world) == (int64_t)(ARRAY_LEN(codecs) * COUNT));
+    rejected = emitted_records(world->db, world->slot, NULL, NULL);
+    assert_int_equal(rejected, ARRAY_LEN(codecs) * COUNT);
+    assert_int_equal(stopped_now(), 0);
+}
+
+/* Each kind of batch beyond the limit, and a good partition beside them. Snappy cannot be measured. */
+static void a_batch_beyond_the_limit_stops_that_partition_only(void **state)
+{
+    enum { COUNT = 10, BYTES = 900000, GOOD = 4 };
+    struct world *world = *state;
+    world->unpacked_max = 8 << 20;
+    make_topic(world, GOOD + 1);
+    for (size_t i = 0; i < ARRAY_LEN(codecs); i++) {
+        produce_commands(world, (int)i, i * 1000 + 500, 1);
+        close_producer(world);
+        if (strcmp(codecs[i], "snappy") != 0) produce_batch(world, (int)i, codecs[i], i * 1000, COUNT, BYTES);
+        produce_commands(world, (int)i, i * 1000 + 600, 1);
+        close_producer(world);
+    }
+    start_door(world);
+    RUN_UNTIL(world->base, stopped_now() == 3);
+    produce_commands(world, GOOD, 9000, 10);
+    close_producer(world);
+    RUN_UNTIL(world->base, stored_offset(world, GOOD) == 10);
+    for (size_t i = 0; i < ARRAY_LEN(codecs); i++) {
+        RUN_UNTIL(world->base, stored_offset(world, (int)i) == (strcmp(codecs[i], "snappy") == 0 ? 2 : 1));
+    }
+    RUN_UNTIL(world->base, kafka_door_pending(world->door) == 0);
+    expect_rows_and_events(world, 3 + 2 + 10);
+}
+
+/* Every partition has batches that unpack to nearly the limit. They are read one after the other, none is taken for one beyond it, and
+ * memory holds about one of them, not all that one fetch brings. */
+static void unpacks_no_more_than_the_limit_at_a_time(void **state)
+{
+    enum { PARTITIONS = 5, BATCHES = 2, COUNT = 22, BYTES = 1000000, ALL_ELSE_KB = 80 << 10 };
+    struct world *world = *state;
+    world->unpacked_max = (COUNT + 2) * BYTES;
+    make_topic(world, PARTITIONS);
+    for (int p = 0; p < PARTITIONS; p++) {
+        for (int batch = 0; batch < BATCHES; batch++) {
+            produce_batch(world, p, codecs[(p + batch) % 2 == 0 ? 3 : 0], (uint64_t)(p * 1000 + batch * 100), COUNT, BYTES);
+        }
+    }
+    int64_t before_kb = resident_kb();
+    struct remote door = remote_start(world);
+    WAIT_UNTIL(stored_offsets(world) == PARTITIONS * BATCHES * COUNT);
+    assert_int_equal(door.shared->stopped, 0);
+    print_message("peak %lld KiB, %lld before\n", (long long)door.shared->peak_kb, (long long)before_kb);
+    assert_true(door.shared->peak_kb - before_kb < (int64_t)world->unpacked_max / 1024 + ALL_ELSE_KB);
+    remote_stop(&door);
+}
+
+/* ---- dead letters ---- */
+
+static void see_dead_letter(void *ctx, const struct record *record)
+{
+    struct buf *out = ctx;
+    assert_int_equal(record->topic, RECORD_DEAD_LETTER);
+    assert_true(record_wire_bytes(record) <= 1000000);
+    buf_printf(out, "%d ", record->value.len > 900000);
+    buf_append_slice(out, header_named(record, "dead-letter-cut"));
+    buf_append_char(out, ' ');
+    buf_append_slice(out, header_named(record, "dead-letter-value-bytes"));
+    buf_append_char(out, ' ');
+    buf_append_slice(out, header_named(record, "dead-letter-headers-left-out"));
+    buf_append_char(out, '\n');
+}
+
+/* As nobody told how much the topic of the dead letters takes, they count on what every topic does. */
+static void buries_messages_of_any_size_and_with_any_number_of_headers(void **state)
+{
+    struct world *world = *state;
+    struct buf seen;
+    make_topic(world, 1);
+    produce_batch(world, 0, "gzip", 0, 1, 34000000);
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(200);
+    for (int i = 0; i < 200; i++) rd_kafka_header_add(headers, "h", -1, "x", -1);
+    open_producer(world);
+    assert_int_equal(rd_kafka_producev(world->producer, RD_KAFKA_V_TOPIC(world->topic), RD_KAFKA_V_PARTITION(0),
+                                       RD_KAFKA_V_VALUE("junk", 4), RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END),
+                     RD_KAFKA_RESP_ERR_NO_ERROR);
+    close_producer(world);
+    start_door(world);
+    RUN_UNTIL(world->base, stored_offset(world, 0) == 2);
+    buf_init(&seen, 4096);
+    assert_int_equal(emitted_records(world->db, world->slot, see_dead_letter, &seen), 2);
+    buf_append_char(&seen, '\0');
+    assert_string_equal(seen.data, "1 value 34000061 \n0 headers  82\n");
+    buf_done(&seen);
+}
+
 static void takes_no_more_than_its_maximum_while_the_database_is_busy(void **state)
 {
     enum { COUNT = 12000, MORE_THAN_ITS_MAXIMUM = 6000 };
@@ -619,6 +858,12 @@ int main(int argc, char **argv)
         TEST(goes_on_when_its_offset_row_vanished),
         TEST(a_stored_offset_outside_of_the_log_stops_that_partition_only),
         TEST(takes_committed_transactions_only),
+        TEST(goes_on_behind_control_records_that_retention_removed),
+        TEST(waits_for_a_transaction_that_is_open),
+        TEST(reads_large_batches_of_every_codec),
+        TEST(a_batch_beyond_the_limit_stops_that_partition_only),
+        TEST(unpacks_no_more_than_the_limit_at_a_time),
+        TEST(buries_messages_of_any_size_and_with_any_number_of_headers),
         TEST(takes_no_more_than_its_maximum_while_the_database_is_busy),
         TEST(each_allocation_may_fail_once),
     };
