@@ -25,8 +25,10 @@ static const char *const option_names[OPTIONS_LEN] = {
     [OPT_BLOCK] = "--block",
     [OPT_TEAM] = "--team",
     [OPT_TIME_ZONE] = "--time-zone",
+    [OPT_NO_WAIT] = "--no-wait",
 };
 
+static const unsigned flag_options = BIT(OPT_NEVER_EXPIRES) | BIT(OPT_NO_WAIT);
 static const unsigned number_options = BIT(OPT_ID) | BIT(OPT_ORG) | BIT(OPT_USER) | BIT(OPT_DAYS) | BIT(OPT_REQUESTS) |
                                        BIT(OPT_WINDOW) | BIT(OPT_BLOCK) | BIT(OPT_TEAM);
 
@@ -42,10 +44,10 @@ struct admin_command {
 static const struct admin_command commands[] = {
     {"org", "add", BIT(OPT_NAME), BIT(OPT_ID), "--name NAME [--id N]", org_add},
     {"org", "list", 0, 0, "", org_list},
-    {"org", "remove", BIT(OPT_ID), 0, "--id N", org_remove},
+    {"org", "remove", BIT(OPT_ID), BIT(OPT_NO_WAIT), "--id N [--no-wait]", org_remove},
     {"user", "add", BIT(OPT_NAME), BIT(OPT_ID) | BIT(OPT_TIME_ZONE), "--name NAME [--id N] [--time-zone ZONE]", user_add},
     {"user", "list", 0, 0, "", user_list},
-    {"user", "remove", BIT(OPT_ID), 0, "--id N", user_remove},
+    {"user", "remove", BIT(OPT_ID), BIT(OPT_NO_WAIT), "--id N [--no-wait]", user_remove},
     {"member", "add", BIT(OPT_ORG) | BIT(OPT_USER) | BIT(OPT_ROLE), 0, "--org N --user N --role owner|admin|member",
      member_add},
     {"member", "list", BIT(OPT_ORG), 0, "--org N", member_list},
@@ -171,7 +173,7 @@ static bool parse_options(const struct admin_command *command, int argc, char **
             database_fail("%s %s knows no option %s", command->noun, command->verb, argv[i]);
             return false;
         }
-        if (option == OPT_NEVER_EXPIRES) value = "";
+        if (BIT(option) & flag_options) value = "";
         else if (value == NULL && i + 1 < argc) value = argv[++i];
         const char *fault = fault_of(option, value);
         if (fault != NULL) {

@@ -20,6 +20,7 @@ enum admin_option {
     OPT_REQUESTS,
     OPT_WINDOW,
     OPT_BLOCK,
+    OPT_NO_WAIT,
     OPTIONS_LEN
 };
 

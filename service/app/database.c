@@ -51,7 +51,7 @@ PGconn *database_connect(const char *url)
     return NULL;
 }
 
-static PGresult *checked(PGresult *result)
+PGresult *database_check(PGresult *result)
 {
     ExecStatusType status = PQresultStatus(result);
     if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) return result;
@@ -62,12 +62,12 @@ static PGresult *checked(PGresult *result)
 
 PGresult *database_query(PGconn *conn, const char *sql, int params_len, const char *const *params)
 {
-    return checked(PQexecParams(conn, sql, params_len, NULL, params, NULL, NULL, 0));
+    return database_check(PQexecParams(conn, sql, params_len, NULL, params, NULL, NULL, 0));
 }
 
 bool database_execute(PGconn *conn, const char *sql, int params_len, const char *const *params)
 {
-    PGresult *result = params_len == 0 ? checked(PQexec(conn, sql)) : database_query(conn, sql, params_len, params);
+    PGresult *result = params_len == 0 ? database_check(PQexec(conn, sql)) : database_query(conn, sql, params_len, params);
     PQclear(result);
     return result != NULL;
 }
@@ -86,6 +86,12 @@ PGresult *database_try(PGconn *conn, const char *sql, int params_len, const char
         PQclear(result);
         usleep(RETRY_MS * 1000);
     }
+}
+
+bool database_failed_with(const PGresult *result, const char *sqlstate)
+{
+    const char *own = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    return own != NULL && strcmp(own, sqlstate) == 0;
 }
 
 bool database_lock(PGconn *conn)

@@ -19,6 +19,12 @@ bool database_execute(PGconn *conn, const char *sql, int params_len, const char 
  * deadlock, a conflict) is tried again some times. */
 PGresult *database_try(PGconn *conn, const char *sql, int params_len, const char *const *params);
 
+/* The result of such a one; or NULL after saying what is wrong with it, and clearing it. */
+PGresult *database_check(PGresult *result);
+
+/* Whether the statement failed with this SQLSTATE. */
+bool database_failed_with(const PGresult *result, const char *sqlstate);
+
 /* Lets one command at a time change what the service stands on; the others wait. The lock goes with the connection at the latest. */
 bool database_lock(PGconn *conn);
 bool database_unlock(PGconn *conn);

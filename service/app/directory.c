@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "app/admin_command.h"
+#include "app/removal.h"
 #include "codec/directory_codec.h"
 #include "driver/zone_files.h"
 
@@ -80,13 +81,17 @@ static bool check(const struct directory_input *input, const char *tzdata, struc
 
 /* ---- the database ---- */
 
-/* What a query of one parameter answers: -1 on an error, which was said; else whether it is true. */
-static int ask(PGconn *db, const char *sql, const char *const *param)
+/* What a query answered: -1 on an error, which was said; else whether it is true. Takes the result. */
+static int answer_of(PGresult *result)
 {
-    PGresult *result = database_query(db, sql, 1, param);
     int answer = result == NULL ? -1 : PQgetvalue(result, 0, 0)[0] == 't';
     PQclear(result);
     return answer;
+}
+
+static int ask(PGconn *db, const char *sql, const char *const *param)
+{
+    return answer_of(database_query(db, sql, 1, param));
 }
 
 /* Whether the object is there; one with an empty name is known from others alone and still to be added. */
@@ -122,7 +127,11 @@ static bool is_new(PGconn *db, const struct directory_entry *entry)
 
 /* ---- the verbs; json is the entry's ---- */
 
-static const char apply_sql[] = "SELECT apply_directory($1::json, now())";
+/* Whether it changed anything; -1 on an error, which was said. One that names what is being removed waits for the end of that. */
+static int apply(PGconn *db, const char *json)
+{
+    return answer_of(database_check(removal_try(db, "SELECT apply_directory($1::json, now())", 1, &json)));
+}
 
 static int add_entry(PGconn *db, const struct directory_entry *entry, const char *json)
 {
@@ -137,13 +146,13 @@ static int add_entry(PGconn *db, const struct directory_entry *entry, const char
             "SELECT team_id AS team, user_id AS user, lower(role::text) AS role FROM team_memberships"
             " WHERE team_id = ($1::json ->> 'teamId')::bigint AND user_id = ($1::json ->> 'userId')::bigint",
     };
-    if (!references_are_there(db, entry) || !is_new(db, entry) || ask(db, apply_sql, &json) < 0) return 1;
+    if (!references_are_there(db, entry) || !is_new(db, entry) || apply(db, json) < 0) return 1;
     return admin_print_query(db, show_sql[entry->type], 1, &json);
 }
 
 static int remove_entry(PGconn *db, const struct directory_entry *entry, const char *json)
 {
-    int changed = ask(db, apply_sql, &json);
+    int changed = apply(db, json);
     if (changed == 0) database_fail("there is no such %s", directory_type_name(entry->type).data);
     return changed == 1 ? 0 : 1;
 }
@@ -183,6 +192,14 @@ static int add_object(PGconn *db, const struct admin_options *given, enum direct
     return code;
 }
 
+/* The object is gone at once; what was in it goes in steps. */
+static int remove_object(PGconn *db, const struct admin_options *options, enum directory_type type)
+{
+    int code = with_entry(db, options, type, true);
+    if (code != 0 || options->values[OPT_NO_WAIT] != NULL) return code;
+    return removal_await(db, directory_type_name(type).data, options->values[OPT_ID]) ? 0 : 1;
+}
+
 int org_add(PGconn *db, const struct admin_options *options)
 {
     return add_object(db, options, DIRECTORY_ORGANIZATION);
@@ -190,7 +207,7 @@ int org_add(PGconn *db, const struct admin_options *options)
 
 int org_remove(PGconn *db, const struct admin_options *options)
 {
-    return with_entry(db, options, DIRECTORY_ORGANIZATION, true);
+    return remove_object(db, options, DIRECTORY_ORGANIZATION);
 }
 
 int user_add(PGconn *db, const struct admin_options *options)
@@ -200,7 +217,7 @@ int user_add(PGconn *db, const struct admin_options *options)
 
 int user_remove(PGconn *db, const struct admin_options *options)
 {
-    return with_entry(db, options, DIRECTORY_USER, true);
+    return remove_object(db, options, DIRECTORY_USER);
 }
 
 int member_add(PGconn *db, const struct admin_options *options)

@@ -13,19 +13,22 @@ int user_list(PGconn *db, const struct admin_options *options)
     return admin_print_query(db, "SELECT id, name, time_zone FROM users ORDER BY id", 0, NULL);
 }
 
+/* The members and teams of an organization that is being removed are there for a while, and are not shown. */
 int member_list(PGconn *db, const struct admin_options *options)
 {
-    return admin_print_query(
-        db,
-        "SELECT m.org_id AS org, m.user_id AS user, u.name, lower(m.role::text) AS role"
-        " FROM memberships m JOIN users u ON u.id = m.user_id WHERE m.org_id = $1::bigint ORDER BY u.id",
-        1, &options->values[OPT_ORG]);
+    return admin_print_query(db,
+                             "SELECT m.org_id AS org, m.user_id AS user, u.name, lower(m.role::text) AS role"
+                             " FROM memberships m JOIN users u ON u.id = m.user_id JOIN organizations o ON o.id = m.org_id"
+                             " WHERE m.org_id = $1::bigint ORDER BY u.id",
+                             1, &options->values[OPT_ORG]);
 }
 
 int team_list(PGconn *db, const struct admin_options *options)
 {
-    return admin_print_query(db, "SELECT id, org_id AS org, name FROM teams WHERE org_id = $1::bigint ORDER BY id", 1,
-                             &options->values[OPT_ORG]);
+    return admin_print_query(db,
+                             "SELECT t.id, t.org_id AS org, t.name FROM teams t JOIN organizations o ON o.id = t.org_id"
+                             " WHERE t.org_id = $1::bigint ORDER BY t.id",
+                             1, &options->values[OPT_ORG]);
 }
 
 int team_member_list(PGconn *db, const struct admin_options *options)

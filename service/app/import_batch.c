@@ -1,16 +1,17 @@
 /* Happy path: one call of the database for the whole batch, which is one transaction.
  *
  * Failure modes: an entry that the database refuses (SQLSTATE 22, 23): the batch is halved until it is alone. A deadlock or a
- * conflict with other writers (40): again. Everything else, a lost connection too, ends the import. */
+ * conflict with other writers (40): again. One that names what is being removed (SS003): the batch is halved too, as the removal may have begun in it,
+ * and the entry waits alone. Everything else, a lost connection too, ends the import. */
 #include "app/import_batch.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/removal.h"
 #include "codec/directory_codec.h"
 
-static const char apply_sql[] = "SELECT count(*) FILTER (WHERE apply_directory(e.entry, now()))"
-                                " FROM json_array_elements($1::json) AS e (entry)";
+static const char apply_sql[] = "SELECT apply_entries(ARRAY(SELECT * FROM json_array_elements($1::json)), now())";
 
 void import_batch_init(struct import_batch *batch)
 {
@@ -46,7 +47,8 @@ static PGresult *send_lines(struct import_batch *batch, size_t from, size_t to)
     }
     buf_append(&batch->sent, "]", 2);
     if (batch->sent.failed) return NULL;
-    return database_try(batch->db, apply_sql, 1, &(const char *){batch->sent.data});
+    bool alone = to - from == 1;
+    return (alone ? removal_try : database_try)(batch->db, apply_sql, 1, &(const char *){batch->sent.data});
 }
 
 enum answer { ANSWER_APPLIED, ANSWER_REFUSED, ANSWER_FAILED };
@@ -58,7 +60,8 @@ static enum answer try_lines(struct import_batch *batch, size_t from, size_t to,
     if (PQresultStatus(*ret_result) == PGRES_TUPLES_OK) return ANSWER_APPLIED;
     const char *sqlstate = PQresultErrorField(*ret_result, PG_DIAG_SQLSTATE);
     bool is_data = sqlstate != NULL && (strncmp(sqlstate, "22", 2) == 0 || strncmp(sqlstate, "23", 2) == 0);
-    return is_data ? ANSWER_REFUSED : ANSWER_FAILED;
+    bool waits = to - from > 1 && database_failed_with(*ret_result, "SS003");
+    return is_data || waits ? ANSWER_REFUSED : ANSWER_FAILED;
 }
 
 static bool apply_lines(struct import_batch *batch, size_t from, size_t to)

@@ -23,6 +23,7 @@
 #include "source/kafka_command.h"
 #include "source/kafka_door.h"
 #include "source/kafka_entry.h"
+#include "store/maintenance.h"
 #include "store/reader.h"
 #include "store/watch.h"
 #include "store/writer.h"
@@ -40,6 +41,7 @@ struct service {
     struct writer *writer;
     struct reader *reader;
     struct reader *pages;
+    struct maintenance *maintenance;
     struct watch *watch;
     struct relay *relay;
     struct http_door *http;
@@ -90,8 +92,11 @@ static void start_kafka_doors(struct service *service)
 static void on_watch(void *ctx, const struct watch_view *view)
 {
     struct service *service = ctx;
-    if (!view->is_known || !service->config->doors) return;
+    if (!view->is_known) return;
     const char *obstacle = readiness_obstacle(view);
+    maintenance_allow_removals(service->maintenance, obstacle == NULL && service->drain_until_us == 0 &&
+                                                         view->slot_behind_bytes <= service->config->wal_budget_bytes / 2);
+    if (!service->config->doors) return;
     if (obstacle != NULL) LOG_ERROR("doors shut", LOG_STR("reason", obstacle), LOG_STR("slot", service->config->slot));
     writer_open(service->writer, obstacle == NULL);
     if (obstacle == NULL && service->drain_until_us == 0) start_kafka_doors(service);
@@ -156,6 +161,7 @@ static void on_signal(evutil_socket_t number, short what, void *ctx)
     if (service->drain_until_us != 0) _exit(1);
     LOG_INFO("stopping", LOG_INT("signal", number));
     service->drain_until_us = clock_steady_us() + DRAIN_MAX_MS * 1000LL;
+    maintenance_allow_removals(service->maintenance, false);
     http_door_drain(service->http);
     for (int i = 0; i < KAFKA_DOORS; i++) {
         if (service->kafka[i] != NULL) kafka_door_drain(service->kafka[i]);
@@ -198,6 +204,8 @@ static bool start_store(struct service *service)
     service->reader = reader_new(service->base, config->database_url, false);
     service->pages = reader_new(service->base, config->database_url, true);
     reader_metrics_register();
+    service->maintenance = maintenance_new(service->base, config->database_url);
+    if (service->maintenance == NULL) return false;
     service->watch = watch_new(service->base, config->database_url, config->slot, migrations_latest(), on_watch, service);
     return service->writer != NULL && service->reader != NULL && service->pages != NULL && service->watch != NULL;
 }
@@ -314,6 +322,7 @@ static void stop(struct service *service)
     writer_free(service->writer);
     reader_free(service->reader);
     reader_free(service->pages);
+    maintenance_free(service->maintenance);
     watch_free(service->watch);
     if (service->http != NULL) http_door_free(service->http);
     for (int i = 0; i < SIGNALS; i++) {

@@ -41,8 +41,10 @@ enum column {
     "SELECT " SCHEDULE_COLUMNS ", schedule_standing(nullif($1::bigint, 0), $2::bigint, s.org_id, s.owner_id)" \
     " FROM " SCHEDULE_TABLES " WHERE s.id = " id_
 
+/* Those of an organization that is being removed are not there. */
 const char list_user_schedules_sql[] =
-    LIST_SQL("s.owner_id = $3::bigint AND ($2::bigint = 0 OR s.org_id = $2::bigint OR s.org_id IS NULL)");
+    LIST_SQL("s.owner_id = $3::bigint AND ($2::bigint = 0 OR s.org_id = $2::bigint OR s.org_id IS NULL)"
+             " AND NOT EXISTS (SELECT FROM removals r WHERE r.type = 'organization' AND r.id = s.org_id)");
 const char list_org_schedules_sql[] = PAGE_SQL("");
 const char list_team_schedules_sql[] =
     PAGE_SQL(" JOIN team_memberships t ON t.team_id = $5::bigint AND t.user_id = p.owner_id");

@@ -6,6 +6,7 @@
  *   SS002, writes are refused                 their doors replace or withdraw them
  * All others are somebody's fault, and nobody says whose. What was in the batch is tried apart, until it is known who is in the way:
  *   22/23, a row that cannot be stored        it is refused
+ *   SS003, an entry names what is being removed,
  *   a lock, a conflict, any other error       its partition waits and tries again with a growing delay; over HTTP its owner's writes
  *                                             do, up to their deadline
  *   the server is short of something          likewise, and its connection pauses too

@@ -293,6 +293,14 @@ def many_rejections(line: Line) -> Iterator[None]:
 
 
 @contextmanager
+def removal_lasts(line: Line) -> Iterator[None]:
+    with closing(psycopg2.connect(line.database_url)) as holder:
+        holder.cursor().execute("SELECT pg_advisory_lock(7215830125520)")  # nobody takes a step
+        line.sql("INSERT INTO removals (type, id, begun_at) VALUES ('user', 5001, now() - interval '2 hours')")
+        yield
+
+
+@contextmanager
 def keys_guessed(line: Line) -> Iterator[None]:
     ask(line, 110, None)
     yield
@@ -310,7 +318,7 @@ TRIED: dict[str, Callable[[Line], AbstractContextManager[None]]] = {
     "ConnectionStalled": connection_stalled, "PartitionWaits": partition_waits, "PartitionStalled": partition_stalled, "EventsLate": events_late,
     "EventsUnpublishable": events_unpublishable,
     "SlotBehind": slot_behind, "SlotNearLoss": slot_near_loss, "SlotKeepsWal": slot_keeps_wal,
-    "CommandsLate": commands_late, "DirectoryLate": directory_late,
+    "CommandsLate": commands_late, "DirectoryLate": directory_late, "RemovalLasts": removal_lasts,
     "KafkaCommitsSlowly": kafka_commits_slowly, "DatabaseCommitsSlowly": database_commits_slowly, "RelayRestarts": relay_restarts,
     "TransactionsRepeated": transactions_repeated, "RequestsFail": requests_fail, "MemoryHigh": memory_high,
     "DeadLetters": dead_letters, "DirectoryDeadLetters": directory_dead_letters, "ManyRejections": many_rejections,

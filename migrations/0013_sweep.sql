@@ -1,0 +1,37 @@
+-- Settled commands whose time is over are removed beside the writes. Each write that settled a command took two of them with it, and
+-- passed over all that were deleted before and not vacuumed yet: many writes in one transaction passed over the same ones again and
+-- again.
+
+-- Remembers a command, for as long as p_keep. 40001: it was settled meanwhile; who tries again sees it.
+CREATE OR REPLACE FUNCTION settle_command(p_id uuid, p_digest bytea, p_schedule_id bigint, p_state text, p_keep interval) RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    INSERT INTO settled_commands (id, digest, schedule_id, state, expires_at)
+    VALUES (p_id, p_digest, p_schedule_id, p_state, now() + p_keep)
+        ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'the command was settled meanwhile' USING ERRCODE = 'serialization_failure';
+    END IF;
+END;
+$$;
+
+-- Deletes up to p_max settled commands whose time is over, the oldest first, from p_after on (null: from the first), and returns how many
+-- they were and where the next call goes on, which so passes over no row that is deleted and not vacuumed. Waits for no lock.
+CREATE FUNCTION sweep_settled_commands(p_after timestamptz, p_max bigint, OUT swept bigint, OUT up_to timestamptz)
+LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+AS $$
+BEGIN
+    WITH gone AS (
+        DELETE FROM settled_commands
+         WHERE id = ANY (ARRAY(SELECT s.id FROM settled_commands s
+                                WHERE s.expires_at >= coalesce(p_after, '-infinity') AND s.expires_at <= now()
+                                ORDER BY s.expires_at LIMIT p_max FOR UPDATE SKIP LOCKED))
+        RETURNING expires_at)
+    SELECT count(*), coalesce(max(g.expires_at), p_after) INTO swept, up_to FROM gone g;
+END;
+$$;
+
+INSERT INTO role_grants (role_name, privileges, object) VALUES ('schedule_service', 'EXECUTE', 'FUNCTION sweep_settled_commands');
