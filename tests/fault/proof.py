@@ -22,7 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Edit:
-    """`old`, which is in `file` once, becomes `new`."""
+    """`old`, which is in `file` once, becomes `new`. Of several files, as functions of the database are made anew by later migrations, the
+    last one that holds it."""
 
     file: str
     old: str
@@ -41,9 +42,9 @@ class Mutant:
 
 MUTANTS = [
     Mutant("no compare-and-set of offsets", "short-cut", "twice: ", (
-        Edit("migrations/0005_changes.sql", "o.partition = u.partition AND o.next_offset = u.expected", "o.partition = u.partition"),)),
+        Edit("migrations/*.sql", "o.partition = u.partition AND o.next_offset = u.expected", "o.partition = u.partition"),)),
     Mutant("repeated commands are not told apart", "short-cut", "twice: ", (
-        Edit("migrations/0010_fewer_steps.sql", "v_all_new := cardinality(v_inserted) = v_schedules;", "v_all_new := true;"),)),
+        Edit("migrations/*.sql", "v_all_new := cardinality(v_inserted) = v_schedules;", "v_all_new := true;"),)),
     Mutant("a write is settled by its row, before the commit", "short-cut", "lost: HTTP answered", (
         Edit("service/driver/pg.c", "    return is_sent == 1 || doom(pg);\n}\n\nbool pg_sync",
              "    return (is_sent == 1 && PQsendFlushRequest(pg->conn) == 1) || doom(pg);\n}\n\nbool pg_sync"),
@@ -54,6 +55,12 @@ MUTANTS = [
         Edit("service/relay/pump.c", "pump->is_skipping = message->commit_lsn < pump->progress.lsn;", "pump->is_skipping = false;"),)),
     Mutant("the slot is confirmed before Kafka has committed", "open-transaction", "is not there|comes after version", (
         Edit("service/relay/pump.c", "    if (batch_records(pump) > 0) return;\n", ""),)),
+    Mutant("a create is not looked for behind its insert", "repeat-deleted", "twice: ", (
+        Edit("migrations/*.sql", "    IF cardinality(v_settled) > 0 THEN\n", "    IF false THEN\n"),)),
+    Mutant("a write waits for a lock however long it takes", "locked-row", "of another partition waited|the caller", (
+        Edit("service/store/writer.h", "WRITE_LOCK_TIMEOUT_MS = 100, ", "WRITE_LOCK_TIMEOUT_MS = 60000, "),)),
+    Mutant("a large transaction is one of Kafka's", "large-transaction", "all is published", (
+        Edit("service/relay/pump.c", "    if (clock_steady_us() - pump->batch.begun_us >= PUMP_BATCH_US) return true;\n", ""),)),
     Mutant("a relay that takes over leaves open what is open", "forgotten", "twice: ", (
         Edit("service/relay/publisher.c", "partition < count && error ==", "partition < count && count < 0 && error =="),)),
 ]
@@ -67,7 +74,7 @@ def build(mutant: Mutant, directory: Path) -> Path:
         shutil.copy2(ROOT / name, directory / name)
     shutil.copytree(ROOT / "build/release", directory / "build/release")
     for edit in mutant.edits:
-        source = directory / edit.file
+        source = [path for path in sorted(directory.glob(edit.file)) if edit.old in path.read_text()][-1]
         text = source.read_text()
         assert text.count(edit.old) == 1, f"{edit.file} holds `{edit.old}` {text.count(edit.old)} times"
         source.write_text(text.replace(edit.old, edit.new))

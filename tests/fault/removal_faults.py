@@ -1,4 +1,5 @@
-"""Users and organizations are removed while commands come for them and others are served. Each function brings its own load."""
+"""What is removed stays removed: users, organizations and schedules, while commands come for them and others are served. Each function
+brings its own load."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from line import PARTITIONS
 from overload import LOAD
 from rig import DEADLINE_S, Rig
 from servers import run
+from wire import as_protobuf
 
 OWNERS_OF_LOAD = 10_000  # by turns those of the commands that tests/tools/load.c makes
 ORPHANS = """
@@ -59,6 +61,24 @@ def remove_users(rig: Rig, count: int, commands: int) -> None:
         for user in users:
             rig.until(lambda: rig.sql("SELECT count(*) FROM users WHERE id = %s", user) == [(0,)], "the user is gone")
     _see_no_orphans(rig)
+
+
+def repeat_while_deleted(rig: Rig, times: int) -> None:
+    """A sender repeats a create, with what it sent beside it, while the schedule is deleted: that was its one life."""
+    warm_up(rig)
+    owner = rig.make_owners(1)[0]
+    with closing(producer(rig.place.bootstrap)) as sender:
+        for number in range(times):
+            again = rig.command(userId=owner, name=f"Repeated {number}")
+            rig.send(again, partition=0, key=str(owner).encode())
+            event = rig.event_of(again["commandId"], DEADLINE_S)
+            for command in [*(rig.command(userId=owner, name="Beside it " + "x" * 200) for _ in range(20)), again]:
+                sender.send(rig.place.commands, value=as_protobuf(command), key=str(owner).encode(), partition=0,
+                            headers=[("expect", b"created")])
+            sender.flush()
+            path = f"{rig.schedules_path(owner)}/{int(event.headers['ce_subject'])}"
+            rig.until(lambda: rig.delete(path).status_code == 200, "the schedule is deleted")
+            rig.faults += 1
 
 
 @contextmanager
