@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/descriptors.h"
 #include "app/migrate.h"
 #include "app/process_metrics.h"
 #include "app/readiness.h"
@@ -248,7 +249,7 @@ static bool start_doors(struct service *service)
         .listen = config->http_listen,
         .tls_certificate = config->http_tls_certificate,
         .tls_key = config->http_tls_key,
-        .connections_max = (size_t)config->http_max_connections,
+        .connections_max = descriptors_for_http((size_t)config->http_max_connections),
         .limits = {.api_key = limit_of(config, config->rate_limit_api_key),
                    .oauth_client = limit_of(config, config->rate_limit_oauth_client),
                    .address = limit_of(config, config->rate_limit_address),

@@ -1,19 +1,76 @@
-/* The bytes that all connections of an http_server hold together. Beyond the maximum somebody has to go at once, and it is whoever
- * costs most: the largest request, so that no crowd of large ones keeps a small one out, and the reply that has waited longest for
- * its reader. Requests that the handler has are counted and left alone. */
+/* The bytes that all connections of an http_server hold together, and those of each address. Beyond a maximum somebody has to go at once,
+ * and it is whoever costs most: the largest requests of the address that holds most, so that neither a crowd of large ones nor one of many
+ * keeps somebody else's small one out, and the reply that has waited longest for its reader. Requests that the handler has are counted and
+ * left alone. */
 #include "driver/http_conn.h"
 
 /* evhttp takes a line from the input in two steps, and makes three allocations of each header, however short. */
 enum { STEP_BYTES = 64 };
 
-static struct http_conn *largest_request(const struct http_server *server)
+/* What goes beyond what has to: an eighth of the maximum, so that the search for the largest is paid for by what comes until the next. */
+enum { RELIEF_PART = 8 };
+
+/* ---- who goes ---- */
+
+static bool may_go(const struct http_conn *conn)
 {
-    struct http_conn *largest = NULL;
-    for (struct http_conn *conn = server->conns; conn != NULL; conn = conn->next) {
-        if (conn->evcon == NULL || conn->phase == CONN_HANDLING) continue;
-        if (conn->request_bytes > (largest == NULL ? 0 : largest->request_bytes)) largest = conn;
+    return conn->evcon != NULL && conn->phase != CONN_HANDLING && conn->request_bytes > 0;
+}
+
+/* By powers of two: connections of about one size are alike. */
+static int size_class(size_t bytes)
+{
+    int class = 0;
+    while (bytes >>= 1) class ++;
+    return class;
+}
+
+static int largest_class(const struct http_peer *peer)
+{
+    int largest = -1;
+    for (const struct http_conn *conn = peer->conns; conn != NULL; conn = conn->peer_next) {
+        int class = may_go(conn) ? size_class(conn->request_bytes) : -1;
+        if (class > largest) largest = class;
     }
     return largest;
+}
+
+/* Refuses requests of an address, large ones first, until it holds `most` at most or nothing of it may go. */
+static void shed(struct http_peer *peer, size_t most)
+{
+    int class;
+    http_peer_hold(peer);
+    while (peer->request_bytes > most && (class = largest_class(peer)) >= 0) {
+        struct http_conn *next;
+        for (struct http_conn *conn = peer->conns; conn != NULL && peer->request_bytes > most; conn = next) {
+            next = conn->peer_next;
+            if (may_go(conn) && size_class(conn->request_bytes) == class) http_refusal_at_once(conn);
+        }
+    }
+    http_peer_release(peer);
+}
+
+static size_t movable_bytes(const struct http_peer *peer)
+{
+    return peer->request_bytes - peer->handled_bytes;
+}
+
+static size_t movable_bytes_over_share(const struct http_peer *peer)
+{
+    return peer->request_bytes > peer->server->config.address_bytes_max ? movable_bytes(peer) : 0;
+}
+
+static void relieve_requests(struct http_server *server)
+{
+    const size_t share = server->config.address_bytes_max;
+    const size_t most = server->config.request_bytes_max;
+    const size_t wanted = server->request_bytes > most ? most - most / RELIEF_PART : most;
+    struct http_peer *peer;
+    while ((peer = http_peer_most(server, movable_bytes_over_share)) != NULL) shed(peer, share - share / RELIEF_PART);
+    while (server->request_bytes > wanted && (peer = http_peer_most(server, movable_bytes)) != NULL) {
+        size_t excess = server->request_bytes - wanted;
+        shed(peer, peer->request_bytes > excess ? peer->request_bytes - excess : 0);
+    }
 }
 
 static struct http_conn *oldest_reply(const struct http_server *server)
@@ -31,9 +88,7 @@ static void on_relief(evutil_socket_t fd, short what, void *ctx)
     struct http_conn *conn;
     (void)fd;
     (void)what;
-    while (server->request_bytes > server->config.request_bytes_max && (conn = largest_request(server)) != NULL) {
-        http_refusal_at_once(conn);
-    }
+    relieve_requests(server);
     while (server->unsent_bytes > server->config.unsent_bytes_max && (conn = oldest_reply(server)) != NULL) {
         evhttp_connection_free(conn->evcon);
     }
@@ -47,30 +102,59 @@ bool http_budget_init(struct http_server *server)
 
 /* Later, as a connection cannot go while evhttp is at work on it; but before the next of those that have something to read, of which
  * there may be thousands: relief comes first in the loop. */
-static void relieve(struct http_server *server)
+static void relieve(const struct http_server *server, const struct http_peer *peer)
 {
-    if (server->request_bytes > server->config.request_bytes_max || server->unsent_bytes > server->config.unsent_bytes_max) {
-        event_active(server->relief, 0, 0);
-    }
+    const struct http_server_config *config = &server->config;
+    bool is_over = server->request_bytes > config->request_bytes_max || server->unsent_bytes > config->unsent_bytes_max;
+    if (is_over || (peer != NULL && movable_bytes_over_share(peer) > 0)) event_active(server->relief, 0, 0);
 }
 
-void http_budget_set(struct http_conn *conn, size_t request_bytes)
+/* ---- counting ---- */
+
+static void set(struct http_conn *conn, size_t request_bytes)
 {
-    conn->server->request_bytes += request_bytes - conn->request_bytes;
+    size_t change = request_bytes - conn->request_bytes;
     conn->request_bytes = request_bytes;
+    conn->server->request_bytes += change;
+    if (conn->peer == NULL) return;
+    conn->peer->request_bytes += change;
+    if (conn->phase == CONN_HANDLING) conn->peer->handled_bytes += change;
 }
 
 void http_budget_count(struct http_conn *conn, const struct evbuffer_cb_info *change)
 {
-    http_budget_set(conn, conn->request_bytes + change->n_added + (change->n_deleted > 0 ? STEP_BYTES : 0));
-    relieve(conn->server);
+    size_t unread = change->orig_size + change->n_added - change->n_deleted;
+    if (conn->phase == CONN_READING && change->n_deleted > 0) conn->taken_bytes += change->n_deleted + STEP_BYTES;
+    set(conn, conn->taken_bytes + unread);
+    relieve(conn->server, conn->peer);
+}
+
+void http_budget_drop_taken(struct http_conn *conn)
+{
+    set(conn, conn->request_bytes - conn->taken_bytes);
+    conn->taken_bytes = 0;
+}
+
+void http_budget_drop(struct http_conn *conn)
+{
+    set(conn, 0);
+    http_budget_drop_reply(conn);
+}
+
+void http_budget_enter(struct http_conn *conn, enum conn_phase phase)
+{
+    bool was_handled = conn->phase == CONN_HANDLING;
+    bool is_handled = phase == CONN_HANDLING;
+    if (conn->peer == NULL || was_handled == is_handled) return;
+    conn->peer->handled_bytes += is_handled ? conn->request_bytes : -conn->request_bytes;
+    relieve(conn->server, conn->peer);
 }
 
 void http_budget_add_reply(struct http_conn *conn, size_t reply_len)
 {
     conn->reply_len = reply_len;
     conn->server->unsent_bytes += reply_len;
-    relieve(conn->server);
+    relieve(conn->server, conn->peer);
 }
 
 void http_budget_drop_reply(struct http_conn *conn)

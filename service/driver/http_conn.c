@@ -13,6 +13,22 @@
 /* What evhttp may hold unread beside a whole request: the framing of chunks and a pipelined next request. */
 enum { READ_SLACK_BYTES = 16384 };
 
+/* The same while the handler has the request: nothing of it can be closed then. */
+enum { AHEAD_BYTES_MAX = 8192 };
+
+/* Over the maximum of connections, for as long as it takes to refuse them. */
+enum { REFUSED_AT_ONCE = 32 };
+
+/* Whoever the loop accepts in one go has a descriptor each: not more than that. */
+static void mind_listener(struct http_server *server)
+{
+    const size_t most = server->config.connections_max;
+    if (server->bound == NULL) return;
+    struct evconnlistener *listener = evhttp_bound_socket_get_listener(server->bound);
+    if (server->conns_len >= most + REFUSED_AT_ONCE) evconnlistener_disable(listener);
+    else if (server->conns_len == most) evconnlistener_enable(listener);
+}
+
 static void unlink_conn(struct http_conn *conn)
 {
     struct http_server *server = conn->server;
@@ -20,14 +36,15 @@ static void unlink_conn(struct http_conn *conn)
     else conn->previous->next = conn->next;
     if (conn->next != NULL) conn->next->previous = conn->previous;
     server->conns_len--;
+    mind_listener(server);
     if (conn->fd >= 0 && server->by_fd[conn->fd] == conn) server->by_fd[conn->fd] = NULL;
 }
 
 static void conn_free(struct http_conn *conn)
 {
     unlink_conn(conn);
-    http_budget_drop_reply(conn);
-    http_budget_set(conn, 0);
+    http_budget_drop(conn);
+    http_peer_leave(conn);
     if (conn->request != NULL) *conn->request = (struct http_request){0};
     evbuffer_remove_cb_entry(bufferevent_get_input(conn->bev), conn->input_watch);
     evbuffer_remove_cb_entry(bufferevent_get_output(conn->bev), conn->output_watch);
@@ -44,8 +61,9 @@ static void on_closed(struct evhttp_connection *evcon, void *ctx)
     conn_free(conn);
 }
 
-static void enter(struct http_conn *conn, enum conn_phase phase)
+void http_conn_enter(struct http_conn *conn, enum conn_phase phase)
 {
+    http_budget_enter(conn, phase);
     conn->phase = phase;
     conn->since_us = clock_steady_us();
 }
@@ -66,17 +84,19 @@ static void on_input(struct evbuffer *input, const struct evbuffer_cb_info *info
 {
     struct http_conn *conn = ctx;
     if (info->n_added > 0 && is_idle(conn)) {
-        enter(conn, CONN_READING);
+        http_conn_enter(conn, CONN_READING);
         conn->is_astray = conn->server->tls == NULL && is_tls_hello(input);
     }
-    if (conn->phase == CONN_READING) http_budget_count(conn, info);
+    if (info->n_added > 0 && conn->phase == CONN_READING) http_framing_follow(&conn->head, input, info->orig_size);
+    http_budget_count(conn, info);
     if (info->n_added > 0 && (conn->is_lingering || conn->is_astray)) event_active(conn->deferred, 0, 0);
 }
 
 static void on_output(struct evbuffer *output, const struct evbuffer_cb_info *info, void *ctx)
 {
-    (void)output;
-    if (info->n_added > 0) http_refusal_watch(ctx);
+    struct http_conn *conn = ctx;
+    if (info->n_added > 0) http_refusal_watch(conn);
+    else if (conn->is_last && evbuffer_get_length(output) == 0) event_active(conn->deferred, 0, 0);
 }
 
 static bool remember_fd(struct http_server *server, struct http_conn *conn, int fd)
@@ -94,11 +114,42 @@ static bool remember_fd(struct http_server *server, struct http_conn *conn, int 
     return true;
 }
 
-static void refuse(struct http_conn *conn)
+/* ---- too many of them ---- */
+
+static size_t conns_of(const struct http_peer *peer)
 {
-    conn->server->refused++;
-    http_refusal_at_once(conn);
+    return peer->conns_len;
 }
+
+static struct http_conn *longest_waiting(const struct http_peer *peer)
+{
+    struct http_conn *longest = NULL;
+    for (struct http_conn *conn = peer->conns; conn != NULL; conn = conn->peer_next) {
+        if (conn->evcon == NULL || conn->phase > CONN_READING) continue;
+        if (longest == NULL || conn->since_us < longest->since_us) longest = conn;
+    }
+    return longest;
+}
+
+/* Closes a connection of the address that has most of them. False: the new one is of that address itself, or all are at work. */
+static bool make_room(const struct http_conn *conn)
+{
+    const struct http_peer *most = http_peer_most(conn->server, conns_of);
+    struct http_conn *longest = most->conns_len > conn->peer->conns_len ? longest_waiting(most) : NULL;
+    if (longest == NULL) return false;
+    if (longest->phase == CONN_READING) http_refusal_at_once(longest);
+    else evhttp_connection_free(longest->evcon); /* nothing was asked that could be answered */
+    return true;
+}
+
+static void mind_maximum(struct http_conn *conn)
+{
+    if (conn->server->conns_len <= conn->server->config.connections_max) return;
+    conn->server->refused++;
+    if (!make_room(conn)) http_refusal_at_once(conn);
+}
+
+/* ---- life cycle ---- */
 
 /* evhttp has set its connection as the bufferevent's argument, or failed and cleared it. */
 static void settle(struct http_conn *conn)
@@ -112,13 +163,18 @@ static void settle(struct http_conn *conn)
     }
     conn->evcon = evcon;
     evhttp_connection_set_closecb(conn->evcon, on_closed, conn);
-    if (!remember_fd(conn->server, conn, fd)) evhttp_connection_free(conn->evcon);
-    else if (conn->server->conns_len > conn->server->config.connections_max) refuse(conn);
+    if (!remember_fd(conn->server, conn, fd) || !http_peer_join(conn)) evhttp_connection_free(conn->evcon);
+    else mind_maximum(conn);
+}
+
+static bool is_said(const struct http_conn *conn)
+{
+    return conn->is_last && evbuffer_get_length(bufferevent_get_output(conn->bev)) == 0;
 }
 
 static bool is_over(const struct http_conn *conn)
 {
-    return conn->is_astray || (conn->server->is_draining && is_idle(conn));
+    return conn->is_astray || is_said(conn) || (conn->server->is_draining && is_idle(conn));
 }
 
 static void on_deferred(evutil_socket_t fd, short what, void *ctx)
@@ -148,7 +204,7 @@ static struct http_conn *conn_new(struct http_server *server)
     }
     conn->server = server;
     conn->fd = -1;
-    enter(conn, server->tls == NULL ? CONN_IDLE : CONN_HANDSHAKE);
+    http_conn_enter(conn, server->tls == NULL ? CONN_IDLE : CONN_HANDSHAKE);
     conn->input_watch = evbuffer_add_cb(bufferevent_get_input(conn->bev), on_input, conn);
     conn->output_watch = evbuffer_add_cb(bufferevent_get_output(conn->bev), on_output, conn);
     return conn;
@@ -171,6 +227,7 @@ struct bufferevent *http_conn_accept(struct event_base *base, void *ctx)
     if (conn->next != NULL) conn->next->previous = conn;
     server->conns = conn;
     server->conns_len++;
+    mind_listener(server);
     event_active(conn->deferred, 0, 0);
     return conn->bev;
 }
@@ -184,13 +241,13 @@ struct http_conn *http_conn_of(struct http_server *server, struct evhttp_request
 
 bool http_conn_has_stalled(const struct http_conn *conn)
 {
-    const struct http_server *server = conn->server;
-    return server->tls != NULL && evbuffer_get_length(bufferevent_get_input(conn->bev)) >= input_max(server);
+    return conn->server->tls != NULL && evbuffer_get_length(bufferevent_get_input(conn->bev)) >= AHEAD_BYTES_MAX;
 }
 
 void http_conn_enter_handling(struct http_conn *conn, struct http_request *request)
 {
-    enter(conn, CONN_HANDLING);
+    http_conn_enter(conn, CONN_HANDLING);
+    bufferevent_setwatermark(conn->bev, EV_READ, 0, AHEAD_BYTES_MAX);
     conn->request = request;
 }
 
@@ -198,16 +255,19 @@ static void on_reply_sent(struct evhttp_request *ev, void *ctx)
 {
     struct http_conn *conn = ctx;
     (void)ev;
-    size_t read_ahead = evbuffer_get_length(bufferevent_get_input(conn->bev));
-    enter(conn, read_ahead > 0 ? CONN_READING : CONN_IDLE);
-    http_budget_set(conn, read_ahead);
+    struct evbuffer *input = bufferevent_get_input(conn->bev);
+    http_conn_enter(conn, evbuffer_get_length(input) > 0 ? CONN_READING : CONN_IDLE);
+    http_budget_drop_taken(conn);
     http_budget_drop_reply(conn);
+    conn->head = (struct http_head){0};
+    http_framing_follow(&conn->head, input, 0);
     if (conn->server->is_draining) event_active(conn->deferred, 0, 0);
 }
 
 void http_conn_enter_writing(struct http_conn *conn, struct evhttp_request *ev, size_t reply_len)
 {
-    enter(conn, CONN_WRITING);
+    http_conn_enter(conn, CONN_WRITING);
+    bufferevent_setwatermark(conn->bev, EV_READ, 0, input_max(conn->server));
     conn->request = NULL;
     http_budget_add_reply(conn, reply_len);
     evhttp_request_set_on_complete_cb(ev, on_reply_sent, conn);
@@ -237,7 +297,7 @@ void http_conn_sweep(struct http_server *server)
     for (struct http_conn *conn = server->conns; conn != NULL; conn = next) {
         next = conn->next;
         if (conn->evcon == NULL) continue;
-        if (conn->phase == CONN_HANDSHAKE && tls_is_established(conn->bev)) enter(conn, CONN_IDLE);
+        if (conn->phase == CONN_HANDSHAKE && tls_is_established(conn->bev)) http_conn_enter(conn, CONN_IDLE);
         if (is_over(conn) || is_overdue(conn, now_us)) evhttp_connection_free(conn->evcon);
     }
 }

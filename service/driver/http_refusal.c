@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#include "driver/clock.h"
 #include "driver/http_conn.h"
 
 enum { REFUSAL_BYTES_MAX = 8192, LINGER_QUIET_MS = 200 };
@@ -45,7 +44,7 @@ static void write_refusal(const struct http_conn *conn, int status_code, struct 
     buf_done(&body);
 }
 
-/* evhttp, which said "Connection: close" in its page, closes once ours is sent. */
+/* evhttp said "Connection: close" in its page, and closes once ours is sent, but not behind every method. */
 static void send_page(struct http_conn *conn)
 {
     struct buf page;
@@ -54,6 +53,7 @@ static void send_page(struct http_conn *conn)
     evbuffer_add(bufferevent_get_output(conn->bev), page.data, page.len);
     bufferevent_enable(conn->bev, EV_WRITE);
     conn->is_lingering = false;
+    conn->is_last = true;
     buf_done(&page);
 }
 
@@ -98,8 +98,7 @@ void http_refusal_watch(struct http_conn *conn)
     int status_code = (int)strtol(head + sizeof(version) - 1, NULL, 10);
     if (status_code < 200) return;
     conn->refusal = status_code;
-    conn->phase = CONN_WRITING;
-    conn->since_us = clock_steady_us();
+    http_conn_enter(conn, CONN_WRITING);
     event_active(conn->deferred, 0, 0);
 }
 

@@ -94,6 +94,7 @@ void http_reply(struct http_request *request, int status_code, struct slice body
             http_reply_header(request, "Content-Length", length);
         bool is_last = conn->server->is_draining || may_leave_a_body(request) || http_conn_has_stalled(conn);
         if (is_last) http_reply_header(request, "Connection", "close");
+        conn->is_last = is_last;
         if (has_body) evbuffer_add(evhttp_request_get_output_buffer(ev), body.data, body.len);
         http_conn_enter_writing(conn, ev, has_body ? body.len : 0);
         evhttp_send_reply(ev, status_code, NULL, NULL);

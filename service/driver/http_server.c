@@ -42,7 +42,7 @@ static void on_request(struct evhttp_request *ev, void *ctx)
     struct http_server *server = ctx;
     struct http_conn *conn = http_conn_of(server, ev);
     struct http_request *request = conn == NULL ? NULL : calloc(1, sizeof(*request));
-    if (request == NULL || !http_framing_is_certain(ev)) {
+    if (request == NULL || !http_framing_is_certain(&conn->head, ev)) {
         evhttp_send_error(ev, request == NULL ? HTTP_SERVUNAVAIL : HTTP_BADREQUEST, NULL);
         free(request);
         return;
@@ -185,6 +185,7 @@ struct http_server *http_server_new(struct event_base *base, const struct http_s
 void http_server_free(struct http_server *server)
 {
     if (server == NULL) return;
+    server->bound = NULL; /* goes with evhttp */
     if (server->http != NULL) evhttp_free(server->http);
     http_conn_free_all(server);
     if (server->sweep != NULL) event_free(server->sweep);

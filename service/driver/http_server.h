@@ -45,10 +45,14 @@ struct http_server_config {
     const char *listen;          /* "127.0.0.1:8080", "[::1]:8080", "localhost:0"; port 0: any free one; no host: all */
     const char *tls_certificate; /* PEM files, see driver/tls.h; both empty: no TLS */
     const char *tls_key;
-    size_t connections_max;  /* further ones are answered 503, which TLS has no time for, and closed */
+    /* Beyond, the address with the most connections loses the one that has waited longest, for another address; one of the same address is
+     * answered 503, which TLS has no time for, and closed. */
+    size_t connections_max;
     size_t header_bytes_max; /* request line and headers */
     size_t body_bytes_max;
-    size_t request_bytes_max; /* of all requests together; beyond it the largest is answered 503 and closed */
+    size_t
+        request_bytes_max; /* of all requests together; beyond it the largest of who holds most is answered 503 and closed */
+    size_t address_bytes_max; /* of the requests of one address, IPv6 by its /64 */
     /* Of all replies together, see http_server_has_room; beyond it the one that waits longest is closed. */
     size_t unsent_bytes_max;
     int64_t request_timeout_ms; /* first byte to last of a request; the same for the handshake of TLS */
@@ -78,7 +82,7 @@ size_t http_server_pending(const struct http_server *server);
 
 size_t http_server_connections(const struct http_server *server);
 
-/* Connections that were refused because there were too many; only grows. */
+/* Connections that were refused, or closed for another one, because there were too many; only grows. */
 int64_t http_server_refused(const struct http_server *server);
 
 /* Whether len more bytes of reply may be buffered. Small replies always may. */

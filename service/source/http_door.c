@@ -13,6 +13,7 @@ enum {
     HEADER_BYTES_MAX = 16 << 10,
     BODY_BYTES_MAX = 100 << 10,
     REQUEST_BYTES_MAX = 8 << 20,
+    ADDRESS_BYTES_MAX = 4 << 20,
     UNSENT_BYTES_MAX = 16 << 20,
     TRACKERS_MAX = 8192, /* in each of the two tables of the rate limits */
     REQUEST_TIMEOUT_MS = 10000,
@@ -63,6 +64,7 @@ struct http_door *http_door_new(struct event_base *base, const struct http_door_
         .header_bytes_max = HEADER_BYTES_MAX,
         .body_bytes_max = BODY_BYTES_MAX,
         .request_bytes_max = REQUEST_BYTES_MAX,
+        .address_bytes_max = ADDRESS_BYTES_MAX,
         .unsent_bytes_max = UNSENT_BYTES_MAX,
         .request_timeout_ms = REQUEST_TIMEOUT_MS,
         .reply_timeout_ms = REPLY_TIMEOUT_MS,

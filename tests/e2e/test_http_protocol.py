@@ -9,7 +9,7 @@ import time
 import pytest
 
 from conftest import MakeLine
-from line import MINIMAL, Line, receive_all, receive_until, until
+from line import BINARY, MINIMAL, Line, receive_all, receive_until, until
 from replies import assert_envelope, parse_answers
 
 
@@ -187,3 +187,101 @@ def test_connections_beyond_the_limit_are_answered_503(make_line: MakeLine) -> N
             connection.close()
     until(lambda: line.request("GET", "/healthz").status_code == 200, "there is room again")
     assert line.metric("schedule_http_connections_refused_total") >= 1
+
+
+def test_who_holds_all_connections_makes_room_for_another_address(make_line: MakeLine) -> None:
+    line = make_line(HTTP_MAX_CONNECTIONS="10")
+    line.start()
+    line.http.close()
+    host, port = line.service.env["HTTP_LISTEN"].split(":")
+    held = [socket.create_connection((host, int(port)), 15, ("127.0.0.2", 0)) for _ in range(10)]
+    try:
+        until(lambda: line.metric("schedule_http_connections") == 10, "all of them are held")
+        assert line.post(MINIMAL).status_code == 201
+        held[0].settimeout(15)
+        assert held[0].recv(1) == b""  # the one that has waited longest
+        for _ in range(3):
+            with line.connect() as another:
+                another.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert receive_until(another, lambda data: b"ok" in data).startswith(b"HTTP/1.1 200")
+    finally:
+        for connection in held:
+            connection.close()
+
+
+@pytest.mark.parametrize("head", [
+    b"GET /healthz\0 HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /healthz HTTP/1.1\r\nHost: x\0\r\n\r\n",
+    b"GET /healthz HTTP/1.1\r\nHost: x\r\nA: b\0c\r\n\r\n",
+    b"GET /healthz HTTP/1.1\nHost: x\nA\0: b\n\n",
+    b"POST /v2/schedules HTTP/1.1\r\nHost: x\r\nContent-Length: 0\0\r\n\r\n",
+    b"POST /v2/schedules HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\0: x\r\n\r\n{}",
+])
+@pytest.mark.parametrize("is_second", [False, True])
+def test_nul_in_a_head_is_refused(line: Line, head: bytes, is_second: bool) -> None:
+    before = b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n\0\n\0" if is_second else b""
+    answers = parse_answers(line.raw(before + head))
+    assert [answer[0] for answer in answers] == [404] * is_second + [400]
+    assert json.loads(answers[-1][2])["error"]["code"] == "BadRequestException"
+
+
+def test_nul_in_a_body_is_no_matter_of_the_head(line: Line) -> None:
+    post = b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\n\0\r\n\r\n\0\0\0"
+    for pause_s in (0, 0.1):
+        with line.connect() as connection:
+            for text in (post[:-4], post[-4:], post, b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"):
+                connection.sendall(text)
+                time.sleep(pause_s)
+            assert [answer[0] for answer in parse_answers(receive_all(connection))] == [404, 404, 200]
+
+
+@pytest.mark.parametrize("method", ["CONNECT", "TRACE"])
+@pytest.mark.parametrize("sent", [0, 10, 50_000])
+def test_a_refused_method_ends_the_connection(line: Line, method: str, sent: int) -> None:
+    behind = b"POST /v2/schedules HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + bytes(50_000)
+    head = f"{method} x:1 HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    [(status, headers, _)] = parse_answers(line.raw(head + behind[:sent], deadline_s=5))
+    assert (status, headers["connection"]) == (501, "close")
+
+
+def test_what_one_address_has_under_way_has_a_maximum(line: Line) -> None:
+    host, port = line.service.env["HTTP_LISTEN"].split(":")
+    head = b"POST /v2/schedules HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"
+
+    def hold(address: str) -> socket.socket:
+        connection = socket.create_connection((host, int(port)), 15, (address, 0))
+        connection.sendall(head + bytes(90_000))
+        return connection
+
+    others = [hold("127.0.0.3") for _ in range(30)]
+    theirs = [hold("127.0.0.2") for _ in range(80)]  # 7 MB, of which an address may have 4
+    try:
+        until(lambda: line.metric('schedule_http_requests_total{route="none",status="503"}') >= 30, "some of theirs are refused")
+        for connection in others:
+            connection.sendall(bytes(10_000))
+            assert receive_until(connection, lambda data: b"}" in data).startswith(b"HTTP/1.1 401")
+        assert line.metric('schedule_http_requests_total{route="none",status="503"}') < 60
+    finally:
+        for connection in [*others, *theirs]:
+            connection.close()
+
+
+def test_a_service_with_few_descriptors_keeps_some_for_its_servers(make_line: MakeLine) -> None:
+    line = make_line()
+    replica = line.start(wait=False)
+    limited = line.directory / "limited"
+    limited.write_text(f'#!/bin/sh\nulimit -S -n 64\nulimit -H -n 600\nexec "{BINARY}" "$@"\n')
+    limited.chmod(0o755)
+    replica.kill9()
+    replica.binary = limited
+    replica.start()
+    line.wait_log("fewer HTTP connections than HTTP_MAX_CONNECTIONS")
+    assert "connections=344 wanted=4096 descriptors=600" in line.log()
+    host, port = replica.env["HTTP_LISTEN"].split(":")
+    held = [socket.create_connection((host, int(port)), 15, ("127.0.0.2", 0)) for _ in range(500)]
+    try:
+        line.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+        until(lambda: line.post(MINIMAL).status_code == 201, "the database is reached again")
+    finally:
+        for connection in held:
+            connection.close()
