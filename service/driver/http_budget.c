@@ -7,8 +7,14 @@
 /* evhttp takes a line from the input in two steps, and makes three allocations of each header, however short. */
 enum { STEP_BYTES = 64 };
 
-/* What goes beyond what has to: an eighth of the maximum, so that the search for the largest is paid for by what comes until the next. */
-enum { RELIEF_PART = 8 };
+/* An eighth of each maximum is kept for small requests, whatever the handler has of large ones. What has to go makes as much room, if it is of
+ * the same size, so that the search for the largest is paid for by what comes until the next. */
+enum { SPARE_PART = 8, SMALL_BYTES = 16384 };
+
+static size_t without_spare(size_t most)
+{
+    return most - most / SPARE_PART;
+}
 
 /* ---- who goes ---- */
 
@@ -35,14 +41,15 @@ static int largest_class(const struct http_peer *peer)
     return largest;
 }
 
-/* Refuses requests of an address, large ones first, until it holds `most` at most or nothing of it may go. */
-static void shed(struct http_peer *peer, size_t most)
+/* Refuses requests of an address, large ones first, until it holds `most` at most or nothing of it may go; of the last size until it holds
+ * `wanted`. */
+static void shed(struct http_peer *peer, size_t most, size_t wanted)
 {
     int class;
     http_peer_hold(peer);
     while (peer->request_bytes > most && (class = largest_class(peer)) >= 0) {
         struct http_conn *next;
-        for (struct http_conn *conn = peer->conns; conn != NULL && peer->request_bytes > most; conn = next) {
+        for (struct http_conn *conn = peer->conns; conn != NULL && peer->request_bytes > wanted; conn = next) {
             next = conn->peer_next;
             if (may_go(conn) && size_class(conn->request_bytes) == class) http_refusal_at_once(conn);
         }
@@ -60,16 +67,22 @@ static size_t movable_bytes_over_share(const struct http_peer *peer)
     return peer->request_bytes > peer->server->config.address_bytes_max ? movable_bytes(peer) : 0;
 }
 
+static size_t difference(size_t a, size_t b)
+{
+    return a > b ? a - b : 0;
+}
+
 static void relieve_requests(struct http_server *server)
 {
     const size_t share = server->config.address_bytes_max;
     const size_t most = server->config.request_bytes_max;
-    const size_t wanted = server->request_bytes > most ? most - most / RELIEF_PART : most;
     struct http_peer *peer;
-    while ((peer = http_peer_most(server, movable_bytes_over_share)) != NULL) shed(peer, share - share / RELIEF_PART);
-    while (server->request_bytes > wanted && (peer = http_peer_most(server, movable_bytes)) != NULL) {
-        size_t excess = server->request_bytes - wanted;
-        shed(peer, peer->request_bytes > excess ? peer->request_bytes - excess : 0);
+    while ((peer = http_peer_most(server, movable_bytes_over_share)) != NULL) {
+        shed(peer, share, without_spare(share));
+    }
+    while (server->request_bytes > most && (peer = http_peer_most(server, movable_bytes)) != NULL) {
+        size_t others = server->request_bytes - peer->request_bytes;
+        shed(peer, difference(most, others), difference(without_spare(most), others));
     }
 }
 
@@ -109,7 +122,21 @@ static void relieve(const struct http_server *server, const struct http_peer *pe
     if (is_over || (peer != NULL && movable_bytes_over_share(peer) > 0)) event_active(server->relief, 0, 0);
 }
 
+bool http_budget_admits(const struct http_conn *conn)
+{
+    const struct http_server_config *config = &conn->server->config;
+    if (conn->request_bytes <= SMALL_BYTES) return true;
+    return conn->peer->handled_bytes + conn->request_bytes <= without_spare(config->address_bytes_max) &&
+           conn->server->handled_bytes + conn->request_bytes <= without_spare(config->request_bytes_max);
+}
+
 /* ---- counting ---- */
+
+static void add_handled(struct http_conn *conn, size_t change)
+{
+    conn->server->handled_bytes += change;
+    conn->peer->handled_bytes += change;
+}
 
 static void set(struct http_conn *conn, size_t request_bytes)
 {
@@ -118,7 +145,7 @@ static void set(struct http_conn *conn, size_t request_bytes)
     conn->server->request_bytes += change;
     if (conn->peer == NULL) return;
     conn->peer->request_bytes += change;
-    if (conn->phase == CONN_HANDLING) conn->peer->handled_bytes += change;
+    if (conn->phase == CONN_HANDLING) add_handled(conn, change);
 }
 
 void http_budget_count(struct http_conn *conn, const struct evbuffer_cb_info *change)
@@ -146,7 +173,7 @@ void http_budget_enter(struct http_conn *conn, enum conn_phase phase)
     bool was_handled = conn->phase == CONN_HANDLING;
     bool is_handled = phase == CONN_HANDLING;
     if (conn->peer == NULL || was_handled == is_handled) return;
-    conn->peer->handled_bytes += is_handled ? conn->request_bytes : -conn->request_bytes;
+    add_handled(conn, is_handled ? conn->request_bytes : -conn->request_bytes);
     relieve(conn->server, conn->peer);
 }
 

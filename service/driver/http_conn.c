@@ -144,7 +144,7 @@ static bool make_room(const struct http_conn *conn)
 
 static void mind_maximum(struct http_conn *conn)
 {
-    if (conn->server->conns_len <= conn->server->config.connections_max) return;
+    if (conn->server->known_len <= conn->server->config.connections_max) return;
     conn->server->refused++;
     if (!make_room(conn)) http_refusal_at_once(conn);
 }

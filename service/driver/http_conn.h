@@ -86,10 +86,12 @@ struct http_server {
     struct event *relief; /* see http_budget.c */
     struct http_conn *conns;
     size_t conns_len;
+    size_t known_len;         /* of them: whose address is known */
     struct http_conn **by_fd; /* evhttp has no place for a pointer of ours */
     size_t by_fd_len;
     struct http_peer *peers[HTTP_PEER_BUCKETS]; /* by address */
     size_t request_bytes;
+    size_t handled_bytes; /* of them: of requests that the handler has */
     size_t unsent_bytes;
     int64_t refused;
     uint16_t port;
@@ -156,6 +158,9 @@ bool http_budget_init(struct http_server *server);
 
 /* Call for all that enters and leaves the input. */
 void http_budget_count(struct http_conn *conn, const struct evbuffer_cb_info *change);
+
+/* Whether the handler may have the request beside those that it has. */
+bool http_budget_admits(const struct http_conn *conn);
 
 /* Call before the phase becomes another one. */
 void http_budget_enter(struct http_conn *conn, enum conn_phase phase);

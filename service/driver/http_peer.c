@@ -45,6 +45,7 @@ bool http_peer_join(struct http_conn *conn)
         *bucket = peer;
     }
     peer->conns_len++;
+    conn->server->known_len++;
     conn->peer = peer;
     conn->peer_next = peer->conns;
     if (conn->peer_next != NULL) conn->peer_next->peer_previous = conn;
@@ -59,6 +60,7 @@ void http_peer_leave(struct http_conn *conn)
     else conn->peer_previous->peer_next = conn->peer_next;
     if (conn->peer_next != NULL) conn->peer_next->peer_previous = conn->peer_previous;
     http_peer_release(conn->peer);
+    conn->server->known_len--;
     conn->peer = NULL;
 }
 

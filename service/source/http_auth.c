@@ -10,7 +10,7 @@ static void on_facts(void *ctx, enum status status, const struct access_facts *f
         return;
     }
     bool may_ask = credential_is_known(exchange, facts) ? throttle_caller(exchange, facts) : throttle_address(exchange);
-    if (may_ask && credential_check(exchange, facts) && guards_pass(exchange, facts)) exchange->route->handle(exchange);
+    if (may_ask && credential_check(exchange, facts) && guards_pass(exchange, facts)) turn_take(exchange);
 }
 
 /* 0, which no row has, where the path holds no number. */

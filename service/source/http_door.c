@@ -75,7 +75,7 @@ struct http_door *http_door_new(struct event_base *base, const struct http_door_
     door->config = *config;
     door->callers = rate_limiter_new(TRACKERS_MAX);
     door->addresses = rate_limiter_new(TRACKERS_MAX);
-    if (door->callers != NULL && door->addresses != NULL) {
+    if (door->callers != NULL && door->addresses != NULL && turn_init(door, base)) {
         door->server = http_server_new(base, &server_config, &handler, door);
     }
     if (door->server == NULL) {
@@ -111,6 +111,7 @@ void http_door_free(struct http_door *door)
     if (door == NULL) return;
     door_metrics_attach(NULL);
     http_server_free(door->server);
+    turn_done(door);
     while (door->exchanges != NULL) {
         http_request_drop(door->exchanges->request);
         exchange_free(door->exchanges);

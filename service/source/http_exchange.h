@@ -33,6 +33,12 @@ struct http_route {
     void (*handle)(struct exchange *exchange);
 };
 
+/* Those whose handlers wait for their turn, in the order they came. */
+struct turn_queue {
+    struct exchange *first;
+    struct exchange *last;
+};
+
 struct http_door {
     struct http_door_config config;
     struct http_server *server;
@@ -40,6 +46,9 @@ struct http_door {
     struct rate_limiter *addresses;
     struct exchange *exchanges;
     size_t exchanges_len;
+    struct event *turn; /* pending: some wait for theirs */
+    struct turn_queue light;
+    struct turn_queue heavy;
 };
 
 struct exchange {
@@ -65,6 +74,7 @@ struct exchange {
     struct write write; /* lent to the writer while a schedule is stored */
     struct exchange *next;
     struct exchange *previous;
+    struct exchange *next_turn;
 };
 
 /* ---- http_exchange.c: life cycle ---- */
@@ -90,6 +100,15 @@ const struct http_route *route_at(size_t index);
 
 /* Who asks, how often, and may they: then the route's handler runs; refuses otherwise. */
 void auth_start(struct exchange *exchange);
+
+/* ---- http_turn.c ---- */
+
+/* False when there is no memory. */
+bool turn_init(struct http_door *door, struct event_base *base);
+void turn_done(struct http_door *door);
+
+/* Runs the route's handler: at once, or, where there is a body to be read, when it is its turn. */
+void turn_take(struct exchange *exchange);
 
 /* ---- http_body.c ---- */
 

@@ -40,7 +40,7 @@ static struct metric connections_refused = {
     .type = METRIC_COUNTER,
     .name = "schedule_http_connections_refused_total",
     .labels = "",
-    .help = "HTTP connections closed at once because there were too many.",
+    .help = "HTTP connections refused, or closed for one of another address, because there were too many.",
 };
 
 static const struct http_door *attached;

@@ -173,6 +173,16 @@ static bool read_precondition(struct exchange *exchange)
     return false;
 }
 
+/* The parsed body takes many times its text: it goes before the write waits. */
+static enum status drop_body(struct exchange *exchange)
+{
+    struct slice *name = &exchange->write.command.schedule.name;
+    if (name->data != NULL) *name = arena_copy(exchange->arena, *name);
+    json_decref(exchange->body);
+    exchange->body = NULL;
+    return arena_failure(exchange->arena);
+}
+
 /* False when it was answered. */
 static bool read_schedule(struct exchange *exchange, enum schedule_use use)
 {
@@ -184,6 +194,7 @@ static bool read_schedule(struct exchange *exchange, enum schedule_use use)
         status = schedule_check(&input, use, zone_files_names(exchange->door->config.zones), exchange->arena,
                                 &exchange->write.command.schedule, &violations);
     }
+    if (status == STATUS_OK) status = drop_body(exchange);
     if (status == STATUS_INVALID) reply_violations(exchange, &violations);
     else if (status != STATUS_OK) reply_failure(exchange, status);
     return status == STATUS_OK;

@@ -25,7 +25,7 @@
 enum {
     IN_FLIGHT_MAX = 4096,          /* messages: four batches for each connection */
     IN_FLIGHT_BYTES_MAX = 8 << 20, /* of them */
-    POLL_BUDGET = 1000,            /* messages before other events get their turn */
+    TURN_US = 5000,                /* before all other events get their turn */
     REST_MS = 5,                   /* after all that was there is taken: what comes meanwhile shares a batch */
     TICK_MS = 200,
     PAUSE_AFTER_TICKS = 10, /* full for so long: pause, and keep polling for the group's sake */
@@ -404,11 +404,14 @@ static rd_kafka_message_t *next_message(struct kafka_door *door)
 static void take_what_is_there(struct kafka_door *door)
 {
     static const struct timeval rest = {.tv_usec = REST_MS * 1000};
-    for (int i = 0; i < POLL_BUDGET; i++) {
+    static const struct timeval next_turn = {
+        0, 0}; /* what is made active is run before the loop looks at anything else again */
+    int64_t end_us = clock_steady_us() + TURN_US;
+    for (bool has_taken = false; clock_steady_us() < end_us; has_taken = true) {
         if (is_full(door) && !door->paused) return;
         rd_kafka_message_t *message = next_message(door);
         if (message == NULL) {
-            if (i > 0) event_add(door->rest, &rest);
+            if (has_taken) event_add(door->rest, &rest);
             return;
         }
         if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -419,7 +422,7 @@ static void take_what_is_there(struct kafka_door *door)
         }
         rd_kafka_message_destroy(message);
     }
-    event_active(door->wake, EV_READ, 0);
+    event_add(door->rest, &next_turn);
 }
 
 static void on_wake(evutil_socket_t fd, short what, void *ctx)

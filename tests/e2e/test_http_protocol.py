@@ -192,18 +192,21 @@ def test_connections_beyond_the_limit_are_answered_503(make_line: MakeLine) -> N
 def test_who_holds_all_connections_makes_room_for_another_address(make_line: MakeLine) -> None:
     line = make_line(HTTP_MAX_CONNECTIONS="10")
     line.start()
-    line.http.close()
+    until(lambda: line.metric("schedule_http_connections") == 1, "ours is the only one")
     host, port = line.service.env["HTTP_LISTEN"].split(":")
-    held = [socket.create_connection((host, int(port)), 15, ("127.0.0.2", 0)) for _ in range(10)]
+    held = [socket.create_connection((host, int(port)), 15, ("127.0.0.2", 0)) for _ in range(9)]
     try:
-        until(lambda: line.metric("schedule_http_connections") == 10, "all of them are held")
-        assert line.post(MINIMAL).status_code == 201
-        held[0].settimeout(15)
-        assert held[0].recv(1) == b""  # the one that has waited longest
-        for _ in range(3):
+        until(lambda: line.metric("schedule_http_connections") == 10, "all others are theirs")
+        for oldest in held[:3]:
             with line.connect() as another:
                 another.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
                 assert receive_until(another, lambda data: b"ok" in data).startswith(b"HTTP/1.1 200")
+                assert oldest.recv(1) == b""
+                with socket.create_connection((host, int(port)), 15, ("127.0.0.2", 0)) as one_more:
+                    assert one_more.recv(12) == b"HTTP/1.1 503"
+            until(lambda: line.metric("schedule_http_connections") == 9, "there is room again")
+            held.append(socket.create_connection((host, int(port)), 15, ("127.0.0.2", 0)))
+            until(lambda: line.metric("schedule_http_connections") == 10, "it is taken")
     finally:
         for connection in held:
             connection.close()
