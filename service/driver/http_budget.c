@@ -1,7 +1,7 @@
 /* The bytes that all connections of an http_server hold together, and those of each address. Beyond a maximum somebody has to go at once,
  * and it is whoever costs most: the largest requests of the address that holds most, so that neither a crowd of large ones nor one of many
- * keeps somebody else's small one out, and the reply that has waited longest for its reader. Requests that the handler has are counted and
- * left alone. */
+ * keeps somebody else's small one out, and the reply that has waited longest for its reader. Requests that the handler has, or
+ * answers, are counted and left alone. */
 #include "driver/http_conn.h"
 
 /* evhttp takes a line from the input in two steps, and makes three allocations of each header, however short. */
@@ -18,9 +18,15 @@ static size_t without_spare(size_t most)
 
 /* ---- who goes ---- */
 
+/* Handled, or being answered by the handler: what was done must be told. */
+static bool must_stay(const struct http_conn *conn, enum conn_phase phase)
+{
+    return phase == CONN_HANDLING || (phase == CONN_WRITING && conn->refusal == 0);
+}
+
 static bool may_go(const struct http_conn *conn)
 {
-    return conn->evcon != NULL && conn->phase != CONN_HANDLING && conn->request_bytes > 0;
+    return conn->evcon != NULL && !must_stay(conn, conn->phase) && conn->request_bytes > 0;
 }
 
 /* By powers of two: connections of about one size are alike. */
@@ -145,7 +151,7 @@ static void set(struct http_conn *conn, size_t request_bytes)
     conn->server->request_bytes += change;
     if (conn->peer == NULL) return;
     conn->peer->request_bytes += change;
-    if (conn->phase == CONN_HANDLING) add_handled(conn, change);
+    if (must_stay(conn, conn->phase)) add_handled(conn, change);
 }
 
 void http_budget_count(struct http_conn *conn, const struct evbuffer_cb_info *change)
@@ -170,8 +176,8 @@ void http_budget_drop(struct http_conn *conn)
 
 void http_budget_enter(struct http_conn *conn, enum conn_phase phase)
 {
-    bool was_handled = conn->phase == CONN_HANDLING;
-    bool is_handled = phase == CONN_HANDLING;
+    bool was_handled = must_stay(conn, conn->phase);
+    bool is_handled = must_stay(conn, phase);
     if (conn->peer == NULL || was_handled == is_handled) return;
     add_handled(conn, is_handled ? conn->request_bytes : -conn->request_bytes);
     relieve(conn->server, conn->peer);

@@ -259,6 +259,7 @@ static void on_reply_sent(struct evhttp_request *ev, void *ctx)
     http_conn_enter(conn, evbuffer_get_length(input) > 0 ? CONN_READING : CONN_IDLE);
     http_budget_drop_taken(conn);
     http_budget_drop_reply(conn);
+    bufferevent_setwatermark(conn->bev, EV_READ, 0, input_max(conn->server));
     conn->head = (struct http_head){0};
     http_framing_follow(&conn->head, input, 0);
     if (conn->server->is_draining) event_active(conn->deferred, 0, 0);
@@ -267,7 +268,6 @@ static void on_reply_sent(struct evhttp_request *ev, void *ctx)
 void http_conn_enter_writing(struct http_conn *conn, struct evhttp_request *ev, size_t reply_len)
 {
     http_conn_enter(conn, CONN_WRITING);
-    bufferevent_setwatermark(conn->bev, EV_READ, 0, input_max(conn->server));
     conn->request = NULL;
     http_budget_add_reply(conn, reply_len);
     evhttp_request_set_on_complete_cb(ev, on_reply_sent, conn);
