@@ -12,11 +12,12 @@ import kafka_faults as kafka
 import overload
 import postgres_faults as postgres
 import recovery_faults as recovery
+import relay_faults as relay
 import removal_faults as removal
 import service_faults as service
 from ledger import Report
 from rig import Rig
-from world import Pair, SmallDisk, ThreeBrokers, World
+from world import Pair, SmallDisk, ThreeBrokers, WithPrevious, World
 
 BAD = {"duplicates": 0.1, "reused": 0.1, "invalid": 0.2, "undecodable": 0.2}
 
@@ -70,6 +71,10 @@ CASES = [
           {"times": 8}),
     _case("open-transaction", "a replica is killed while its relay is in the middle of a transaction, 8 times",
           service.die_in_a_transaction, {"times": 8}),
+    _case("upgrade", "the relay is upgraded, rolled back inside of a transaction that is published in part, and upgraded again",
+          relay.upgrade_and_roll_back, {"events": 30_000}, replicas=1, rate=0, world=WithPrevious, through=("kafka",)),
+    _case("refused", "Kafka refuses records that are larger than a topic's changing limit, 15 times, and the relay is killed",
+          relay.send_what_is_refused, {"times": 15, "events": 100}, rate=0),
     _case("poison", "more than half of the commands are bad, and replicas are killed", service.send_poison, {"times": 25},
           shares=BAD),
     _case("topic-anew", "the commands topic is deleted and made anew", kafka.make_topic_anew, rate=0),

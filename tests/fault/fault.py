@@ -25,7 +25,7 @@ from ledger import Report  # noqa: E402
 from line import BINARY, SANITIZER  # noqa: E402
 from rig import Rig, Watcher  # noqa: E402
 from servers import scratch_dir  # noqa: E402
-from world import SmallDisk, World  # noqa: E402
+from world import SmallDisk, WithPrevious, World  # noqa: E402
 
 FAILPOINT_BINARY = Path(os.environ.get("FAILPOINT_BINARY", ROOT / "build/asan/schedule-service")).resolve()
 PROGRESS_EVERY_S = 10
@@ -124,9 +124,10 @@ def main() -> int:
     if arguments.list:
         print("\n".join(f"{case.name:22}  {case.what}" for case in CASES + SHORT))
         return 0
-    if not SmallDisk.is_possible():
-        print(f"LEFT OUT, as they need root: {[case.name for case in cases if case.world is SmallDisk]}")
-        cases = [case for case in cases if case.world is not SmallDisk]
+    for world, need in ((SmallDisk, "root"), (WithPrevious, "the repository's history")):
+        if not world.is_possible():
+            print(f"LEFT OUT, as they need {need}: {[case.name for case in cases if case.world is world]}")
+            cases = [case for case in cases if case.world is not world]
     print(f"seed {arguments.seed}; {len(cases)} cases", flush=True)
     directory, begin = scratch_dir(), time.monotonic()
     failed = ["the rig itself"]

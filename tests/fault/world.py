@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 from kafka import KafkaAdminClient
@@ -10,7 +11,7 @@ from kafka import KafkaAdminClient
 from conftest import fill_directory
 from line import People, Servers
 from proxy import Proxy
-from servers import Kafka, Postgres, Startable, free_port, run, wait_until
+from servers import ROOT, Kafka, Postgres, Startable, free_port, run, wait_until
 
 TEMPLATE = "template_line"
 POSTGRES = {"max_replication_slots": "30", "max_wal_senders": "30"}
@@ -114,6 +115,26 @@ class Pair(World):
     def close(self) -> None:
         super().close()
         self.standby.close()
+
+
+class WithPrevious(World):
+    """Beside it stands the build of an earlier revision, whose progress records have no headers; it is made of the repository's history."""
+
+    REVISION = "7b63b70"
+    TREE = ROOT / "build/previous"
+    BINARY = TREE / "build/release/schedule-service"
+
+    @classmethod
+    def is_possible(cls) -> bool:
+        found = subprocess.run(["git", "cat-file", "-e", f"{cls.REVISION}^{{commit}}"], cwd=ROOT, stderr=subprocess.DEVNULL)
+        return found.returncode == 0
+
+    def start(self) -> None:
+        self.TREE.mkdir(parents=True, exist_ok=True)
+        archive = subprocess.run(["git", "archive", self.REVISION], cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
+        subprocess.run(["tar", "-x"], cwd=self.TREE, check=True, input=archive)
+        subprocess.run(["make", "-s", "-j2", "build/release/schedule-service"], cwd=self.TREE, check=True)
+        super().start()
 
 
 class SmallDisk(World):
