@@ -265,12 +265,16 @@ def requests_fail(line: Line) -> Iterator[None]:
 
 @contextmanager
 def memory_high(line: Line) -> Iterator[None]:
-    """Commands of ten megabytes in every partition, while none can be settled."""
+    """Commands of ten megabytes, four in every partition, that come with one fetch and are allowed to, while none can be settled."""
     wait_offsets(line, line.place.commands)
-    with locked(line, "command_offsets"):
-        with closing(ledger.producer(line.place.bootstrap, compression_type="gzip")) as sender:
-            for number in range(16):
-                sender.send(line.place.commands, key=b"large", value=b"\x22" + bytes(10 << 20), partition=number % PARTITIONS).get(60)
+    line.stop()
+    with closing(ledger.producer(line.place.bootstrap, compression_type="gzip")) as sender:
+        for number in range(16):
+            sender.send(line.place.commands, key=b"large", value=b"\x22" + bytes(10 << 20), partition=number % PARTITIONS).get(60)
+    with closing(psycopg2.connect(line.database_url)) as session:
+        session.cursor().execute("SELECT FROM command_offsets FOR UPDATE")
+        line.service.env["UNPACKED_BATCH_BYTES"] = "500000000"
+        line.service.start(wait=False)
         yield
 
 
