@@ -105,7 +105,10 @@ def _say(*texts: bytes, pause_s: float = 0, ends: bool = False) -> Talk:
         answer = asyncio.ensure_future(reader.read())
         for text in texts:
             writer.write(text)
-            await writer.drain()
+            try:
+                await writer.drain()
+            except ConnectionError:  # it was closed, and the answer came before that
+                break
             if pause_s and (await asyncio.wait([answer], timeout=pause_s))[0]:
                 break
         if ends:
@@ -150,9 +153,19 @@ def half_send(rig: Rig, count: int, p99_ms: float = 0) -> None:
 
 
 def connect(rig: Rig, count: int, p99_ms: float = 0) -> None:
-    """What no server but a proxy takes, with a body that does not end: its connection is closed as any other."""
+    """What no server but a proxy takes, with a body that does not end, and with a request behind it that does not: its connection is closed
+    as any other."""
     start = _head(rig, "CONNECT", "example.org:443", "Content-Length: 100000")
-    _besiege(rig, p99_ms, Crowd("CONNECT", _say(start + bytes(50_000)), count, {0, 405, 501, 503}, 40))
+    behind = _head(rig, "POST", "", "Content-Length: 100000") + bytes(90_000)
+    _besiege(rig, p99_ms, Crowd("CONNECT", _say(start + bytes(50_000)), count, {0, 405, 501, 503}, 40),
+             Crowd("CONNECT and more", _say(_head(rig, "CONNECT", "example.org:443"), behind, pause_s=0.5), count, {0, 405, 501, 503}, 15))
+
+
+def send_ahead(rig: Rig, count: int, p99_ms: float = 0) -> None:
+    """What is sent behind requests whose answers nobody takes."""
+    asked = _head(rig, "GET", "/openapi.json") * 8
+    _besiege(rig, p99_ms, Crowd("sent ahead", _say(asked, *[bytes(10_000)] * 9, pause_s=0.2), count, {0, 200, 400, 503}, 60,
+                                receive_bytes=2048))
 
 
 def read_slowly(rig: Rig, count: int, p99_ms: float = 0) -> None:
