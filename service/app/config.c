@@ -61,7 +61,8 @@ static const struct option options[] = {
      "the most that a compressed batch of the commands or the directory may take unpacked; a larger one stops its "
      "partition"},
     {"HTTP_MAX_CONNECTIONS", KIND_NUMBER, "4096", "1|1000000", false, AT(http_max_connections),
-     "further ones are closed at once"},
+     "further ones are closed at once, or take the place of an idle one of the address that has most; "
+     "fewer where the limit of open files leaves fewer, which the start says"},
     {"IDEMPOTENCY_KEY_SECONDS", KIND_NUMBER, "86400", "1|2678400", false, AT(idempotency_key_seconds),
      "how long an `Idempotency-Key` is known"},
     {"RATE_LIMIT_API_KEY", KIND_NUMBER, "120", "0|1000000000", false, AT(rate_limit_api_key),
