@@ -149,7 +149,7 @@ def lose_the_slot(rig: Rig) -> Report:
     rig.faults += 1
     for replica in rig.replicas:
         replica.start(wait=False)
-        rig.until(lambda: _says(rig, replica, SLOT_LOST), "readiness fails")
+        rig.until(lambda: says(rig, replica, SLOT_LOST), "readiness fails")
     if (answer := _late_write(rig)) != 503:
         raise AssertionError(f"a write without a slot was answered {answer}")
     rig.cli("rebuild")
@@ -175,7 +175,8 @@ def _write_unpublished(rig: Rig) -> None:
         del replica.env["RELAY"]
 
 
-def _says(rig: Rig, replica: Service, answer: tuple[int, str]) -> bool:
+def says(rig: Rig, replica: Service, answer: tuple[int, str]) -> bool:
+    """Whether /readyz does."""
     try:
         return rig.readiness(replica) == answer
     except requests.ConnectionError:

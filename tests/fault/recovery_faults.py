@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from ledger import Report, wait_quiet
+from postgres_faults import SLOT_LOST, says
 from retold import rows, state_of
 from rig import DEADLINE_S, Rig
 from servers import run
 from wire import CREATED, REJECTED
 from world import Pair
 
-SLOT_LOST = (503, "the replication slot is missing or lost; run schedule-service rebuild")
 
 
 def fail_over(rig: Rig) -> Report:
@@ -69,7 +69,7 @@ def restore_a_dump(rig: Rig) -> Report:
     rig.faults += 1
     for replica in rig.replicas:
         replica.start(wait=False)
-    rig.until(lambda: "started" in rig.service.log_tail(100) and rig.readiness() == SLOT_LOST, "readiness fails")
+    rig.until(lambda: says(rig, rig.service, SLOT_LOST), "readiness fails")
     rig.cli("rebuild")
     for replica in rig.replicas:
         replica.wait_ready(DEADLINE_S)

@@ -54,7 +54,7 @@ def remove_users(rig: Rig, count: int, commands: int) -> None:
         rig.answers.removed |= set(users)
         for number, user in enumerate(users):
             with _commands_for(rig, rig.people.org, {user}, commands):
-                rig.pause(0, 0.3)
+                rig.pause(0.3, 1)
                 _remove(rig, entries, f"user/{user}")
             if number % 10 == 9:
                 rig.kill_one()

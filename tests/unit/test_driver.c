@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "core/utf8.h"
+#include "core/degraded.h"
 #include "driver/log.h"
 #include "driver/metrics.h"
 #include "driver/pg_array.h"
@@ -156,6 +157,16 @@ static struct metric times = {
 static struct metric sizes = {
     .type = METRIC_HISTOGRAM, .name = "w", .labels = "b=\"3\"", .help = "Size.", .buckets = bounds};
 
+static void write_ages(struct buf *out, const struct metric *metric)
+{
+    metric_write(out, metric, "c=\"1\"", 2500000);
+    metric_write(out, metric, "c=\"2\"", *(const int64_t *)metric->ctx);
+}
+
+static int64_t age_us = 30;
+static struct metric ages = {
+    .type = METRIC_GAUGE, .name = "v_seconds", .help = "Ages.", .scale = 1e-6, .write_series = write_ages, .ctx = &age_us};
+
 static void set_level(void *ctx)
 {
     metric_set(ctx, 1500000);
@@ -170,6 +181,7 @@ static void metrics_are_shown_in_the_text_format(void **state)
     metrics_register(&level);
     metrics_register(&times);
     metrics_register(&sizes);
+    metrics_register(&ages);
     metrics_on_collect(set_level, &level);
     metric_add(&requests[0], 3);
     metric_add(&requests[1], INT64_C(9007199254740));
@@ -188,8 +200,26 @@ static void metrics_are_shown_in_the_text_format(void **state)
         "2\nz_seconds_bucket{le=\"0.002\"} 4\n"
         "z_seconds_bucket{le=\"0.004\"} 5\nz_seconds_bucket{le=\"+Inf\"} 7\nz_seconds_sum 1.012001\nz_seconds_count 7\n"
         "# HELP w Size.\n# TYPE w histogram\nw_bucket{b=\"3\",le=\"1000\"} 2\nw_bucket{b=\"3\",le=\"2000\"} 4\n"
-        "w_bucket{b=\"3\",le=\"4000\"} 5\nw_bucket{b=\"3\",le=\"+Inf\"} 7\nw_sum{b=\"3\"} 1012001\nw_count{b=\"3\"} 7\n");
+        "w_bucket{b=\"3\",le=\"4000\"} 5\nw_bucket{b=\"3\",le=\"+Inf\"} 7\nw_sum{b=\"3\"} 1012001\nw_count{b=\"3\"} 7\n"
+        "# HELP v_seconds Ages.\n# TYPE v_seconds gauge\nv_seconds{c=\"1\"} 2.5\nv_seconds{c=\"2\"} 3e-05\n");
     buf_done(&out);
+}
+
+/* ---- what is amiss ---- */
+
+static void what_is_amiss_is_a_bounded_list_of_bounded_texts(void **state)
+{
+    (void)state;
+    char longer[DEGRADED_BYTES_MAX + 10];
+    memset(longer, 'x', sizeof(longer) - 1);
+    longer[sizeof(longer) - 1] = '\0';
+    struct degraded degraded = {0};
+    degraded_add(&degraded, "%s", longer);
+    for (int i = 1; i < DEGRADED_MAX + 3; i++) degraded_add(&degraded, "partition %d", i);
+    assert_int_equal(degraded.len, DEGRADED_MAX);
+    assert_int_equal(strlen(degraded.texts[0]), DEGRADED_BYTES_MAX - 1);
+    assert_string_equal(degraded.texts[1], "partition 1");
+    assert_string_equal(degraded.texts[DEGRADED_MAX - 1], "partition 15");
 }
 
 /* ---- arrays ---- */
@@ -269,6 +299,7 @@ int main(void)
         cmocka_unit_test(long_lines_are_cut_and_stay_well_formed),
         cmocka_unit_test(levels_below_the_least_are_not_evaluated),
         cmocka_unit_test(metrics_are_shown_in_the_text_format),
+        cmocka_unit_test(what_is_amiss_is_a_bounded_list_of_bounded_texts),
         cmocka_unit_test(arrays_have_postgresqls_binary_form),
         cmocka_unit_test(an_array_over_its_maximum_is_no_parameter),
         cmocka_unit_test(numbers_are_big_endian),
