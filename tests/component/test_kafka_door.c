@@ -728,7 +728,7 @@ static void a_batch_beyond_the_limit_stops_that_partition_only(void **state)
  * memory holds about one of them, not all that one fetch brings. */
 static void unpacks_no_more_than_the_limit_at_a_time(void **state)
 {
-    enum { PARTITIONS = 5, BATCHES = 2, COUNT = 22, BYTES = 1000000, ALL_ELSE_KB = 80 << 10 };
+    enum { PARTITIONS = 5, BATCHES = 2, COUNT = 22, BYTES = 1000000, ALL_ELSE_KB = 60 << 10 };
     struct world *world = *state;
     world->unpacked_max = (COUNT + 2) * BYTES;
     make_topic(world, PARTITIONS);
