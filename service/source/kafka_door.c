@@ -4,8 +4,9 @@
  *
  * Failure modes: PostgreSQL away: in-flight fills up, fetching is paused, polling goes on so that the group keeps this member.
  * A rebalance: what is queued of a revoked partition is dropped, what is on its way is settled by the compare-and-set. A stored
- * offset outside of the log, and a batch that librdkafka cannot read: that partition stops and says so. Out of memory: the message at hand is kept, which is logged and counted,
- * and tried again. */
+ * offset outside of the log, and a batch that librdkafka cannot read: that partition stops and says so. A partition that waits in the
+ * writer: all but its first message is given back, so that it takes no room from others, and read again when it goes on. Out of
+ * memory: the message at hand is kept, which is logged and counted, and tried again. */
 #include "source/kafka_door.h"
 
 #include <fcntl.h>
@@ -54,10 +55,11 @@ struct doubt {
 struct door_partition {
     struct partition stored; /* first: the writer's view */
     bool assigned;
-    bool fetching; /* from its stored offset: until that is known again, what comes is of an older fetch and not taken */
-    bool stopped;  /* its stored offset is outside of its log, or what is there cannot be read */
-    int64_t taken; /* the next offset to take; lower ones were taken already */
-    int64_t end;   /* where the consumer has last reached the partition's end; 0: not since it was assigned */
+    bool fetching;  /* from its stored offset: until that is known again, what comes is of an older fetch and not taken */
+    bool stopped;   /* its stored offset is outside of its log, or what is there cannot be read */
+    bool held_back; /* it waits in the writer: what was taken behind its first message was given back, and none is fetched */
+    int64_t taken;  /* the next offset to take; lower ones were taken already */
+    int64_t end;    /* where the consumer has last reached the partition's end; 0: not since it was assigned */
     bool storing_end;
     int64_t committed; /* to the group, for lag tools */
     struct doubt doubt;
@@ -92,6 +94,7 @@ struct kafka_door {
     int full_ticks;
     bool is_kafka_away;
     bool paused;
+    bool giving_back; /* what is done now with STATUS_OFFSET_MOVED was given back */
     bool draining;
 };
 
@@ -161,6 +164,7 @@ static void on_offsets(void *ctx, const struct stored_offset *items, size_t len)
         partition->end = 0;
         partition->doubt = (struct doubt){0};
         partition->stopped = false;
+        partition->held_back = false;
         partition->fetching = true;
         int64_t from = items[i].next_offset == 0 ? RD_KAFKA_OFFSET_BEGINNING : items[i].next_offset;
         rd_kafka_topic_partition_list_add(list, door->config->topic, items[i].partition)->offset = from;
@@ -180,6 +184,7 @@ static void on_offsets(void *ctx, const struct stored_offset *items, size_t len)
 static void drop_taken(struct kafka_door *door, struct door_partition *partition)
 {
     partition->fetching = false;
+    partition->held_back = false;
     writer_drop_partition(door->config->writer, &partition->stored);
 }
 
@@ -226,8 +231,9 @@ static void settle(struct kafka_door *door, const struct write *write, size_t by
     door->in_flight--;
     door->in_flight_bytes -= bytes;
     /* The database went back: read again from where it stands. Once for all dropped writes. */
-    if (status == STATUS_OFFSET_MOVED && partition->fetching) {
+    if (status == STATUS_OFFSET_MOVED && !door->giving_back && (partition->fetching || partition->held_back)) {
         partition->fetching = false;
+        partition->held_back = false;
         load_offsets(door);
     }
     if (was_full && !is_full(door)) event_active(door->wake, EV_READ, 0);
@@ -459,6 +465,53 @@ static void pause_or_resume(struct kafka_door *door, bool pause)
              LOG_INT("in_flight", door->in_flight));
 }
 
+/* Pauses the partition's fetching, or lets it go on with the message that is to be taken next. A seek purges what was fetched before it. */
+static void set_fetching(struct kafka_door *door, const struct door_partition *partition, bool fetching)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, partition->stored.topic, partition->stored.number)->offset = partition->taken;
+    if (fetching) {
+        rd_kafka_resume_partitions(door->consumer, list);
+        rd_kafka_error_destroy(rd_kafka_seek_partitions(door->consumer, list, 0));
+    } else {
+        rd_kafka_pause_partitions(door->consumer, list);
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+static void hold_back(struct kafka_door *door, struct door_partition *partition)
+{
+    partition->fetching = false;
+    partition->held_back = true;
+    set_fetching(door, partition, false);
+    door->giving_back = true;
+    int64_t given_back = writer_shorten_partition(door->config->writer, &partition->stored);
+    door->giving_back = false;
+    if (given_back >= 0) partition->taken = given_back;
+    partition->end = 0; /* it is behind what was given back */
+}
+
+static void go_on(struct kafka_door *door, struct door_partition *partition)
+{
+    partition->held_back = false;
+    partition->stopped = false; /* as what was given back lies before it */
+    partition->doubt = (struct doubt){0};
+    partition->fetching = true;
+    set_fetching(door, partition, true);
+}
+
+static void mind_waiting(struct kafka_door *door)
+{
+    for (int i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
+        struct door_partition *partition = &door->partitions[i];
+        if (!partition->assigned) continue;
+        bool is_waiting = partition_is_waiting(&partition->stored);
+        if (is_waiting && door->draining) drop_taken(door, partition);
+        else if (is_waiting && partition->fetching) hold_back(door, partition);
+        else if (!is_waiting && partition->held_back && !door->draining && !door->paused) go_on(door, partition);
+    }
+}
+
 static void mind_fullness(struct kafka_door *door)
 {
     door->full_ticks = is_full(door) ? door->full_ticks + 1 : 0;
@@ -492,6 +545,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
     struct kafka_door *door = ctx;
     (void)fd;
     (void)what;
+    mind_waiting(door);
     if (door->draining) return;
     mind_fullness(door);
     door->context.dead_letter_bytes_max = dead_letter_room(door);

@@ -276,11 +276,13 @@ void write_pool_drop(struct write_pool *pool, struct partition *partition)
 
 int64_t write_pool_shorten(struct write_pool *pool, struct partition *partition)
 {
+    bool is_first_on_its_way = partition->sent_next != 0;
     struct queue all = partition->waiting;
-    struct write *first = queue_take(&all);
+    struct write *first = is_first_on_its_way ? NULL : queue_take(&all);
     int64_t offset = all.first == NULL ? -1 : all.first->offset;
     partition->waiting = (struct queue){0};
-    if (first != NULL) queue_add(&partition->waiting, first);
+    if (first == NULL) unlist(pool, partition);
+    else queue_add(&partition->waiting, first);
     for (struct write *write; (write = queue_take(&all)) != NULL;) write_pool_settle(pool, write, STATUS_OFFSET_MOVED);
     return offset;
 }

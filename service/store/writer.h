@@ -135,7 +135,7 @@ enum status writer_submit(struct writer *writer, struct write *write);
  * way is not tried again. */
 void writer_drop_partition(struct writer *writer, struct partition *partition);
 
-/* The same for all but the first of those that are not on their way: the offset of the first that ended, or -1 when none did. */
+/* Ends likewise all but the partition's first write, which may be on its way: the offset of the first that ended, or -1 when none did. */
 int64_t writer_shorten_partition(struct writer *writer, struct partition *partition);
 
 /* Whether every connection that HTTP writes need is there. */

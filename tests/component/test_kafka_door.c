@@ -844,6 +844,51 @@ static void each_allocation_may_fail_once(void **state)
     buf_done(&seen.text);
 }
 
+/* More than the door takes at once wait behind the one. */
+static void a_partition_that_waits_takes_no_room_from_others(void **state)
+{
+    enum { COUNT = 6000 };
+    struct world *world = *state;
+    make_topic(world, 2);
+    execute(world->db,
+            "CREATE OR REPLACE FUNCTION in_the_way() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.name = 'no' THEN "
+            "RAISE 'no' USING ERRCODE = '55P03'; END IF; RETURN NEW; END $$");
+    execute(world->db, "CREATE TRIGGER in_the_way BEFORE INSERT ON schedules FOR EACH ROW EXECUTE FUNCTION in_the_way()");
+    produce_commands(world, 0, 1, 5);
+    produce_command(world, 0, 6, USER, "no");
+    produce_commands(world, 0, 7, COUNT - 6);
+    produce_commands(world, 1, COUNT + 1, 1);
+    close_producer(world);
+    start_door(world);
+    RUN_UNTIL(world->base,
+              stored_offset(world, 0) == 5 && kafka_door_pending(world->door) == 1); /* the rest was given back */
+    produce_commands(world, 1, COUNT + 2, COUNT - 1);
+    close_producer(world);
+    RUN_UNTIL(world->base, stored_offset(world, 1) == COUNT);
+    assert_int_equal(rows(world), COUNT + 5);
+    RUN_UNTIL(world->base, kafka_door_pending(world->door) == 1);
+    execute(world->db, "DROP FUNCTION in_the_way CASCADE");
+    RUN_UNTIL(world->base, stored_offset(world, 0) == COUNT);
+    expect_rows_and_events(world, 2 * COUNT);
+}
+
+static void a_door_that_ends_does_not_wait_for_a_partition_that_waits(void **state)
+{
+    struct world *world = *state;
+    make_topic(world, 1);
+    execute(world->db, "INSERT INTO command_offsets VALUES ('%s', 0, 0)", world->topic);
+    produce_commands(world, 0, 1, 3);
+    close_producer(world);
+    PGconn *holder = connect_to(getenv("TEST_DATABASE_URL"));
+    execute(holder, "BEGIN; LOCK TABLE schedules IN ACCESS EXCLUSIVE MODE");
+    start_door(world);
+    RUN_UNTIL(world->base, metric_value("schedule_partitions_waiting{purpose=\"commands\"}") == 1);
+    stop_door(world);
+    PQfinish(holder);
+    assert_int_equal(rows(world), 0);
+    assert_int_equal(stored_offset(world, 0), 0);
+}
+
 int main(int argc, char **argv)
 {
     static const char *const variables[] = {"TEST_DATABASE_URL", "TEST_KAFKA_BROKERS", NULL};
@@ -865,6 +910,8 @@ int main(int argc, char **argv)
         TEST(unpacks_no_more_than_the_limit_at_a_time),
         TEST(buries_messages_of_any_size_and_with_any_number_of_headers),
         TEST(takes_no_more_than_its_maximum_while_the_database_is_busy),
+        TEST(a_partition_that_waits_takes_no_room_from_others),
+        TEST(a_door_that_ends_does_not_wait_for_a_partition_that_waits),
         TEST(each_allocation_may_fail_once),
     };
     return run_each_in_a_process(argc, argv, tests, ARRAY_LEN(tests));
