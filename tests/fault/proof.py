@@ -67,6 +67,22 @@ MUTANTS = [
         Edit("service/relay/pump.c", "    if (clock_steady_us() - pump->batch.begun_us >= PUMP_BATCH_US) return true;\n", ""),)),
     Mutant("a relay that takes over leaves open what is open", "forgotten", "twice: ", (
         Edit("service/relay/publisher.c", "partition < count && error ==", "partition < count && count < 0 && error =="),)),
+    Mutant("a batch that fails is tried again as it was", "locked-row", "of another partition waited|the caller", (
+        Edit("service/store/write_outcome.c", "    size_t rows_len = connection->rows_len;\n    const char *reason",
+             "    if (connection->outcome == STATUS_UNAVAILABLE) {\n        write_outcome_put_back(connection);\n        return;\n    }\n"
+             "    size_t rows_len = connection->rows_len;\n    const char *reason"),)),
+    Mutant("a lock is waited for without end", "locked-row", "of another partition waited|the caller|it was answered after", (
+        Edit("service/store/writer.c", ".lock_timeout_ms = config->lock_timeout_ms == 0 ? WRITE_LOCK_TIMEOUT_MS : config->lock_timeout_ms,",
+             ".lock_timeout_ms = 0,"),
+        Edit("service/store/writer.c",
+             "config->statement_timeout_ms == 0 ? WRITE_STATEMENT_TIMEOUT_MS : config->statement_timeout_ms", "0"))),
+    Mutant("what is on its way is not given up at its deadline", "locked-row", "it was answered after", (
+        Edit("service/store/writer.c", ".lock_timeout_ms = config->lock_timeout_ms == 0 ? WRITE_LOCK_TIMEOUT_MS : config->lock_timeout_ms,",
+             ".lock_timeout_ms = 0,"),
+        Edit("service/store/writer.c",
+             "config->statement_timeout_ms == 0 ? WRITE_STATEMENT_TIMEOUT_MS : config->statement_timeout_ms", "0"),
+        Edit("service/store/write_connection.c", "write->deadline_us == 0 || write->deadline_us > now_us) continue;",
+             "write->deadline_us < INT64_MAX) continue;"))),
 ]
 
 
