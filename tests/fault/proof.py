@@ -61,10 +61,6 @@ MUTANTS = [
         Edit("service/relay/pump.c", "    if (batch_records(pump) > 0) return;\n", ""),)),
     Mutant("a create is not looked for behind its insert", "repeat-deleted", "twice: ", (
         Edit("migrations/*.sql", "    IF cardinality(v_settled) > 0 THEN\n", "    IF false THEN\n"),)),
-    Mutant("a write waits for a lock however long it takes", "locked-row", "of another partition waited|the caller", (
-        Edit("service/store/writer.h", "WRITE_LOCK_TIMEOUT_MS = 100, ", "WRITE_LOCK_TIMEOUT_MS = 60000, "),)),
-    Mutant("a large transaction is one of Kafka's", "large-transaction", "all is published", (
-        Edit("service/relay/pump.c", "    if (clock_steady_us() - pump->batch.begun_us >= PUMP_BATCH_US) return true;\n", ""),)),
     Mutant("a relay that takes over leaves open what is open", "forgotten", "twice: ", (
         Edit("service/relay/publisher.c", "partition < count && error ==", "partition < count && count < 0 && error =="),)),
     Mutant("a batch that fails is tried again as it was", "locked-row", "of another partition waited|the caller", (
