@@ -152,14 +152,19 @@ def wait_settled(place: Place, deadline_s: float = 60, on_wait: Callable[[], Non
         _tick(deadline, "the commands are not all settled", on_wait)
 
 
+# The slot follows within 10 s; what the relay says it has dealt with is ahead of it.
+PUBLISHED = """
+    SELECT 1 FROM pg_replication_slots s LEFT JOIN pg_stat_replication r ON r.pid = s.active_pid
+     WHERE s.slot_name = %s AND (s.confirmed_flush_lsn >= %s OR r.write_lsn >= %s)"""
+
+
 def wait_quiet(place: Place, deadline_s: float = 60, on_wait: Callable[[], None] = lambda: None) -> None:
-    """Waits until all commands are settled and the relay has confirmed everything committed. Raises TimeoutError."""
+    """Waits until all commands are settled and the relay has published everything committed. Raises TimeoutError."""
     deadline = time.monotonic() + deadline_s
     wait_settled(place, deadline_s, on_wait)
     position = query(place.database_url, "SELECT pg_current_wal_insert_lsn()")[0][0]
-    behind = "SELECT 1 FROM pg_replication_slots WHERE slot_name = %s AND confirmed_flush_lsn >= %s"
-    while not query(place.database_url, behind, place.slot, position):
-        _tick(deadline, f"the relay has not confirmed {position}", on_wait)
+    while not query(place.database_url, PUBLISHED, place.slot, position, position):
+        _tick(deadline, f"the relay has not published up to {position}", on_wait)
 
 
 def _tick(deadline: float, what: str, on_wait: Callable[[], None]) -> None:

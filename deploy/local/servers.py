@@ -306,6 +306,38 @@ class Postgres(Server):
     def dsn(self, database: str = "postgres") -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
+    # ---- replication
+
+    def follow(self, primary: "Postgres") -> None:
+        """Starts it as a streaming standby of the primary, which runs; its own data is replaced."""
+        assert self.data
+        shutil.rmtree(self.data, ignore_errors=True)
+        self.data.parent.mkdir(mode=0o711, exist_ok=True)
+        self.data.mkdir(mode=0o700)
+        if self.identity:
+            shutil.chown(self.data, "postgres", "postgres")
+        backup = self._tool("pg_basebackup", "-h", "127.0.0.1", "-p", str(primary.port), "-U", "postgres",
+                            "-D", str(self.data), "-R", "-X", "stream", "-c", "fast")
+        run(*self.identity, *backup, cwd="/")
+        self.start()
+
+    def copy_slot(self, primary: "Postgres", slot: str) -> None:
+        """Gives a standby the primary's slot as it is now, as tools that keep slots on standbys do where PostgreSQL cannot yet. The
+        standby must have the WAL that the slot begins with: those are the base backup's and later."""
+        assert self.data and primary.data
+        primary.psql("checkpoint")
+        position = primary.psql("SELECT pg_current_wal_flush_lsn()").strip()
+        replayed = f"SELECT pg_last_wal_replay_lsn() >= '{position}'"
+        assert wait_until(lambda: self.psql(replayed).strip() == "t", 30), "the standby does not follow"
+        self.stop()
+        shutil.rmtree(self.data / "pg_replslot" / slot, ignore_errors=True)
+        subprocess.run(["cp", "-a", str(primary.data / "pg_replslot" / slot), str(self.data / "pg_replslot")], check=True)
+        self.start()
+
+    def promote(self) -> None:
+        """Makes a standby a primary, and waits until it is."""
+        self.psql("SELECT pg_promote()")
+
     def create_database(self, name: str, options: str = "") -> str:
         """Returns its DSN."""
         self.psql(f'create database "{name}" {options}')

@@ -2,13 +2,21 @@
 
 enum { SAFE_SHARE_MIN = 10 }; /* of max_slot_wal_keep_size less than a tenth is left */
 
-const char *readiness_obstacle(const struct watch_view *view)
+/* What is amiss with the database, for a relay as for doors. */
+static const char *database_obstacle(const struct watch_view *view)
 {
     if (!view->is_known) return "the database is away";
     if (view->is_read_only) return "the database is read-only";
     if (!view->has_schema) return "the schema is older than this build; run schedule-service migrate";
     if (!view->has_slot) return "the replication slot is missing or lost; run schedule-service rebuild";
     return NULL;
+}
+
+const char *readiness_obstacle(const struct watch_view *view)
+{
+    const char *obstacle = database_obstacle(view);
+    if (obstacle == NULL && !view->is_accepted) return "no relay has accepted the position of the database yet";
+    return obstacle;
 }
 
 /* What keeps HTTP from being answered although the database may be written to. */
@@ -25,9 +33,9 @@ static const char *door_obstacle(const struct readiness_parts *parts)
 static const char *reason_of(const struct readiness_parts *parts)
 {
     if (parts->is_stopping) return "stopping";
+    if (!parts->config->doors) return database_obstacle(parts->view);
     const char *obstacle = readiness_obstacle(parts->view);
-    if (obstacle != NULL || !parts->config->doors) return obstacle;
-    return door_obstacle(parts);
+    return obstacle != NULL ? obstacle : door_obstacle(parts);
 }
 
 void readiness_judge(const struct readiness_parts *parts, struct readiness *ret)

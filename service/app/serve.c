@@ -51,6 +51,7 @@ struct service {
     struct relay_config relay_config;
     struct event *signals[SIGNALS];
     struct event *drain_tick;
+    const char *obstacle;   /* why the doors are shut, as the log has it; NULL: they are not, or nothing is known yet */
     int64_t drain_until_us; /* 0: not draining */
     int64_t stuck_since_us; /* draining without a database to write to; 0: it is there */
     bool relay_draining;
@@ -88,8 +89,18 @@ static void start_kafka_doors(struct service *service)
     }
 }
 
-/* Without its slot the database would forget what it was to publish: the doors stay shut. While the database is away nothing
- * is known, and nothing changes. */
+/* Each reason is told once. */
+static void shut_doors(struct service *service, const struct watch_view *view, const char *obstacle)
+{
+    writer_open(service->writer, NULL);
+    if (obstacle == service->obstacle) return;
+    LOG_AT(view->has_slot ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR, "doors shut", LOG_STR("reason", obstacle),
+           LOG_STR("slot", service->config->slot));
+    service->obstacle = obstacle;
+}
+
+/* Without its slot the database would forget what it was to publish, and where no relay has looked it may hold another history than what
+ * is published: the doors stay shut. While the database is away nothing is known, and nothing changes. */
 static void on_watch(void *ctx, const struct watch_view *view)
 {
     struct service *service = ctx;
@@ -98,9 +109,13 @@ static void on_watch(void *ctx, const struct watch_view *view)
     maintenance_allow_removals(service->maintenance, obstacle == NULL && service->drain_until_us == 0 &&
                                                          view->slot_behind_bytes <= service->config->wal_budget_bytes / 2);
     if (!service->config->doors) return;
-    if (obstacle != NULL) LOG_ERROR("doors shut", LOG_STR("reason", obstacle), LOG_STR("slot", service->config->slot));
-    writer_open(service->writer, obstacle == NULL);
-    if (obstacle == NULL && service->drain_until_us == 0) start_kafka_doors(service);
+    if (obstacle != NULL) {
+        shut_doors(service, view, obstacle);
+        return;
+    }
+    service->obstacle = NULL;
+    writer_open(service->writer, &view->mark);
+    if (service->drain_until_us == 0) start_kafka_doors(service);
 }
 
 /* ---- stopping ---- */

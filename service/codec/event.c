@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <openssl/sha.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "codec/error_json.h"
@@ -251,6 +252,17 @@ static struct slice origin_id(const struct record_origin *origin, struct arena *
 {
     return arena_printf(scratch, "%.*s/%" PRId32 "/%" PRId64, (int)origin->topic.len, origin->topic.data, origin->partition,
                         origin->offset);
+}
+
+int64_t event_schedule_id(const struct record *record)
+{
+    char text[24];
+    struct slice subject = record_header(record, SLICE("ce_subject"));
+    if (subject.len == 0 || subject.len >= sizeof(text)) return 0;
+    memcpy(text, subject.data, subject.len);
+    text[subject.len] = '\0';
+    int64_t id = strtoll(text, NULL, 10);
+    return id > 0 ? id : 0;
 }
 
 void event_rejected(struct buf *out, const struct event_context *context, struct slice command_id, int64_t org_id,

@@ -36,7 +36,8 @@ struct pg {
     char backend[BACKEND_SIZE];   /* the server's process; "": not known yet */
     char abandoned[BACKEND_SIZE]; /* the one of a lost connection that had work; "": none */
     bool wants_write;
-    bool doomed; /* to be dropped from the loop, not from inside the caller */
+    bool doomed;      /* to be dropped from the loop, not from inside the caller */
+    const char *doom; /* why; NULL: libpq knows */
 };
 
 static void on_socket(evutil_socket_t fd, short what, void *ctx);
@@ -90,6 +91,7 @@ static void drop(struct pg *pg, const char *reason)
     pg->backend[0] = '\0';
     pg->units_sent = 0;
     pg->doomed = false;
+    pg->doom = NULL;
     enter(pg, PG_WAITING, "lost");
     /* Full jitter keeps a fleet from coming back in step; random() is good enough for that. */
     arm(pg, pg->backoff_ms / 2 + random() % (pg->backoff_ms / 2 + 1));
@@ -275,7 +277,8 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
     (void)what;
     if (pg->state == PG_WAITING) start_connecting(pg);
     else if (pg->state == PG_CONNECTING && !pg->doomed) go_on_connecting(pg);
-    else drop(pg, pg->doomed ? PQerrorMessage(pg->conn) : "no answer in time");
+    else if (!pg->doomed) drop(pg, "no answer in time");
+    else drop(pg, pg->doom != NULL ? pg->doom : PQerrorMessage(pg->conn));
 }
 
 struct pg *pg_new(struct event_base *base, const struct pg_config *config, const struct pg_handler *handler, void *ctx)
@@ -357,6 +360,12 @@ PGresult *pg_take_result(struct pg *pg)
     PGresult *result = pg->result;
     pg->result = NULL;
     return result;
+}
+
+void pg_drop(struct pg *pg, const char *reason)
+{
+    pg->doom = reason;
+    doom(pg);
 }
 
 enum status pg_result_status(const PGresult *result)

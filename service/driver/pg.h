@@ -70,6 +70,9 @@ bool pg_sync(struct pg *pg);
 /* From within on_result: the result at hand, which becomes the caller's to PQclear. */
 PGresult *pg_take_result(struct pg *pg);
 
+/* Drops the connection from the loop, for this reason; on_lost follows, and it connects anew. */
+void pg_drop(struct pg *pg, const char *reason);
+
 /* What a failed result means for the work that met it: RETRY classes for 08, 53, 57, 40 and for anything unknown;
  * STATUS_UNSTORABLE for 22 and 23. */
 enum status pg_result_status(const PGresult *result);

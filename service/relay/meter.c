@@ -36,6 +36,11 @@ static struct metric waiting = {.type = METRIC_GAUGE,
                                 .name = "schedule_relay_waiting",
                                 .labels = "",
                                 .help = "1 while Kafka answers and refuses whatever the relay publishes."};
+static struct metric published_beyond = {
+    .type = METRIC_COUNTER,
+    .name = "schedule_relay_events_without_change_total",
+    .labels = "",
+    .help = "Events found published of changes that the database has not, after a failover."};
 static struct metric lag_bytes = {.type = METRIC_GAUGE,
                                   .name = "schedule_relay_lag_bytes",
                                   .labels = "",
@@ -79,9 +84,10 @@ void meter_register(void)
 {
     struct metric *const all[] = {&events_published, &dead_letters_published,
                                   &transactions,     &restarts,
-                                  &lag_bytes,        &lag_us,
-                                  &active,           &slot_lost,
-                                  &waiting,          &commit_time};
+                                  &published_beyond, &lag_bytes,
+                                  &lag_us,           &active,
+                                  &slot_lost,        &waiting,
+                                  &commit_time};
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) metrics_register(all[i]);
     for (size_t i = 0; i < sizeof(unpublishable) / sizeof(unpublishable[0]); i++) metrics_register(&unpublishable[i]);
     metrics_on_collect(collect, NULL);
@@ -93,6 +99,11 @@ void meter_published(size_t events, size_t dead_letters, int64_t commit_us)
     metric_add(&dead_letters_published, (int64_t)dead_letters);
     metric_add(&transactions, 1);
     metric_observe(&commit_time, commit_us);
+}
+
+void meter_published_beyond(size_t events)
+{
+    metric_add(&published_beyond, (int64_t)events);
 }
 
 void meter_restarted(void)

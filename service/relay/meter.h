@@ -15,6 +15,9 @@ void meter_published(size_t events, size_t dead_letters, int64_t commit_us);
 void meter_restarted(void);
 void meter_unpublishable(enum unpublishable_kind kind); /* a record that Kafka refused for good */
 void meter_waiting(bool is_waiting);                    /* for Kafka to take what it refuses */
+
+/* Events that are published of changes that the database has not. */
+void meter_published_beyond(size_t events);
 void meter_state(bool is_active, bool is_slot_lost);
 void meter_lag_bytes(int64_t bytes);
 

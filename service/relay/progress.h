@@ -1,8 +1,5 @@
 /* How far the relay has come, kept with Kafka because replication slots go backwards when PostgreSQL crashes: one record in
- * a compacted topic, written in the transaction of the events it stands for.
- *
- * Happy path: read all partitions of the topic up to their ends, committed records only; the last of our key counts.
- * Failure modes: Kafka away, the topic missing, or a transaction on it that stays open: the reason is set, begin anew. */
+ * a compacted topic, written in the transaction of the events it stands for. */
 #ifndef RELAY_PROGRESS_H
 #define RELAY_PROGRESS_H
 
@@ -13,9 +10,18 @@
 #include "relay/progress_record.h"
 #include "relay/reason.h"
 
-/* Reads the progress that was published last under the key; all zero when there is none. To be called after the producer that will
- * write on was made, when no older one can commit any more. False when that fails within 30 s. on_wait as publisher's. */
-bool progress_read(const struct kafka_settings *kafka, const char *topic, const char *key, bool (*on_wait)(void *ctx),
-                   void *ctx, struct reason *reason, struct progress *ret_progress);
+/* Where progress is kept, and who is told while it is read. Borrowed. */
+struct progress_topic {
+    const struct kafka_settings *kafka;
+    const char *name;
+    bool (*on_wait)(void *ctx); /* as the publisher's */
+    void *ctx;
+    struct reason *reason;
+};
+
+/* Reads the progress that was published last under the key; all zero when there is none, but for highest_id: that is the highest of all
+ * keys, of earlier servers and slots too. Only when the producer that will write on was made can no older one commit any more;
+ * is_passing: it was not, and a transaction that is open is not waited for. False when that fails within 30 s. */
+bool progress_read(const struct progress_topic *topic, const char *key, bool is_passing, struct progress *ret_progress);
 
 #endif

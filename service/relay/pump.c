@@ -9,7 +9,7 @@
 #include "relay/session.h"
 #include "relay/wal_record.h"
 
-enum { IDLE_MS = 1000, CARE_DIVISOR = 16, RECORD_BYTES_MAX = 32 << 20 };
+enum { IDLE_MS = 1000, CARE_DIVISOR = 16, NOTE_EVERY_US = 10000000, RECORD_BYTES_MAX = 32 << 20 };
 
 /* ---- the batch ---- */
 
@@ -23,11 +23,12 @@ static bool is_between_transactions(const struct pump *pump)
     return !pump->in_transaction;
 }
 
-/* Whatever was read before `seen` is in Kafka, so the slot may forget it; foreign WAL is forgotten this way too. */
+/* Whatever was read before `seen` is in Kafka. The slot may forget it as far as progress says so: one that is found further on is another
+ * one of the same name. */
 static void confirm(struct pump *pump)
 {
     if (batch_records(pump) > 0) return;
-    wal_stream_confirm(pump->stream, pump->seen);
+    wal_stream_confirm(pump->stream, pump->seen, pump->progress.lsn < pump->seen ? pump->progress.lsn : pump->seen);
     int64_t lag = pump->server_end > pump->seen ? (int64_t)(pump->server_end - pump->seen) : 0;
     atomic_store_explicit(pump->lag_bytes, lag, memory_order_relaxed);
     meter_lag_bytes(lag);
@@ -52,15 +53,23 @@ static void take_care(struct pump *pump)
     pump->care.batch = pump->care.records / CARE_DIVISOR + 1;
 }
 
+/* Ends the transaction of Kafka that is open, if one is. */
+static bool note(struct pump *pump)
+{
+    if (!publisher_commit(pump->publisher, slice_of(pump->progress_key), &pump->reached)) return false;
+    pump->progress = pump->reached;
+    pump->noted_us = clock_steady_us();
+    return true;
+}
+
 static bool commit_batch(struct pump *pump)
 {
     int64_t start_us = clock_steady_us();
-    if (!publisher_commit(pump->publisher, slice_of(pump->progress_key), &pump->reached)) return false;
+    if (!note(pump)) return false;
     pump->care.records -= smaller(pump->care.records, batch_records(pump));
     meter_published(pump->batch.events, pump->batch.dead_letters, clock_steady_us() - start_us);
     meter_behind_since(pump->in_transaction ? pump->commit_us : 0);
     meter_waiting(false);
-    pump->progress = pump->reached;
     pump->batch = (struct pump_batch){0};
     pump->has_published = true;
     confirm(pump);
@@ -131,6 +140,14 @@ static bool send_record(struct pump *pump, struct record *record)
     return (batch_records(pump) > 0 || begin_batch(pump)) && publisher_send(pump->publisher, record);
 }
 
+/* What tells of an event where it comes from. */
+static void mark_event(struct pump *pump, struct record *record)
+{
+    int64_t id = event_schedule_id(record);
+    if (id > pump->reached.highest_id) pump->reached.highest_id = id;
+    record_add_header(record, SLICE(COMMIT_POSITION_HEADER), pump->position);
+}
+
 /* The next record of the message. */
 static bool take_record(struct pump *pump, struct pgoutput *message)
 {
@@ -140,6 +157,7 @@ static bool take_record(struct pump *pump, struct pgoutput *message)
         return false;
     }
     if (++pump->records <= pump->skipped) return true;
+    if (record.topic == RECORD_EVENT) mark_event(pump, &record);
     if (!send_record(pump, &record)) return false;
     pump->reached.commit_lsn = pump->commit_lsn;
     pump->reached.records = pump->records;
@@ -167,6 +185,8 @@ static void on_begin(struct pump *pump, const struct pgoutput *message)
     pump->commit_lsn = message->commit_lsn;
     pump->records = 0;
     pump->skipped = message->commit_lsn == pump->progress.commit_lsn ? pump->progress.records : 0;
+    const struct commit_position position = {pump->progress.timeline, message->commit_lsn};
+    pump->position = commit_position_format(&position, pump->position_text);
 }
 
 static void on_commit(struct pump *pump, const struct pgoutput *message)
@@ -194,13 +214,25 @@ static bool take(struct pump *pump, struct pgoutput *message)
     return true;
 }
 
+/* On a quiet line progress follows what others write to the WAL, or the slot would hold it for ever. */
+static bool note_quiet(struct pump *pump)
+{
+    if (pump->seen <= pump->progress.lsn || clock_steady_us() - pump->noted_us < NOTE_EVERY_US) return true;
+    pump->reached.lsn = pump->seen;
+    if (!note(pump)) return false;
+    confirm(pump);
+    return true;
+}
+
 static bool rest(struct pump *pump)
 {
-    if (is_between_transactions(pump) && batch_records(pump) == 0) {
+    bool is_quiet = is_between_transactions(pump) && batch_records(pump) == 0;
+    if (is_quiet) {
         meter_behind_since(0);
         meter_waiting(false);
         pump->was_idle = true;
     }
+    if (is_quiet && !note_quiet(pump)) return false;
     return publisher_tend(pump->publisher);
 }
 

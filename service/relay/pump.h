@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "relay/commit_position.h"
 #include "relay/publisher.h"
 #include "relay/reason.h"
 #include "relay/waiter.h"
@@ -54,6 +55,9 @@ struct pump {
     uint64_t commit_lsn;   /* where its commit record begins, */
     uint64_t records;      /* what was read of it, */
     uint64_t skipped;      /* and how many of these first ones are published already */
+    struct slice position; /* the same place, as its records tell it */
+    char position_text[COMMIT_POSITION_TEXT_MAX];
+    int64_t noted_us; /* when progress was written last */
     bool in_transaction;
     bool is_skipping;        /* all of it */
     struct progress reached; /* progress once the open batch is published */

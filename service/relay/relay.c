@@ -17,8 +17,8 @@
 #include "driver/log.h"
 #include "relay/lsn.h"
 #include "relay/meter.h"
-#include "relay/progress.h"
 #include "relay/pump.h"
+#include "relay/takeover.h"
 
 enum {
     BUSY_PAUSE_MS = 1000,
@@ -136,34 +136,20 @@ static bool open_publisher(struct relay *relay)
     return relay->pump.publisher != NULL;
 }
 
-/* Progress ahead of the WAL: the database was set back (restored from a snapshot), and skipping up to progress would lose
- * what it writes now. Once it may be a race with the relay before us, so it is believed the second time. */
-static bool accept_progress(struct relay *relay)
+static enum outcome take_over(struct relay *relay)
 {
-    char progress[LSN_TEXT_MAX];
-    char server_end[LSN_TEXT_MAX];
-    bool was_ahead = relay->is_ahead;
-    relay->is_ahead = relay->pump.progress.lsn > relay->source.server_end;
-    if (!relay->is_ahead) return true;
-    lsn_format(relay->pump.progress.lsn, progress);
-    lsn_format(relay->source.server_end, server_end);
-    reason_set(&relay->reason, "progress %s is ahead of the server's WAL %s", progress, server_end);
-    if (!was_ahead) return false;
-    LOG_ERROR("relay: the database was set back behind what is published; progress is forgotten and publishing goes on from "
-              "the slot, so events may come twice or tell of rows that are no more",
-              LOG_STR("progress", progress), LOG_STR("server_end", server_end), LOG_STR("source", relay->source.name));
-    relay->pump.progress = (struct progress){0};
-    return publisher_commit(relay->pump.publisher, slice_of(relay->source.name), &relay->pump.progress);
-}
-
-static bool take_over(struct relay *relay)
-{
-    if (!open_publisher(relay)) return false;
-    if (!progress_read(relay->config.kafka, relay->config.progress_topic, relay->source.name, on_wait, relay, &relay->reason,
-                       &relay->pump.progress)) {
-        return false;
-    }
-    return accept_progress(relay);
+    struct takeover takeover = {.config = &relay->config,
+                                .source = &relay->source,
+                                .waiter = &relay->waiter,
+                                .reason = &relay->reason,
+                                .on_wait = on_wait,
+                                .ctx = relay,
+                                .was_ahead = relay->is_ahead};
+    if (!takeover_hasten(&takeover) || !open_publisher(relay)) return OUTCOME_FAILED;
+    enum takeover_end end = takeover_finish(&takeover, relay->pump.publisher, &relay->pump.progress);
+    relay->is_ahead = takeover.is_ahead;
+    if (end == TAKEOVER_REFUSED) return OUTCOME_LOST;
+    return end == TAKEOVER_DONE ? OUTCOME_ENDED : OUTCOME_FAILED;
 }
 
 static enum outcome pump_until_end(struct relay *relay)
@@ -171,7 +157,7 @@ static enum outcome pump_until_end(struct relay *relay)
     char progress[LSN_TEXT_MAX];
     relay->pump.server_end = relay->source.server_end;
     relay->pump.seen = relay->source.confirmed;
-    LOG_INFO("relay publishes", LOG_STR("source", relay->source.name),
+    LOG_INFO("relay publishes", LOG_STR("source", relay->source.name), LOG_INT("timeline", relay->source.history.timeline),
              LOG_STR("progress", lsn_format(relay->pump.progress.lsn, progress)));
     relay_enter(relay, RELAY_ACTIVE, "took over");
     enum pump_end end = pump_run(&relay->pump);
@@ -179,6 +165,17 @@ static enum outcome pump_until_end(struct relay *relay)
     if (relay->pump.has_published || relay->pump.was_idle) relay->waits.text[0] = '\0';
     if (end == PUMP_LOST) return OUTCOME_LOST;
     return end == PUMP_FAILED ? OUTCOME_FAILED : OUTCOME_ENDED;
+}
+
+/* A stream that has ended meanwhile says better why than what failed for it. */
+static enum outcome outcome_of_failure(struct relay *relay)
+{
+    struct pgoutput message;
+    struct reason reason;
+    enum wal_result read = wal_stream_read(relay->pump.stream, 0, &message, &reason);
+    if (read == WAL_OK || read == WAL_NOTHING) return OUTCOME_FAILED;
+    relay->reason = reason;
+    return read == WAL_LOST ? OUTCOME_LOST : OUTCOME_FAILED;
 }
 
 /* The order matters: the slot first (whoever had it is gone or going), then the producer, which fences what that one still
@@ -194,7 +191,9 @@ static enum outcome run_once(struct relay *relay)
                                 .lag_bytes = &relay->lag_bytes};
     enum outcome outcome = open_stream(relay);
     if (outcome != OUTCOME_ENDED) return outcome;
-    outcome = take_over(relay) ? pump_until_end(relay) : OUTCOME_FAILED;
+    outcome = take_over(relay);
+    if (outcome == OUTCOME_ENDED) outcome = pump_until_end(relay);
+    else if (outcome == OUTCOME_FAILED) outcome = outcome_of_failure(relay);
     publisher_close(relay->pump.publisher);
     wal_stream_close(relay->pump.stream);
     return outcome;

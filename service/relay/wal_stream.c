@@ -1,5 +1,6 @@
 #include "relay/wal_stream.h"
 
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,8 +21,10 @@ struct wal_stream {
     PGconn *conn;
     struct waiter *waiter;
     char *row; /* libpq's copy of the message that was read last */
+    uint64_t read;
     uint64_t published;
-    uint64_t told; /* the last feedback's position */
+    uint64_t told_read; /* the last feedback's positions */
+    uint64_t told;
     int64_t told_us;
     int64_t heard_us; /* when the server said something last */
     bool answer_due;
@@ -38,6 +41,34 @@ static PGresult *query_one_row(PGconn *conn, const char *sql, struct waiter *wai
     return NULL;
 }
 
+/* The timelines that the server's comes from; the first has no history. */
+static bool read_history(PGconn *conn, struct waiter *waiter, struct reason *reason, struct timeline_history *history)
+{
+    char sql[64];
+    if (history->timeline == 1) return true;
+    snprintf(sql, sizeof(sql), "TIMELINE_HISTORY %" PRIu32, history->timeline);
+    PGresult *result = query_one_row(conn, sql, waiter, reason);
+    if (result == NULL) return false;
+    bool ok = timeline_history_read((struct slice){PQgetvalue(result, 0, 1), (size_t)PQgetlength(result, 0, 1)}, history);
+    if (!ok) reason_set(reason, "TIMELINE_HISTORY answered something else");
+    PQclear(result);
+    return ok;
+}
+
+/* The lock lives as long as the walsender, and so tells it from any that had the same process id. */
+static bool lock(PGconn *conn, struct waiter *waiter, struct reason *reason, int32_t *ret_holder)
+{
+    static const char sql[] = "SELECT n, pg_try_advisory_lock(relay_lock_class(), n) "
+                              "FROM (SELECT (random() * 2147483647)::integer AS n OFFSET 0) AS made";
+    PGresult *result = query_one_row(conn, sql, waiter, reason);
+    if (result == NULL) return false;
+    *ret_holder = (int32_t)strtol(PQgetvalue(result, 0, 0), NULL, 10);
+    bool ok = *PQgetvalue(result, 0, 1) == 't';
+    if (!ok) reason_set(reason, "the lock %" PRId32 " is somebody else's", *ret_holder);
+    PQclear(result);
+    return ok;
+}
+
 /* IDENTIFY_SYSTEM answers with system identifier, timeline, flush position, database. */
 static enum wal_result identify(PGconn *conn, const char *slot, struct waiter *waiter, struct reason *reason,
                                 struct wal_source *ret_source)
@@ -47,8 +78,10 @@ static enum wal_result identify(PGconn *conn, const char *slot, struct waiter *w
     int len =
         snprintf(ret_source->name, WAL_SOURCE_MAX, "%s/%s/%s", PQgetvalue(result, 0, 0), PQgetvalue(result, 0, 3), slot);
     bool ok = len < WAL_SOURCE_MAX && lsn_parse(slice_of(PQgetvalue(result, 0, 2)), &ret_source->server_end);
+    ret_source->history.timeline = (uint32_t)strtoul(PQgetvalue(result, 0, 1), NULL, 10);
     if (!ok) reason_set(reason, "IDENTIFY_SYSTEM answered something else");
     PQclear(result);
+    ok = ok && read_history(conn, waiter, reason, &ret_source->history) && lock(conn, waiter, reason, &ret_source->holder);
     return ok ? WAL_OK : WAL_FAILED;
 }
 
@@ -61,6 +94,10 @@ static enum wal_result read_slot_row(const PGresult *result, const char *slot, s
     }
     if (strcmp(PQgetvalue(result, 0, 1), "lost") == 0) {
         reason_set(reason, "replication slot \"%s\" was invalidated: its WAL is removed (max_slot_wal_keep_size)", slot);
+        return WAL_LOST;
+    }
+    if (!PQgetisnull(result, 0, 3)) {
+        reason_set(reason, "%s", PQgetvalue(result, 0, 3));
         return WAL_LOST;
     }
     if (!lsn_parse(slice_of(PQgetvalue(result, 0, 0)), &ret_source->confirmed)) {
@@ -81,7 +118,8 @@ static enum wal_result look_up_slot(PGconn *conn, const char *slot, struct waite
     if (quoted == NULL) return WAL_FAILED;
     snprintf(sql, sizeof(sql),
              "SELECT confirmed_flush_lsn, wal_status, "
-             "coalesce((SELECT '/' || generation::text FROM slot_generations WHERE slot = slot_name), '') "
+             "coalesce((SELECT '/' || generation::text FROM slot_generations WHERE slot = slot_name), ''), "
+             "(SELECT refusal FROM relay_positions WHERE slot = slot_name) "
              "FROM pg_replication_slots WHERE slot_name = %s",
              quoted);
     PQfreemem(quoted);
@@ -92,14 +130,16 @@ static enum wal_result look_up_slot(PGconn *conn, const char *slot, struct waite
     return found;
 }
 
-/* 55006: active for another process. 42704: the slot, or the publication, does not exist. 55000: invalidated. */
+/* 55006: active for another process. 42704: the slot, or the publication, does not exist. 55000: invalidated. 58P01: the WAL that it
+ * begins with is removed, as on a standby whose copy of the slot was older than its WAL. */
 static enum wal_result classify(const PGresult *result, struct reason *reason)
 {
     const char *state = result == NULL ? NULL : PQresultErrorField(result, PG_DIAG_SQLSTATE);
     reason_set(reason, "replication ended: %s", state == NULL ? "connection lost" : PQresultErrorMessage(result));
     if (state == NULL) return WAL_FAILED;
     if (strcmp(state, "55006") == 0) return WAL_BUSY;
-    return strcmp(state, "42704") == 0 || strcmp(state, "55000") == 0 ? WAL_LOST : WAL_FAILED;
+    bool is_lost = strcmp(state, "42704") == 0 || strcmp(state, "55000") == 0 || strcmp(state, "58P01") == 0;
+    return is_lost ? WAL_LOST : WAL_FAILED;
 }
 
 static enum wal_result start_streaming(PGconn *conn, const char *slot, struct waiter *waiter, struct reason *reason)
@@ -158,14 +198,20 @@ static void put_u64(char *at, uint64_t value)
 }
 
 /* Standby status update: written, flushed and applied positions, the time (unused by the server, so left zero), and whether
- * an answer is wanted. */
+ * an answer is wanted. A server that stops waits for the flushed position to reach its end, or, where that is not given, for the written
+ * one (WalSndDone in PostgreSQL's walsender.c); and a flushed position that is not given leaves the slot as it is. */
 static bool send_feedback(struct wal_stream *stream, int64_t now_us)
 {
     char feedback[FEEDBACK_LEN] = {'r'};
-    for (size_t i = 0; i < 3; i++) put_u64(feedback + 1 + 8 * i, stream->published);
+    bool is_news = stream->published > stream->told || stream->published >= stream->read;
+    uint64_t flushed = is_news ? stream->published : 0;
+    put_u64(feedback + 1, stream->read);
+    put_u64(feedback + 9, flushed);
+    put_u64(feedback + 17, flushed);
     feedback[FEEDBACK_LEN - 1] = now_us - stream->heard_us > ASK_AFTER_US;
     if (PQputCopyData(stream->conn, feedback, FEEDBACK_LEN) != 1) return false;
     stream->told = stream->published;
+    stream->told_read = stream->read;
     stream->told_us = now_us;
     stream->answer_due = false;
     return true;
@@ -174,7 +220,8 @@ static bool send_feedback(struct wal_stream *stream, int64_t now_us)
 static int64_t feedback_due_us(const struct wal_stream *stream)
 {
     if (stream->answer_due) return 0;
-    return stream->told_us + (stream->told == stream->published ? FEEDBACK_SAME_US : FEEDBACK_CHANGED_US);
+    bool is_told = stream->told == stream->published && stream->told_read == stream->read;
+    return stream->told_us + (is_told ? FEEDBACK_SAME_US : FEEDBACK_CHANGED_US);
 }
 
 bool wal_stream_tend(struct wal_stream *stream)
@@ -184,8 +231,9 @@ bool wal_stream_tend(struct wal_stream *stream)
     return PQflush(stream->conn) >= 0;
 }
 
-void wal_stream_confirm(struct wal_stream *stream, uint64_t published)
+void wal_stream_confirm(struct wal_stream *stream, uint64_t read, uint64_t published)
 {
+    if (read > stream->read) stream->read = read;
     if (published > stream->published) stream->published = published;
 }
 

@@ -3,7 +3,7 @@
  *
  * Happy path: open (which takes the slot), read until nothing is left, confirm, read on. Feedback and keepalives go out by
  * themselves from wal_stream_read, and from wal_stream_tend while the caller waits for somebody else.
- * Failure modes: the slot is in use (another relay works: WAL_BUSY), missing or invalidated (WAL_LOST), the server away,
+ * Failure modes: the slot is in use (another relay works: WAL_BUSY), missing, invalidated or refused (WAL_LOST), the server away,
  * silent, or ending (WAL_FAILED). After any of them the stream is only good for wal_stream_close. */
 #ifndef RELAY_WAL_STREAM_H
 #define RELAY_WAL_STREAM_H
@@ -13,6 +13,7 @@
 
 #include "relay/pgoutput.h"
 #include "relay/reason.h"
+#include "relay/timeline.h"
 #include "relay/waiter.h"
 
 /* The publication that `migrate` makes. It is empty: the relay reads messages, never rows. */
@@ -29,6 +30,9 @@ struct wal_source {
     char name[WAL_SOURCE_MAX];
     uint64_t confirmed;  /* the slot's flush position */
     uint64_t server_end; /* the server's WAL was flushed up to here */
+    struct timeline_history history;
+    int32_t
+        holder; /* the number of the advisory lock that the walsender holds, and by which it is known: accept_position() in migrations/ */
 };
 
 struct wal_stream;
@@ -46,8 +50,9 @@ void wal_stream_close(struct wal_stream *stream);
 enum wal_result wal_stream_read(struct wal_stream *stream, int timeout_ms, struct pgoutput *ret_message,
                                 struct reason *reason);
 
-/* Sets what feedback tells: all that was committed before `published` is in Kafka. It never goes backwards. */
-void wal_stream_confirm(struct wal_stream *stream, uint64_t published);
+/* Sets what feedback tells: all that was committed before `read` is dealt with, so that the server may stop, and the slot may forget
+ * what is before `published`. Neither goes backwards. */
+void wal_stream_confirm(struct wal_stream *stream, uint64_t read, uint64_t published);
 
 /* Sends feedback when it is due; for callers that do not read for a while. False when the connection is broken. */
 bool wal_stream_tend(struct wal_stream *stream);

@@ -7,10 +7,10 @@
 #include "driver/pg.h"
 #include "driver/pg_array.h"
 
-enum { EVERY_MS = 2000, UNIT_TIMEOUT_MS = 10000 };
+enum { EVERY_MS = 2000, WAITING_MS = 20, UNIT_TIMEOUT_MS = 10000 };
 
-/* The version goes through query_to_xml because a statement on a table that is not there yet cannot even be prepared. A standby has
- * no insert position. */
+/* The version and what a relay has said go through query_to_xml because a statement on what is not there yet cannot even be prepared. A
+ * standby has no insert position. */
 static const struct pg_statement statements[] = {
     {"look",
      "SELECT CASE WHEN to_regclass('schema_migrations') IS NULL THEN 0::bigint ELSE coalesce(substring(query_to_xml("
@@ -21,11 +21,16 @@ static const struct pg_statement statements[] = {
      "greatest(coalesce(pg_wal_lsn_diff(wanted.lsn, s.confirmed_flush_lsn), 0), 0)::bigint, "
      "greatest(coalesce(pg_wal_lsn_diff(wanted.lsn, s.restart_lsn), 0), 0)::bigint, "
      "coalesce(s.safe_wal_size * 1e6 / nullif(pg_size_bytes(current_setting('max_slot_wal_keep_size')), 0), 1e6)::bigint, "
-     "coalesce(array_position(ARRAY['reserved', 'extended', 'unreserved', 'lost'], s.wal_status), 0)::bigint "
+     "coalesce(array_position(ARRAY['reserved', 'extended', 'unreserved', 'lost'], s.wal_status), 0)::bigint, "
+     "CASE WHEN to_regproc('position_state') IS NULL THEN '' ELSE substring(query_to_xml(format("
+     "'SELECT position_state(%L) AS s', wanted.name), false, false, '')::text FROM '<s>(.+)</s>') END, " POSITION_COLUMNS " "
      "FROM (SELECT $1::text AS name, CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() "
      "ELSE pg_current_wal_insert_lsn() END AS lsn) AS wanted "
      "LEFT JOIN pg_replication_slots s ON s.slot_name = wanted.name"},
 };
+
+/* Columns of look; those of a position come last. */
+enum { VERSION, READ_ONLY, SLOT, ACTIVE, BEHIND, KEPT, SAFE, WAL_STATUS, POSITION_STATE, POSITION };
 
 /* Nothing is known, so that no alarm rings of it. */
 static const struct watch_view unknown = {.slot_safe_ppm = WATCH_SAFE_PPM};
@@ -34,11 +39,13 @@ struct watch {
     struct pg_config pg_config;
     struct pg *pg;
     struct event *timer;
+    struct event *again; /* pending: before the timer is due */
     const char *slot;
     int64_t schema_version;
     void (*changed)(void *ctx, const struct watch_view *view);
     void *ctx;
     struct watch_view view;
+    struct position_mark mark; /* kept while the database is away */
     bool asked;
 };
 
@@ -50,6 +57,10 @@ static struct metric slot_active = {.type = METRIC_GAUGE,
                                     .name = "schedule_slot_active",
                                     .labels = "",
                                     .help = "1 while a relay, of any replica, holds the replication slot."};
+static struct metric accepted = {.type = METRIC_GAUGE,
+                                 .name = "schedule_position_accepted",
+                                 .labels = "",
+                                 .help = "1 while writes may pass to the database as it stands: a relay has accepted it."};
 static struct metric slot_behind = {.type = METRIC_GAUGE,
                                     .name = "schedule_slot_behind_bytes",
                                     .labels = "",
@@ -86,6 +97,7 @@ static void show(struct watch *watch)
     metric_set(&slot_present, watch->view.has_slot);
     metric_set(&slot_active, watch->view.is_slot_active);
     metric_set(&slot_behind, watch->view.slot_behind_bytes);
+    metric_set(&accepted, watch->view.is_accepted);
     watch->changed(watch->ctx, &watch->view);
 }
 
@@ -114,27 +126,43 @@ static int64_t number(const PGresult *result, int column)
     return pg_get_int8(PQgetvalue(result, 0, column));
 }
 
+/* What was accepted stays so while the server is the same and not set back, whether a relay works or not. */
+static bool is_accepted(struct watch *watch, const PGresult *result)
+{
+    struct position position;
+    position_read(result, POSITION, &position);
+    bool is_told = position.timeline != 0 && strcmp(PQgetvalue(result, 0, POSITION_STATE), "accepted") == 0;
+    bool ok = is_told || position_is_at(&position, &watch->mark);
+    if (ok) position_note(&position, &watch->mark);
+    return ok;
+}
+
 static void on_result(void *ctx, const PGresult *result)
 {
-    enum { VERSION, READ_ONLY, SLOT, ACTIVE, BEHIND, KEPT, SAFE, WAL_STATUS };
     struct watch *watch = ctx;
     watch->view = unknown;
     if (PQresultStatus(result) != PGRES_TUPLES_OK || PQntuples(result) != 1) return;
     watch->view.is_known = true;
     watch->view.has_schema = number(result, VERSION) >= watch->schema_version;
     watch->view.is_read_only = number(result, READ_ONLY) != 0;
-    watch->view.has_slot = number(result, SLOT) != 0;
     watch->view.is_slot_active = number(result, ACTIVE) != 0;
     watch->view.slot_behind_bytes = number(result, BEHIND);
     watch->view.slot_kept_bytes = number(result, KEPT);
     watch->view.slot_safe_ppm = number(result, SAFE);
     watch->view.slot_wal_status = number(result, WAL_STATUS);
+    bool is_refused = strcmp(PQgetvalue(result, 0, POSITION_STATE), "refused") == 0;
+    watch->view.has_slot = number(result, SLOT) != 0 && !is_refused;
+    watch->view.is_accepted = watch->view.has_slot && is_accepted(watch, result);
+    watch->view.mark = watch->mark;
 }
 
 static void on_sync(void *ctx)
 {
+    static const struct timeval soon = {.tv_usec = WAITING_MS * 1000};
     struct watch *watch = ctx;
+    const struct watch_view *view = &watch->view;
     watch->asked = false;
+    if (!view->is_read_only && view->has_schema && view->has_slot && !view->is_accepted) event_add(watch->again, &soon);
     show(watch);
 }
 
@@ -166,8 +194,9 @@ struct watch *watch_new(struct event_base *base, const char *database_url, const
         .unit_timeout_ms = UNIT_TIMEOUT_MS,
     };
     watch->timer = event_new(base, -1, EV_PERSIST, on_timer, watch);
+    watch->again = evtimer_new(base, on_timer, watch);
     watch->pg = pg_new(base, &watch->pg_config, &handler, watch);
-    if (watch->timer == NULL || watch->pg == NULL) {
+    if (watch->timer == NULL || watch->again == NULL || watch->pg == NULL) {
         watch_free(watch);
         return NULL;
     }
@@ -179,6 +208,7 @@ struct watch *watch_new(struct event_base *base, const char *database_url, const
     metrics_register(&slot_safe);
     metrics_register(&slot_wal_status);
     metric_set(&slot_safe, WATCH_SAFE_PPM);
+    metrics_register(&accepted);
     return watch;
 }
 
@@ -187,6 +217,7 @@ void watch_free(struct watch *watch)
     if (watch == NULL) return;
     pg_free(watch->pg);
     if (watch->timer != NULL) event_free(watch->timer);
+    if (watch->again != NULL) event_free(watch->again);
     free(watch);
 }
 

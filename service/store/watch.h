@@ -1,5 +1,5 @@
-/* Watches what writes need of the database: that it takes them, the schema this build knows, and the replication slot without which
- * events would be lost. Asks every two seconds. */
+/* Watches what writes need of the database: that it takes them, the schema this build knows, the replication slot without which events
+ * would be lost, and that a relay has accepted where the server stands. Asks every two seconds, and more often while it waits for that. */
 #ifndef STORE_WATCH_H
 #define STORE_WATCH_H
 
@@ -7,21 +7,26 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "store/position.h"
+
 struct watch;
 
 /* What was seen last. All false or 0, and nothing near its limit, until the first answer, and while the database is away. */
 struct watch_view {
     bool is_known;
-    bool is_read_only;         /* a standby, or set so */
-    bool has_schema;           /* every migration of this build was applied */
-    bool has_slot;             /* the slot is there and not invalidated */
+    bool is_read_only; /* a standby, or set so */
+    bool has_schema;   /* every migration of this build was applied */
+    bool has_slot;     /* the slot is there, not invalidated and not refused by a relay */
+    bool
+        is_accepted; /* a relay has accepted the server at this position, or did before and it is still the same: see mark */
     bool is_slot_active;       /* a relay holds it */
     int64_t slot_behind_bytes; /* WAL that waits for the relay */
     int64_t
         slot_kept_bytes;   /* WAL that the server keeps for the slot, which may be more: other people's long transactions */
     int64_t slot_safe_ppm; /* what may still be written before the slot is lost, in millionths of max_slot_wal_keep_size;
                                 * WATCH_SAFE_PPM without such a limit */
-    int64_t slot_wal_status; /* of the names in watch.c */
+    int64_t slot_wal_status;   /* of the names in watch.c */
+    struct position_mark mark; /* of the accepted server */
 };
 
 enum { WATCH_SAFE_PPM = 1000000 };

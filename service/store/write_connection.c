@@ -13,13 +13,14 @@ enum {
     IDS_IN_BLOCK = 1000,        /* the sequence's increment */
     BATCH_FULL_BYTES = 1 << 20, /* a batch takes no further row beyond this */
     HTTP_CHANGES_MAX = 32,      /* of a batch: their states come back */
+    MISSES_MAX = 2,             /* the first may be a promoted server's whom the watch has not seen yet */
     RETRY_FIRST_MS = 20,
     RETRY_MAX_MS = 2000,
     PATIENT_LOCK_MS = 500,
     PATIENT_STATEMENT_MS = 10000
 };
 
-static const char *const state_names[] = {"away", "idle", "taking ids", "writing", "paused"};
+static const char *const state_names[] = {"away", "idle", "looking", "taking ids", "writing", "paused"};
 
 static const int64_t row_buckets[] = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 0};
 static const int64_t time_buckets_us[] = {250,   500,    1000,   2000,   4000,    8000,    16000, 32000,
@@ -237,6 +238,26 @@ static void take_ids(struct write_connection *connection)
     if (pg_send(connection->pg, "ids", NULL, 0, true)) (void)pg_sync(connection->pg);
 }
 
+/* A connection may lead to another server than the last one did, or than the watch's: each asks for itself, once for each mark. */
+static void look(struct write_connection *connection)
+{
+    const struct writer_shared *shared = connection->pool->shared;
+    if (connection->looked_at == shared->marks) return;
+    connection->looked_at = shared->marks;
+    enter(connection, CONNECTION_LOOKING);
+    forget_answer(connection);
+    if (pg_send(connection->pg, "position", NULL, 0, true)) (void)pg_sync(connection->pg);
+}
+
+static void on_position(struct write_connection *connection, const PGresult *result)
+{
+    struct position position;
+    position_read(result, 0, &position);
+    connection->is_at_mark = position_is_at(&position, &connection->pool->shared->mark);
+    if (connection->is_at_mark || ++connection->misses < MISSES_MAX) return;
+    pg_drop(connection->pg, "its server is not the accepted one");
+}
+
 static bool has_work(const struct write_connection *connection)
 {
     const struct write_pool *pool = connection->pool;
@@ -246,7 +267,12 @@ static bool has_work(const struct write_connection *connection)
 void write_connection_serve(struct write_connection *connection, bool only_own)
 {
     struct write_pool *pool = connection->pool;
-    if (connection->state != CONNECTION_IDLE || !pool->shared->open || !has_work(connection)) return;
+    if (connection->state != CONNECTION_IDLE || !pool->shared->open) return;
+    if (!connection->is_at_mark) {
+        look(connection);
+        return;
+    }
+    if (!has_work(connection)) return;
     if (connection->id_next == connection->id_end) {
         take_ids(connection);
         return;
@@ -297,6 +323,8 @@ static void on_result(void *ctx, const PGresult *result)
     if (connection->state == CONNECTION_TAKING_IDS && PQresultStatus(result) == PGRES_TUPLES_OK) {
         connection->id_next = pg_get_int8(PQgetvalue(result, 0, 0));
         connection->id_end = connection->id_next + IDS_IN_BLOCK;
+    } else if (connection->state == CONNECTION_LOOKING && PQresultStatus(result) == PGRES_TUPLES_OK) {
+        on_position(connection, result);
     } else {
         write_outcome_read(connection, result);
     }
@@ -337,6 +365,9 @@ static void on_sync(void *ctx)
 static void on_ready(void *ctx)
 {
     struct write_connection *connection = ctx;
+    connection->is_at_mark = false;
+    connection->looked_at = 0;
+    connection->misses = 0;
     enter(connection, CONNECTION_IDLE);
     write_pool_kick(connection->pool);
 }

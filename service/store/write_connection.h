@@ -8,6 +8,7 @@
 enum write_connection_state {
     CONNECTION_AWAY,
     CONNECTION_IDLE,
+    CONNECTION_LOOKING,
     CONNECTION_TAKING_IDS,
     CONNECTION_WRITING,
     CONNECTION_PAUSED
@@ -27,8 +28,11 @@ struct write_connection {
     bool is_patient; /* of one that has failed so before */
     int64_t sent_us; /* steady clock */
     struct event *retry;
-    int64_t retry_ms; /* of the next pause; 0: the first */
-    int64_t id_next;  /* ids in hand: id_next up to id_end */
+    int64_t retry_ms;   /* of the next pause; 0: the first */
+    bool is_at_mark;    /* its server is the accepted one */
+    uint64_t looked_at; /* the number of the mark that it was held against last; 0: none */
+    int misses;         /* marks that it was not at */
+    int64_t id_next;    /* ids in hand: id_next up to id_end */
     int64_t id_end;
     enum status outcome; /* of the unit under way, so far */
     bool is_short;       /* the server lacks something that all writes need */

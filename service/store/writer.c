@@ -25,6 +25,7 @@ enum { HTTP_WRITES_MAX = 4096, UNIT_TIMEOUT_MS = 15000, TICK_MS = 50 };
 static const struct pg_statement statements[] = {
     {"write", batch_statement_sql},
     {"ids", "SELECT nextval('schedule_id_blocks')"},
+    {"position", "SELECT " POSITION_COLUMNS},
     {"patience", "SELECT set_config('lock_timeout', $1::text, true), set_config('statement_timeout', $2::text, true)"},
 };
 
@@ -256,9 +257,28 @@ enum status writer_submit(struct writer *writer, struct write *write)
     return STATUS_OK;
 }
 
-void writer_open(struct writer *writer, bool open)
+/* Whether connections that were at the one mark are not at the other. */
+static bool is_elsewhere(const struct position_mark *mark, const struct position_mark *before)
 {
-    writer->shared.open = open;
+    return mark->system_id != before->system_id || mark->timeline != before->timeline || mark->durable < before->durable;
+}
+
+static void forget_marks(struct writer *writer)
+{
+    for (int i = 0; i < WRITE_PURPOSES; i++) {
+        struct write_pool *pool = &writer->pools[i];
+        for (size_t number = 0; number < pool->connections_len; number++) pool->connections[number]->is_at_mark = false;
+    }
+}
+
+void writer_open(struct writer *writer, const struct position_mark *mark)
+{
+    struct writer_shared *shared = &writer->shared;
+    shared->open = mark != NULL;
+    if (mark == NULL) return;
+    if (is_elsewhere(mark, &shared->mark)) forget_marks(writer);
+    shared->mark = *mark;
+    shared->marks++;
     kick(writer);
 }
 

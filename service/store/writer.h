@@ -12,6 +12,7 @@
 #include "codec/event.h"
 #include "core/command.h"
 #include "core/degraded.h"
+#include "store/position.h"
 
 struct writer;
 struct write;
@@ -122,9 +123,10 @@ struct writer *writer_new(struct event_base *base, const struct writer_config *c
 /* Queued writes are dropped without done. */
 void writer_free(struct writer *writer);
 
-/* Lets writes through, or keeps them back: it starts shut, and is shut while the replication slot that their events need is not
- * there. Commands wait meanwhile; HTTP writes are turned away. */
-void writer_open(struct writer *writer, bool open);
+/* Lets writes through to the server at the mark, which is copied, or with NULL keeps them back: it starts shut, and is shut while the
+ * replication slot that their events need is not there. Commands wait meanwhile; HTTP writes are turned away. To be called again with
+ * each mark that is newer. */
+void writer_open(struct writer *writer, const struct position_mark *mark);
 
 /* Lends the write to the writer. STATUS_OVERLOADED when the HTTP queue is full and STATUS_UNAVAILABLE while shut (the write stays the
  * caller's); what comes with a partition is bounded by its door. Never calls back before it returns. Writes of one partition come in

@@ -19,6 +19,7 @@
 #include "driver/clock.h"
 #include "driver/log.h"
 #include "relay/wal_record.h"
+#include "store/position.h"
 
 #define ARRAY_LEN(array_) (sizeof(array_) / sizeof((array_)[0]))
 
@@ -43,6 +44,20 @@ enum { DEADLINE_S = 60, LOOK_EVERY_US = 3000, NAME_LEN = 64 };
             usleep(LOOK_EVERY_US);                                                            \
         }                                                                                     \
     } while (0)
+
+/* Where the server stands now, accepted. */
+static inline struct position_mark mark_here(PGconn *db)
+{
+    enum { BINARY_ROWS = 1 };
+    struct position position;
+    struct position_mark mark = {0};
+    PGresult *result = PQexecParams(db, "SELECT " POSITION_COLUMNS, 0, NULL, NULL, NULL, NULL, BINARY_ROWS);
+    if (PQresultStatus(result) != PGRES_TUPLES_OK) fail_msg("%s", PQerrorMessage(db));
+    position_read(result, 0, &position);
+    position_note(&position, &mark);
+    PQclear(result);
+    return mark;
+}
 
 static inline void on_look(evutil_socket_t fd, short what, void *ctx)
 {

@@ -69,7 +69,10 @@ static void start_door(struct world *world)
                                                   .connections = {[WRITE_COMMANDS] = 2, [WRITE_DIRECTORY] = 1}};
     world->writer = writer_new(world->base, &world->writer_config);
     assert_non_null(world->writer);
-    writer_open(world->writer, true);
+    PGconn *db = connect_to(getenv("TEST_DATABASE_URL"));
+    const struct position_mark mark = mark_here(db);
+    PQfinish(db);
+    writer_open(world->writer, &mark);
     world->config = (struct kafka_door_config){.kind = &kafka_command_kind,
                                                .database_url = getenv("TEST_DATABASE_URL"),
                                                .topic = world->topic,

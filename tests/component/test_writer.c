@@ -875,7 +875,7 @@ static void a_shut_writer_turns_http_away_and_keeps_commands(void **state)
     struct test_write command;
     make_write(&http, 1);
     make_command(&command, 2, &world->partition, 0);
-    writer_open(world->writer, false);
+    writer_open(world->writer, NULL);
     RUN_UNTIL(world->base, writer_http_is_ready(world->writer));
     assert_int_equal(writer_submit(world->writer, &http.write), STATUS_UNAVAILABLE);
     submit(world, &command, 1);
@@ -883,7 +883,8 @@ static void a_shut_writer_turns_http_away_and_keeps_commands(void **state)
     RUN_UNTIL(world->base, clock_steady_us() > until_us);
     assert_int_equal(command.done, 0);
     assert_int_equal(rows(world), 0);
-    writer_open(world->writer, true);
+    const struct position_mark mark = mark_here(world->db);
+    writer_open(world->writer, &mark);
     RUN_UNTIL(world->base, command.done == 1);
     assert_int_equal(command.status, STATUS_OK);
     assert_int_equal(http.done, 0);

@@ -79,7 +79,10 @@ static inline void start_writer(struct world *world, const char *url)
     world->config.connections[WRITE_COMMANDS] = world->config.connections[WRITE_HTTP] = 2;
     world->config.connections[WRITE_DIRECTORY] = 1;
     world->writer = writer_new(world->base, &world->config);
-    if (world->writer != NULL) writer_open(world->writer, true);
+    if (world->writer == NULL) return;
+    struct position_mark mark = {0};
+    if (world->db != NULL) mark = mark_here(world->db);
+    writer_open(world->writer, &mark);
 }
 
 static inline int set_up_without_writer(void **state)

@@ -84,7 +84,7 @@ def end_writers(line: Line) -> None:
 def restart(line: Line, **env: str) -> None:
     line.stop()
     line.service.env |= env
-    line.service.start()
+    line.service.start(wait=False)
 
 
 def wait_offsets(line: Line, topic: str) -> None:
@@ -111,6 +111,20 @@ def ask(line: Line, count: int, key: str | None) -> None:
 @contextmanager
 def nobody_publishes(line: Line) -> Iterator[None]:
     restart(line, RELAY="off")
+    yield
+
+
+@contextmanager
+def events_without_change(line: Line) -> Iterator[None]:
+    """What the topics tell is beyond the database's WAL, as after it was set back."""
+    line.stop()
+    sender = ledger.producer(line.place.bootstrap)
+    last = line.topic(line.env["PROGRESS_TOPIC"]).read_to_end()[-1]
+    sender.send(line.env["PROGRESS_TOPIC"], key=last.key, value=b"FFFF/10", headers=[("timeline", b"1"), ("highest-id", b"1")]).get(30)
+    headers = {"ce_type": b"schedules.v1.ScheduleCreated", "ce_id": b"1.1", "ce_subject": b"1", "commit-position": b"1:FFFF/0"}
+    sender.send(line.place.events, key=b"1", value=b"", headers=list(headers.items())).get(30)
+    sender.close()
+    line.service.start()
     yield
 
 
@@ -317,7 +331,8 @@ def callers_limited(line: Line) -> Iterator[None]:
 
 
 TRIED: dict[str, Callable[[Line], AbstractContextManager[None]]] = {
-    "SlotLost": without_slot, "NobodyPublishes": nobody_publishes, "DatabaseAway": without_database,
+    "SlotLost": without_slot, "PositionNotAccepted": nobody_publishes, "EventsWithoutChange": events_without_change,
+    "NobodyPublishes": nobody_publishes, "DatabaseAway": without_database,
     "PartitionStopped": partition_stopped, "DirectoryPartitionStopped": directory_partition_stopped,
     "ConnectionStalled": connection_stalled, "PartitionWaits": partition_waits, "PartitionStalled": partition_stalled, "EventsLate": events_late,
     "EventsUnpublishable": events_unpublishable,

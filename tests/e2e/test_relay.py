@@ -51,9 +51,10 @@ def test_events_may_be_json(make_line: MakeLine) -> None:
 
 def test_doors_and_relay_may_run_apart(make_line: MakeLine) -> None:
     line = make_line()
-    doors = line.start(RELAY="off")
+    doors = line.start(wait=False, RELAY="off")
     relay = line.start(wait=False, DOORS="off")
     relay.wait_ready()
+    doors.wait_ready()
     line.load(300)
     assert line.post(EXAMPLE).status_code == 201
     line.balance()
@@ -63,7 +64,7 @@ def test_doors_and_relay_may_run_apart(make_line: MakeLine) -> None:
 
 def test_doors_without_a_relay_store_and_the_relay_publishes_later(make_line: MakeLine) -> None:
     line = make_line()
-    line.start(RELAY="off")
+    line.start_doors()
     line.load(200)
     made = line.post(EXAMPLE).json()["data"]
     until(lambda: ledger.is_settled(line.place), "the commands are settled")
@@ -74,9 +75,10 @@ def test_doors_without_a_relay_store_and_the_relay_publishes_later(make_line: Ma
 
 
 def test_too_much_waiting_wal_is_not_ready(make_line: MakeLine) -> None:
-    line = make_line(WAL_BUDGET="1000")
-    line.start(wait=False, RELAY="off")
-    line.wait_log("started")
+    line = make_line(WAL_BUDGET="20000")
+    line.start_doors()
+    for _ in range(20):
+        assert line.post(EXAMPLE).status_code == 201
     line.wait_readiness((503, "too much WAL waits for the relay"))
     assert line.request("GET", "/healthz").status_code == 200
 

@@ -140,6 +140,7 @@ CREATE = ["CREATE TABLE mine ()", "CREATE FUNCTION mine() RETURNS int LANGUAGE s
 TABLES = ["organizations", "users", "memberships", "teams", "team_memberships", "api_keys", "api_key_limits", "oauth_clients",
           "schedules", "default_schedules", "command_offsets", "settled_commands", "schema_migrations", "role_grants",
           "schedule_hours"]
+POSITION = ["SELECT accept_position('x', 1, 1)", "SELECT refuse_position('x', 'y')"]
 REFUSED = {
     "service": [*CREATE, APPLY, "SELECT name FROM users", "SELECT note FROM api_keys", "SELECT name FROM oauth_clients",
                 "SELECT FROM settled_commands", "SELECT checksum FROM schema_migrations", "SELECT FROM role_grants",
@@ -147,13 +148,14 @@ REFUSED = {
                 "INSERT INTO schedules SELECT * FROM schedules", "UPDATE command_offsets SET next_offset = 0",
                 "UPDATE users SET is_system_admin = true", "INSERT INTO api_keys (user_id, key_hash) VALUES (1, '')",
                 "UPDATE oauth_clients SET permissions = 48", "INSERT INTO memberships VALUES (1, 1, 'OWNER')",
-                "UPDATE api_key_limits SET requests = 1", "DELETE FROM default_schedules"],
-    "relay": [*CREATE, APPLY, WRITE, *(f"SELECT FROM {table}" for table in TABLES)],
+                "UPDATE api_key_limits SET requests = 1", "DELETE FROM default_schedules", "SELECT FROM relay_positions", *POSITION],
+    "relay": [*CREATE, APPLY, WRITE, *(f"SELECT FROM {table}" for table in TABLES), "UPDATE relay_positions SET refusal = NULL"],
     "admin": [*CREATE, WRITE, "SELECT key_hash FROM api_keys", "SELECT secret_hash FROM oauth_clients", "SELECT FROM schedules",
               "SELECT FROM default_schedules", "SELECT FROM settled_commands", "UPDATE users SET name = 'x'",
               "UPDATE api_keys SET expires_at = NULL", "INSERT INTO memberships VALUES (1, 1, 'OWNER')",
-              "DELETE FROM users", "DELETE FROM api_keys", "DELETE FROM command_offsets"],
-    "nobody": [*CREATE, APPLY, WRITE, *(f"SELECT FROM {table}" for table in TABLES)],
+              "DELETE FROM users", "DELETE FROM api_keys", "DELETE FROM command_offsets", "SELECT FROM relay_positions", *POSITION],
+    "nobody": [*CREATE, APPLY, WRITE, *(f"SELECT FROM {table}" for table in TABLES), "SELECT FROM relay_positions", *POSITION,
+               "SELECT position_state('x')"],
 }
 
 
@@ -173,8 +175,8 @@ def test_the_statements_that_are_refused_are_right(line: Line) -> None:
 
 def test_functions_with_their_owners_privileges_keep_to_their_schema(line: Line) -> None:
     sealed = line.sql("SELECT proname::text, array_to_string(proconfig, ';') FROM pg_proc WHERE prosecdef ORDER BY 1")
-    assert [name for name, _ in sealed] == ["apply_directory", "apply_entries", "run_removals", "sweep_settled_commands",
-                                         "write_batch"]
+    assert [name for name, _ in sealed] == ["accept_position", "apply_directory", "apply_entries", "position_state", "refuse_position",
+                                         "run_removals", "sweep_settled_commands", "write_batch"]
     assert all("search_path=public, pg_temp" in config for _, config in sealed)
 
 

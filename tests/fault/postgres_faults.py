@@ -163,9 +163,15 @@ def lose_the_slot(rig: Rig) -> Report:
 
 def _write_unpublished(rig: Rig) -> None:
     """Of all kinds."""
-    for replica in rig.replicas:
+    replicas = list(rig.replicas)
+    for replica in replicas:
         replica.env["RELAY"] = "off"
-    rig.start_all()
+        replica.start(wait=False)
+    relay = rig.start(DOORS="off")  # accepts the database, or the doors stay shut
+    for replica in replicas:
+        replica.wait_ready(DEADLINE_S)
+    rig.stop(relay)
+    rig.replicas = replicas
     with rig.under_load(200):
         rig.wait_writes(100)
         rig.wait_commands(1000)

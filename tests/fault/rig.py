@@ -13,7 +13,7 @@ from pathlib import Path
 from kafka import KafkaAdminClient
 
 from clients import HttpClient, KafkaClient
-from ledger import Report, Topic, audit, wait_quiet
+from ledger import PUBLISHED, Report, Topic, audit, wait_quiet
 from line import Line
 from load import Load
 from servers import Service, wait_until
@@ -117,8 +117,7 @@ class Rig(Line):
     def wait_events(self) -> None:
         """Waits until whatever is committed now is published."""
         position = self.sql("SELECT pg_current_wal_insert_lsn()")[0][0]
-        self.until(lambda: self.confirmed() is not None and bool(self.sql(
-            "SELECT %s::pg_lsn >= %s::pg_lsn", self.confirmed(), position)[0][0]), "the relay confirms")
+        self.until(lambda: bool(self.sql(PUBLISHED, self.place.slot, position, position)), "the relay has published it")
 
     def confirmed(self) -> str | None:
         """Up to where the relay has confirmed the slot; None when there is no slot."""

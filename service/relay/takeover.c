@@ -1,0 +1,150 @@
+#include "relay/takeover.h"
+
+#include "driver/log.h"
+#include "relay/acceptance.h"
+#include "relay/lsn.h"
+#include "relay/meter.h"
+#include "relay/published.h"
+
+static struct progress_topic topic_of(const struct takeover *takeover, const char *name)
+{
+    return (struct progress_topic){takeover->config->kafka, name, takeover->on_wait, takeover->ctx, takeover->reason};
+}
+
+static bool read_progress(const struct takeover *takeover, bool is_passing, struct progress *ret_progress)
+{
+    const struct progress_topic topic = topic_of(takeover, takeover->config->progress_topic);
+    return progress_read(&topic, takeover->source->name, is_passing, ret_progress);
+}
+
+static struct acceptance acceptance_of(const struct takeover *takeover)
+{
+    return (struct acceptance){takeover->config->database_url, takeover->config->slot, takeover->waiter, takeover->reason};
+}
+
+/* Once: what opened the doors need not be said again. */
+static bool open_doors(struct takeover *takeover, struct progress *progress)
+{
+    const struct acceptance acceptance = acceptance_of(takeover);
+    if (!takeover->is_accepted) takeover->is_accepted = acceptance_record(&acceptance, takeover->source, progress);
+    return takeover->is_accepted;
+}
+
+/* A relay that is still in the middle of a transaction can but move progress on within this history: whatever it does, the verdict would
+ * be the same. All else has to wait until it cannot. */
+bool takeover_hasten(struct takeover *takeover)
+{
+    struct progress progress;
+    if (!read_progress(takeover, true, &progress)) return false;
+    return acceptance_judge(takeover->source, &progress) != VERDICT_SAME || open_doors(takeover, &progress);
+}
+
+/* ---- foreign ones ---- */
+
+static enum takeover_end refuse(struct takeover *takeover, enum verdict verdict, const struct progress *progress)
+{
+    char confirmed[LSN_TEXT_MAX];
+    char published[LSN_TEXT_MAX];
+    struct reason refusal;
+    if (verdict == VERDICT_FOREIGN_SLOT) {
+        reason_set(&refusal,
+                   "the slot was confirmed at %s, beyond %s up to which events are published: it was made anew by hand",
+                   lsn_format(takeover->source->confirmed, confirmed), lsn_format(progress->lsn, published));
+    } else {
+        reason_set(&refusal,
+                   "the server is on timeline %u, which does not come from timeline %u, whose events are published",
+                   takeover->source->history.timeline, progress->timeline);
+    }
+    const struct acceptance acceptance = acceptance_of(takeover);
+    if (!acceptance_refuse(&acceptance, refusal.text)) return TAKEOVER_FAILED;
+    *takeover->reason = refusal;
+    return TAKEOVER_REFUSED;
+}
+
+/* ---- other histories ---- */
+
+static void tell_beyond(const struct published *published)
+{
+    int64_t shown = published->beyond < PUBLISHED_NAMES_MAX ? published->beyond : PUBLISHED_NAMES_MAX;
+    if (published->beyond == 0) return;
+    meter_published_beyond((size_t)published->beyond);
+    for (int64_t i = 0; i < shown; i++) {
+        LOG_ERROR("relay: an event is published of a change that the database has not",
+                  LOG_STR("event", published->names[i]));
+    }
+    LOG_ERROR("relay: EVENTS ARE PUBLISHED OF CHANGES THAT THE DATABASE HAS NOT, as it failed over or was set back",
+              LOG_INT("events", published->beyond), LOG_INT("shown", shown));
+}
+
+/* Looks up what is published beyond where the histories part, and the highest id where progress does not tell it. */
+static bool look_up_published(struct takeover *takeover, enum verdict verdict, struct progress *progress)
+{
+    const struct progress_topic events = topic_of(takeover, takeover->config->events_topic);
+    const struct wal_source *source = takeover->source;
+    bool is_unknown = progress->highest_id == 0;
+    struct commit_position position = {progress->timeline, timeline_end(&source->history, progress->timeline)};
+    struct published published;
+    if (verdict == VERDICT_SET_BACK) position = (struct commit_position){source->history.timeline, source->server_end};
+    if (verdict == VERDICT_FIRST && !is_unknown) return true;
+    if (!published_read(&events, &position, is_unknown, &published)) return false;
+    if (verdict != VERDICT_FIRST) tell_beyond(&published);
+    if (is_unknown) progress->highest_id = published.highest_id;
+    return true;
+}
+
+static void log_verdict(const struct takeover *takeover, enum verdict verdict, const struct progress *progress,
+                        const struct progress *next)
+{
+    char before[LSN_TEXT_MAX];
+    char after[LSN_TEXT_MAX];
+    lsn_format(progress->lsn, before);
+    lsn_format(next->lsn, after);
+    if (verdict == VERDICT_SWITCHED) {
+        LOG_WARN(
+            "relay: the database is on a new timeline; publishing goes on from where it was switched to, or from progress",
+            LOG_INT("timeline_before", progress->timeline), LOG_INT("timeline", next->timeline), LOG_STR("progress", before),
+            LOG_STR("from", after), LOG_STR("source", takeover->source->name));
+    } else if (verdict == VERDICT_SET_BACK) {
+        LOG_ERROR(
+            "relay: the database was set back behind what is published; progress is forgotten and publishing goes on from "
+            "the slot, so events may come twice",
+            LOG_STR("progress", before), LOG_STR("from", after), LOG_STR("source", takeover->source->name));
+    }
+}
+
+/* Progress is written first: a relay after this one then finds the history that was accepted, whatever is written to it meanwhile. */
+static bool establish(struct takeover *takeover, enum verdict verdict, struct publisher *publisher,
+                      struct progress *progress)
+{
+    struct progress next = acceptance_progress(verdict, takeover->source, progress);
+    if (verdict != VERDICT_UNMARKED && !look_up_published(takeover, verdict, progress)) return false;
+    next.highest_id = progress->highest_id;
+    log_verdict(takeover, verdict, progress, &next);
+    *progress = next;
+    return publisher_commit(publisher, slice_of(takeover->source->name), progress);
+}
+
+/* Once it may be a race with the relay before us, so it is believed the second time. */
+static bool is_believed(struct takeover *takeover, enum verdict verdict, const struct progress *progress)
+{
+    char published[LSN_TEXT_MAX];
+    char server_end[LSN_TEXT_MAX];
+    takeover->is_ahead = verdict == VERDICT_SET_BACK;
+    if (!takeover->is_ahead || takeover->was_ahead) return true;
+    reason_set(takeover->reason, "progress %s is ahead of the server's WAL %s", lsn_format(progress->lsn, published),
+               lsn_format(takeover->source->server_end, server_end));
+    return false;
+}
+
+enum takeover_end takeover_finish(struct takeover *takeover, struct publisher *publisher, struct progress *ret_progress)
+{
+    struct progress progress;
+    if (!read_progress(takeover, false, &progress)) return TAKEOVER_FAILED;
+    enum verdict verdict = acceptance_judge(takeover->source, &progress);
+    if (verdict == VERDICT_FOREIGN_SLOT || verdict == VERDICT_FOREIGN_TIMELINE) return refuse(takeover, verdict, &progress);
+    if (!is_believed(takeover, verdict, &progress)) return TAKEOVER_FAILED;
+    if (verdict != VERDICT_SAME && !establish(takeover, verdict, publisher, &progress)) return TAKEOVER_FAILED;
+    if (!open_doors(takeover, &progress)) return TAKEOVER_FAILED;
+    *ret_progress = progress;
+    return TAKEOVER_DONE;
+}

@@ -1,0 +1,39 @@
+/* Reads a topic of the relay's own once, up to where it ends now: committed records only, of all partitions.
+ *
+ * Happy path: note where each partition ends, read up to there, hand each record over.
+ * Failure modes: Kafka away, the topic missing, or a transaction on it that stays open: the reason is set, begin anew. */
+#ifndef RELAY_TOPIC_READER_H
+#define RELAY_TOPIC_READER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "codec/record.h"
+#include "driver/kafka.h"
+#include "relay/reason.h"
+
+/* Where a record was. */
+struct topic_place {
+    int32_t partition;
+    int64_t timestamp_ms;
+};
+
+/* Borrowed for the call. */
+struct topic_reading {
+    const struct kafka_settings *kafka;
+    const char *topic;
+    int64_t newest;     /* offsets of each partition, from its end; 0: all of it */
+    bool stops_at_open; /* at a transaction that is open; else it is waited for */
+    void (*on_record)(void *ctx, const struct record *record, const struct topic_place *place); /* borrowed for the call */
+    /* Asked of the first record of each partition that has older ones: whether those can be left out. NULL: they can. */
+    bool (*reaches_back)(void *ctx, const struct record *record);
+    void *ctx;
+    bool (*on_wait)(void *ctx); /* called now and then; false gives up */
+    void *wait_ctx;
+    struct reason *reason;
+};
+
+/* False when that fails within 30 s without a record. *ret_is_enough: nothing was left out that cannot be. */
+bool topic_read(const struct topic_reading *reading, bool *ret_is_enough);
+
+#endif
