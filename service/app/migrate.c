@@ -98,7 +98,7 @@ static bool migrate(PGconn *conn, const char *slot)
     for (const struct migration *m = migrations; m->version != 0; m++) {
         if (!ensure(conn, m)) return false;
     }
-    return database_execute(conn, "SELECT grant_roles()", 0, NULL) && ensure_slot(conn, slot);
+    return database_execute(conn, "SELECT grant_roles()", 0, NULL) && ensure_slot(conn, slot) && slot_warn(conn, slot);
 }
 
 int migrate_run(const char *database_url, const char *slot)

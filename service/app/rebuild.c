@@ -1,4 +1,4 @@
-/* Happy path: make the slot if it is not there, then tell the deletions, then the schedules in the order of owners and ids, in
+/* Happy path: move the ids behind those that are published, make the slot if it is not there, then tell the deletions, then the schedules in the order of owners and ids, in
  * bounded transactions.
  *
  * Failure modes: the relay does not keep up: the next batch waits, so that the slot is not lost again for the WAL it holds. An error,
@@ -13,12 +13,14 @@
 #include "app/database.h"
 #include "app/slot.h"
 #include "driver/clock.h"
+#include "relay/progress.h"
 
 enum { PROGRESS_US = 1000000, WAIT_MS = 100 };
 
 #define BATCH "100" /* schedules; their owners cannot be written to meanwhile */
 
 struct rebuild {
+    const struct config *config;
     PGconn *db;
     const char *slot;
     int64_t behind_max; /* WAL that may wait for the relay */
@@ -46,6 +48,30 @@ static void show_progress(struct rebuild *rebuild, int64_t behind_bytes)
             " seconds=%.0f\n",
             rebuild->deletions, rebuild->schedules, rebuild->owner_id, rebuild->id, behind_bytes,
             seconds_since(rebuild->started_us));
+}
+
+/* ---- the ids ---- */
+
+static bool on_wait(void *ctx)
+{
+    (void)ctx;
+    return true;
+}
+
+/* A restored database would hand out ids again that are published. */
+static bool move_ids(const struct rebuild *rebuild)
+{
+    struct reason reason = {0};
+    struct progress progress;
+    char id[24];
+    const char *const params[] = {id};
+    const struct progress_topic topic = {&rebuild->config->kafka, rebuild->config->progress_topic, on_wait, NULL, &reason};
+    if (!progress_read(&topic, "", false, &progress)) {
+        database_fail("%s", reason.text);
+        return false;
+    }
+    snprintf(id, sizeof(id), "%" PRId64, progress.highest_id);
+    return database_execute(rebuild->db, "SELECT move_schedule_ids($1)", 1, params);
 }
 
 /* ---- the slot ---- */
@@ -136,7 +162,7 @@ static bool tell_all(struct rebuild *rebuild, int64_t (*tell_some)(struct rebuil
 
 static int run(struct rebuild *rebuild)
 {
-    if (!ensure_slot(rebuild)) return 1;
+    if (!move_ids(rebuild) || !ensure_slot(rebuild)) return 1;
     if (tell_all(rebuild, tell_deletions) && tell_all(rebuild, tell_schedules)) {
         printf("deletions=%" PRId64 " schedules=%" PRId64 " seconds=%.1f\n", rebuild->deletions, rebuild->schedules,
                seconds_since(rebuild->started_us));
@@ -186,7 +212,7 @@ static bool parse_place(const char *text, struct rebuild *rebuild)
 
 int rebuild_run(const struct config *config, int argc, char **argv)
 {
-    struct rebuild rebuild = {.slot = config->slot, .behind_max = config->wal_budget_bytes / 2};
+    struct rebuild rebuild = {.config = config, .slot = config->slot, .behind_max = config->wal_budget_bytes / 2};
     bool has_place = argc == 2 && strcmp(argv[0], "--after") == 0 && parse_place(argv[1], &rebuild);
     bool has_id = argc == 2 && strcmp(argv[0], "--schedule") == 0 && parse_id(argv[1], &rebuild.id);
     if (argc != 0 && !has_place && !has_id) {
