@@ -20,6 +20,11 @@ enum {
     DELIVER_TIMEOUT_US = 40000000, /* behind message.timeout.ms, which normally ends the wait */
     METADATA_TIMEOUT_MS = 2000,
     BATCH_BYTES_MAX = 1000000, /* librdkafka's default */
+    WINDOW_BYTES_MIN = 1 << 18,
+    WINDOW_BYTES_FIRST = 1 << 20,
+    WINDOW_BYTES_MAX = 1 << 24,
+    WINDOW_FAST_US = 500000,
+    WINDOW_SLOW_US = 2000000,
     ABANDON_TIMEOUT_MS = 500,
     COMMIT_TIMEOUT_MS = 5000, /* EndTxn alone: everything is delivered before. The longest that stopping can take. */
 };
@@ -36,6 +41,9 @@ struct publisher {
     size_t events_room; /* bytes of a record that each topic surely takes */
     size_t dead_letters_room;
     size_t batch_bytes;
+    size_t window_bytes;  /* may be queued before all of it has to be delivered */
+    size_t queued_bytes;  /* since all was */
+    int64_t queued_us;    /* since when */
     int64_t committed_us; /* when the last transaction ended; 0: none has */
     int64_t commit_took_us;
     bool in_transaction;
@@ -126,7 +134,7 @@ static rd_kafka_t *make_producer(struct publisher *publisher)
         {"compression.type", "lz4"},
         {"partitioner", "murmur2_random"},
         {"queue.buffering.max.kbytes", "16384"},
-        {"queue.buffering.max.messages", "50000"},
+        {"queue.buffering.max.messages", "20000"},
         {"message.max.bytes", record_max},
         {"batch.size", batch_bytes},
     };
@@ -325,6 +333,7 @@ struct publisher *publisher_open(const struct publisher_config *config, struct r
     publisher->config = *config;
     publisher->reason = reason;
     publisher->batch_bytes = BATCH_BYTES_MAX;
+    publisher->window_bytes = WINDOW_BYTES_FIRST;
     if (open_fitting(publisher)) return publisher;
     publisher_close(publisher);
     return NULL;
@@ -391,8 +400,22 @@ bool publisher_begin(struct publisher *publisher, struct slice progress_key, con
     return send_to(publisher, publisher->progress, &record);
 }
 
+/* The slower Kafka is, the less is queued: what a transaction has queued when it is to end must be delivered before Kafka gives it up. */
+static bool deliver_window(struct publisher *publisher)
+{
+    if (!deliver_all(publisher)) return false;
+    int64_t took_us = clock_steady_us() - publisher->queued_us;
+    if (took_us < WINDOW_FAST_US && publisher->window_bytes < WINDOW_BYTES_MAX) publisher->window_bytes *= 2;
+    if (took_us > WINDOW_SLOW_US && publisher->window_bytes > WINDOW_BYTES_MIN) publisher->window_bytes /= 2;
+    publisher->queued_bytes = 0;
+    return true;
+}
+
 bool publisher_send(struct publisher *publisher, const struct record *record)
 {
+    if (publisher->queued_bytes >= publisher->window_bytes && !deliver_window(publisher)) return false;
+    if (publisher->queued_bytes == 0) publisher->queued_us = clock_steady_us();
+    publisher->queued_bytes += record_wire_bytes(record);
     return send_to(publisher, record->topic == RECORD_EVENT ? publisher->events : publisher->dead_letters, record);
 }
 
@@ -428,6 +451,7 @@ bool publisher_commit(struct publisher *publisher, struct slice progress_key, co
     if (error != NULL) return fail_with(publisher, "committing a transaction", error);
     FAILPOINT("relay.after_end_txn");
     publisher->in_transaction = false;
+    publisher->queued_bytes = 0;
     publisher->committed_us = clock_steady_us();
     publisher->commit_took_us = publisher->committed_us - start_us;
     return true;

@@ -129,7 +129,7 @@ class Line:
         admin = KafkaAdminClient(bootstrap_servers=self.servers.kafka.bootstrap)
         try:
             admin.alter_configs([resource])
-            until(lambda: str(max_bytes) in str(admin.describe_configs([resource])), f"{name} takes {max_bytes} bytes")
+            until(lambda: str(max_bytes) in str(admin.describe_configs([resource])), f"{name} takes {max_bytes} bytes", 120)
         finally:
             admin.close()
 
