@@ -136,6 +136,20 @@ def test_what_was_created_beside_the_removal_of_its_organization_goes_with_it(ma
     assert left(line) == (0, 0)
 
 
+def test_a_removal_ends_behind_the_creates_that_its_last_members_began(make_line: MakeLine) -> None:
+    line = make_line()
+    import_(line, lines([membership(5000, 5001)]))
+    with session(line) as creating, session(line) as holder:
+        create_in(creating, 5001, 5000)
+        line.cli("org", "remove", "--id", "5000", "--no-wait")
+        holder.cursor().execute("LOCK TABLE team_memberships IN EXCLUSIVE MODE")  # a step stops between schedules and members
+        with waiting(line, lambda it: it.cursor().execute("SELECT run_removals(200)")):
+            creating.commit()
+            holder.commit()
+    line.sql("SELECT run_removals(200)")
+    assert left(line) == (0, 0)
+
+
 def test_who_deletes_the_row_by_hand_begins_a_removal(make_line: MakeLine) -> None:
     line = make_line()
     import_(line, lines([membership(5000, 5001)]))
