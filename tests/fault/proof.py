@@ -58,7 +58,12 @@ MUTANTS = [
     Mutant("what waits beside a refused record is dropped with it", "refused", "lost: ", (
         Edit("service/relay/pump.c", "bool sent = batch_records(pump) == 0 || commit_batch(pump);", "bool sent = true;"),)),
     Mutant("the slot is confirmed before Kafka has committed", "open-transaction", "is not there|comes after version", (
-        Edit("service/relay/pump.c", "    if (batch_records(pump) > 0) return;\n", ""),)),
+        Edit("service/relay/pump.c", "    if (batch_records(pump) > 0) return;\n", ""),
+        Edit("service/relay/pump.c", "pump->progress.lsn < pump->seen ? pump->progress.lsn : pump->seen", "pump->seen"))),
+    Mutant("positions of another timeline are taken for this one's", "failover", "lost: ", (
+        Edit("service/relay/acceptance.c", "if (verdict == VERDICT_SWITCHED) next.lsn = lesser(next.lsn, end);", ""),)),
+    Mutant("ids are not moved behind those that are published", "restore", "twice: ", (
+        Edit("migrations/*.sql", "    IF p_id > v_highest THEN\n", "    IF false THEN\n"),)),
     Mutant("a create is not looked for behind its insert", "repeat-deleted", "twice: ", (
         Edit("migrations/*.sql", "    IF cardinality(v_settled) > 0 THEN\n", "    IF false THEN\n"),)),
     Mutant("a relay that takes over leaves open what is open", "forgotten", "twice: ", (
