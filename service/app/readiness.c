@@ -23,7 +23,7 @@ const char *readiness_obstacle(const struct watch_view *view)
 static const char *door_obstacle(const struct readiness_parts *parts)
 {
     if (!writer_http_is_ready(parts->writer)) return "no write connection";
-    if (!reader_is_ready(parts->reader) || !reader_is_ready(parts->pages)) return "no read connection";
+    if (!reader_is_ready(parts->reader)) return "no read connection";
     if (parts->view->slot_behind_bytes > parts->config->wal_budget_bytes) return "too much WAL waits for the relay";
     if (parts->view->slot_safe_ppm < WATCH_SAFE_PPM / SAFE_SHARE_MIN)
         return "the replication slot is about to be lost: too much WAL is kept for it";

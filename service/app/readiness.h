@@ -17,7 +17,6 @@ struct readiness_parts {
     const struct watch_view *view;
     struct writer *writer;
     const struct reader *reader;
-    const struct reader *pages;
     const struct relay *relay;       /* NULL: not in this process */
     struct kafka_door *const *doors; /* of these NULL: not started, or not wanted */
     size_t doors_len;

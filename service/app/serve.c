@@ -25,6 +25,7 @@
 #include "source/kafka_door.h"
 #include "source/kafka_entry.h"
 #include "store/maintenance.h"
+#include "store/read_connection.h"
 #include "store/reader.h"
 #include "store/watch.h"
 #include "store/writer.h"
@@ -41,7 +42,6 @@ struct service {
     struct zone_files *zones;
     struct writer *writer;
     struct reader *reader;
-    struct reader *pages;
     struct maintenance *maintenance;
     struct watch *watch;
     struct relay *relay;
@@ -68,7 +68,6 @@ static void judge(void *ctx, struct readiness *ret)
         .view = watch_view(service->watch),
         .writer = service->writer,
         .reader = service->reader,
-        .pages = service->pages,
         .relay = service->relay,
         .doors = service->kafka,
         .doors_len = KAFKA_DOORS,
@@ -217,13 +216,12 @@ static bool start_store(struct service *service)
                         [WRITE_HTTP] = (size_t)config->http_write_connections},
     };
     service->writer = writer_new(service->base, &writer_config);
-    service->reader = reader_new(service->base, config->database_url, false);
-    service->pages = reader_new(service->base, config->database_url, true);
-    reader_metrics_register();
+    service->reader = reader_new(service->base, config->database_url);
+    read_metrics_register();
     service->maintenance = maintenance_new(service->base, config->database_url);
     if (service->maintenance == NULL) return false;
     service->watch = watch_new(service->base, config->database_url, config->slot, migrations_latest(), on_watch, service);
-    return service->writer != NULL && service->reader != NULL && service->pages != NULL && service->watch != NULL;
+    return service->writer != NULL && service->reader != NULL && service->watch != NULL;
 }
 
 static struct rate_limit limit_of(const struct config *config, int64_t requests)
@@ -259,7 +257,6 @@ static bool start_doors(struct service *service)
     const struct http_door_config http_config = {
         .writer = service->writer,
         .reader = service->reader,
-        .pages = service->pages,
         .zones = service->zones,
         .listen = config->http_listen,
         .tls_certificate = config->http_tls_certificate,
@@ -337,7 +334,6 @@ static void stop(struct service *service)
     for (int i = 0; i < KAFKA_DOORS; i++) kafka_door_free(service->kafka[i]);
     writer_free(service->writer);
     reader_free(service->reader);
-    reader_free(service->pages);
     maintenance_free(service->maintenance);
     watch_free(service->watch);
     if (service->http != NULL) http_door_free(service->http);

@@ -30,7 +30,6 @@ struct readiness {
 struct http_door_config {
     struct writer *writer;
     struct reader *reader;
-    struct reader *pages; /* for lists over many owners: what they take keeps nobody else waiting */
     struct zone_files *zones;
     const char *listen;          /* "host:port" */
     const char *tls_certificate; /* PEM files; both empty: no TLS */

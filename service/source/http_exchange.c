@@ -62,6 +62,13 @@ struct exchange *exchange_new(struct http_door *door, struct http_request *reque
     return exchange;
 }
 
+uint64_t exchange_share(const struct exchange *exchange)
+{
+    uint64_t share;
+    memcpy(&share, exchange->caller_tracker, sizeof(share));
+    return share;
+}
+
 void exchange_free(struct exchange *exchange)
 {
     unlink_exchange(exchange);

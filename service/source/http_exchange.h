@@ -85,6 +85,9 @@ struct exchange *exchange_new(struct http_door *door, struct http_request *reque
 /* A new one, with its terminator. */
 void request_id_new(char ret_id[static REQUEST_ID_SIZE]);
 
+/* Who shares in what waits; see reader.h. */
+uint64_t exchange_share(const struct exchange *exchange);
+
 /* Without a reply; see http_request_drop. */
 void exchange_free(struct exchange *exchange);
 

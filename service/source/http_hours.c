@@ -124,8 +124,8 @@ static void on_default(void *ctx, enum status status, enum schedule_standing sta
 
 static void get_schedule(struct exchange *exchange)
 {
-    enum status status = reader_get_schedule(exchange->door->config.reader, exchange->scope_org_id, exchange->user_id,
-                                             exchange->schedule_id, on_schedule, exchange);
+    enum status status = reader_get_schedule(exchange->door->config.reader, exchange_share(exchange), exchange->scope_org_id,
+                                             exchange->user_id, exchange->schedule_id, on_schedule, exchange);
     if (status != STATUS_OK) reply_failure(exchange, status);
 }
 
@@ -137,8 +137,8 @@ void handle_get_hours(struct exchange *exchange)
 
 static void get_default(struct exchange *exchange)
 {
-    enum status status = reader_get_default_schedule(exchange->door->config.reader, exchange->scope_org_id,
-                                                     exchange->user_id, on_default, exchange);
+    enum status status = reader_get_default_schedule(exchange->door->config.reader, exchange_share(exchange),
+                                                     exchange->scope_org_id, exchange->user_id, on_default, exchange);
     if (status != STATUS_OK) reply_failure(exchange, status);
 }
 

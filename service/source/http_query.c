@@ -110,17 +110,17 @@ struct number_rule {
     struct slice name;
     int64_t absent; /* stands for one that is absent or empty */
     int64_t least;
-    int64_t most; /* INT64_MAX: no rule */
+    int64_t most;
 };
 
 static const struct number_rule take_rule = {{"take", 4}, PAGE_TAKE_MAX, 1, PAGE_TAKE_MAX};
-static const struct number_rule skip_rule = {{"skip", 4}, 0, 0, INT64_MAX};
+static const struct number_rule skip_rule = {{"skip", 4}, 0, 0, PAGE_SKIP_MAX};
 
 /* The constraints in reverse order of declaration, as everywhere in the envelope. A number that is none breaks all. */
 static bool check_number(const struct number_rule *rule, double number, struct arena *arena, struct violations *violations)
 {
     const char *name = rule->name.data;
-    bool breaks_most = rule->most != INT64_MAX && !(number <= (double)rule->most);
+    bool breaks_most = !(number <= (double)rule->most);
     bool breaks_least = !(number >= (double)rule->least);
     if (breaks_most) {
         violations_add(violations, arena, rule->name, SLICE("max"),
@@ -166,6 +166,17 @@ static enum status read_rule(const struct number_rule *rule, struct slice target
     return STATUS_OK;
 }
 
+/* An id, as the last item of a page has it. */
+static enum status read_cursor(struct slice target, struct arena *arena, int64_t *ret_id, struct violations *violations)
+{
+    struct slice text;
+    *ret_id = 0;
+    if (!query_value(target, SLICE("cursor"), arena, &text)) return arena_failure(arena);
+    if (text.len == 0 || (path_int(text, ret_id) && *ret_id > 0)) return STATUS_OK;
+    violations_add(violations, arena, SLICE("cursor"), SLICE("isCursor"), SLICE("cursor must be one that an answer gave"));
+    return STATUS_INVALID;
+}
+
 enum status query_page(struct slice target, struct arena *arena, struct page *ret_page, json_t **ret_values,
                        struct violations *violations)
 {
@@ -174,10 +185,12 @@ enum status query_page(struct slice target, struct arena *arena, struct page *re
     if (*ret_values == NULL) return STATUS_NO_MEMORY;
     enum status take = read_rule(&take_rule, target, arena, &page.take, *ret_values, violations);
     enum status skip = read_rule(&skip_rule, target, arena, &page.skip, *ret_values, violations);
+    enum status cursor = read_cursor(target, arena, &page.cursor, violations);
     if (violations->out_of_memory) return arena_failure(arena);
+    if (cursor != STATUS_OK && cursor != STATUS_INVALID) return cursor;
     if (take != STATUS_OK && take != STATUS_INVALID) return take;
     if (skip != STATUS_OK && skip != STATUS_INVALID) return skip;
-    if (take != STATUS_OK || skip != STATUS_OK) return STATUS_INVALID;
+    if (take != STATUS_OK || skip != STATUS_OK || cursor != STATUS_OK) return STATUS_INVALID;
     *ret_page = page;
     return STATUS_OK;
 }

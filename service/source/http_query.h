@@ -22,7 +22,7 @@ struct slice query_without(struct slice target, struct slice name, struct arena 
  * there is none, INFINITY beyond what a double holds. */
 double query_number(struct slice text);
 
-/* `take` (1 to 250, else 250) and `skip` (not negative, else 0). STATUS_OK sets *ret_page; STATUS_INVALID leaves what is wrong
+/* `take` (1 to PAGE_TAKE_MAX, which it is else), `skip` (0 to PAGE_SKIP_MAX, else 0) and `cursor` (an id; else none). STATUS_OK sets *ret_page; STATUS_INVALID leaves what is wrong
  * in *violations; STATUS_TOO_LARGE for the arena; STATUS_NO_MEMORY. In every case *ret_values is an object the caller owns, or NULL without memory: the numbers
  * that were read, null for one that is none. */
 enum status query_page(struct slice target, struct arena *arena, struct page *ret_page, json_t **ret_values,

@@ -1,41 +1,56 @@
 /* The handlers that read schedules. Caller, organization, team and user have passed the guards. */
+#include <inttypes.h>
+
 #include "source/http_exchange.h"
 #include "source/http_query.h"
 
 /* ---- lists ---- */
 
-static void reply_list(struct exchange *exchange, const struct schedule_row *rows, size_t len)
+static void reply_list(struct exchange *exchange, const struct schedule_list *list)
 {
     struct buf body;
     buf_init(&body, REPLY_BYTES_MAX);
     buf_printf(&body, "{\"status\":\"success\",\"data\":[");
-    for (size_t i = 0; i < len; i++) {
+    for (size_t i = 0; i < list->len; i++) {
         if (i > 0) buf_append_char(&body, ',');
-        schedule_write_json(&body, &rows[i]);
+        schedule_write_json(&body, &list->rows[i]);
     }
     buf_printf(&body, "]}");
     reply_json(exchange, 200, &body);
     buf_done(&body);
 }
 
-static void on_user_list(void *ctx, enum status status, const struct schedule_row *rows, size_t len, bool is_cut)
+static void on_user_list(void *ctx, enum status status, const struct schedule_list *list)
 {
     struct exchange *exchange = ctx;
     if (status != STATUS_OK) reply_failure(exchange, status);
-    else if (is_cut) reply_errorf(exchange, 400, "The schedules of this user exceed %d bytes", READER_LIST_BYTES_MAX);
-    else reply_list(exchange, rows, len);
+    else if (list->is_cut) reply_errorf(exchange, 400, "The schedules of this user exceed %d bytes", READER_LIST_BYTES_MAX);
+    else reply_list(exchange, list);
 }
 
-static void on_page(void *ctx, enum status status, const struct schedule_row *rows, size_t len, bool is_cut)
+/* The same target, from behind the last of this page. */
+static void add_link(struct exchange *exchange, int64_t last_id)
+{
+    struct slice target = query_without(exchange->target, SLICE("cursor"), exchange->arena);
+    if (target.data != NULL) target = query_without(target, SLICE("skip"), exchange->arena);
+    if (target.data == NULL) return;
+    struct slice link = arena_printf(exchange->arena, "<%s%ccursor=%" PRId64 ">; rel=\"next\"", target.data,
+                                     target_path(target).len == target.len ? '?' : '&', last_id);
+    if (link.data != NULL) http_reply_header(exchange->request, "Link", link.data);
+}
+
+static void on_page(void *ctx, enum status status, const struct schedule_list *list)
 {
     struct exchange *exchange = ctx;
     if (status != STATUS_OK) {
         reply_failure(exchange, status);
-    } else if (is_cut) {
+    } else if (list->is_cut) {
         reply_errorf(exchange, 400, "The schedules of this page exceed %d bytes, please take at most %zu",
-                     READER_LIST_BYTES_MAX, len - 1);
+                     READER_LIST_BYTES_MAX, list->len);
     } else {
-        reply_list(exchange, rows, len);
+        http_reply_header(exchange->request, "Access-Control-Expose-Headers", "Link");
+        if (list->has_more) add_link(exchange, list->rows[list->len - 1].id);
+        reply_list(exchange, list);
     }
 }
 
@@ -51,8 +66,8 @@ static bool read_page(struct exchange *exchange, struct page *ret_page)
 
 void handle_list_user_schedules(struct exchange *exchange)
 {
-    enum status status = reader_list_user_schedules(exchange->door->config.reader, exchange->scope_org_id, exchange->user_id,
-                                                    on_user_list, exchange);
+    enum status status = reader_list_user_schedules(exchange->door->config.reader, exchange_share(exchange),
+                                                    exchange->scope_org_id, exchange->user_id, on_user_list, exchange);
     if (status != STATUS_OK) reply_failure(exchange, status);
 }
 
@@ -60,7 +75,8 @@ void handle_list_org_schedules(struct exchange *exchange)
 {
     struct page page;
     if (!read_page(exchange, &page)) return;
-    enum status status = reader_list_org_schedules(exchange->door->config.pages, exchange->org_id, &page, on_page, exchange);
+    enum status status = reader_list_org_schedules(exchange->door->config.reader, exchange_share(exchange), exchange->org_id,
+                                                   &page, on_page, exchange);
     if (status != STATUS_OK) reply_failure(exchange, status);
 }
 
@@ -68,8 +84,8 @@ void handle_list_team_schedules(struct exchange *exchange)
 {
     struct page page;
     if (!read_page(exchange, &page)) return;
-    enum status status = reader_list_team_schedules(exchange->door->config.pages, exchange->org_id, exchange->team_id, &page,
-                                                    on_page, exchange);
+    enum status status = reader_list_team_schedules(exchange->door->config.reader, exchange_share(exchange),
+                                                    exchange->org_id, exchange->team_id, &page, on_page, exchange);
     if (status != STATUS_OK) reply_failure(exchange, status);
 }
 
@@ -94,14 +110,14 @@ static void on_default(void *ctx, enum status status, enum schedule_standing sta
 
 void handle_get_schedule(struct exchange *exchange)
 {
-    enum status status = reader_get_schedule(exchange->door->config.reader, exchange->scope_org_id, exchange->user_id,
-                                             exchange->schedule_id, on_schedule, exchange);
+    enum status status = reader_get_schedule(exchange->door->config.reader, exchange_share(exchange), exchange->scope_org_id,
+                                             exchange->user_id, exchange->schedule_id, on_schedule, exchange);
     if (status != STATUS_OK) reply_failure(exchange, status);
 }
 
 void handle_get_default_schedule(struct exchange *exchange)
 {
-    enum status status = reader_get_default_schedule(exchange->door->config.reader, exchange->scope_org_id,
-                                                     exchange->user_id, on_default, exchange);
+    enum status status = reader_get_default_schedule(exchange->door->config.reader, exchange_share(exchange),
+                                                     exchange->scope_org_id, exchange->user_id, on_default, exchange);
     if (status != STATUS_OK) reply_failure(exchange, status);
 }

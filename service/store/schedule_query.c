@@ -12,8 +12,10 @@ enum column {
     OVERRIDES,
     IS_DEFAULT,
     VERSION,
-    BYTES,           /* of a list up to here */
-    STANDING = BYTES /* of a get */
+    STANDING,        /* of a get */
+    FITS = STANDING, /* of a list, in each row */
+    IS_CUT,
+    HAS_MORE
 };
 
 #define SCHEDULE_COLUMNS                                                                      \
@@ -21,21 +23,21 @@ enum column {
     "s.overrides::text AS overrides, d.schedule_id IS NOT NULL AS is_default, s.version"
 #define SCHEDULE_TABLES "schedules s LEFT JOIN default_schedules d ON d.owner_id = s.owner_id AND d.schedule_id = s.id"
 
-/* About what one takes in an answer. */
-#define SCHEDULE_BYTES "(octet_length(s.availability::text) + octet_length(s.overrides::text) + octet_length(s.name) + 200)"
+/* The ids are looked at first, of one more than is taken; rows are read whole only when all of them fit. There is always a row: a list
+ * without any has one of nulls. */
+#define LIST_SQL(chosen_)                                                                                        \
+    "WITH chosen AS (SELECT coalesce(array_agg(id ORDER BY id), '{}') AS ids"                                    \
+    " FROM (" chosen_ " LIMIT $3::bigint + 1 OFFSET $4::bigint) AS page),"                                       \
+    " told AS (SELECT ids[: $3::bigint] AS ids, schedules_that_fit(ids[: $3::bigint], $1::bigint) AS fits,"      \
+    " cardinality(ids) > $3::bigint AS has_more FROM chosen)"                                                    \
+    " SELECT l.*, t.fits, t.fits < cardinality(t.ids) AS is_cut, t.has_more FROM told t LEFT JOIN"               \
+    " (SELECT " SCHEDULE_COLUMNS " FROM " SCHEDULE_TABLES " WHERE s.id = ANY ((SELECT ids FROM told)::bigint[])" \
+    " AND (SELECT fits = cardinality(ids) FROM told)) AS l ON true ORDER BY l.id"
 
-/* The running total says where the list is to be cut; the row that crosses it still comes and tells so. */
-#define LIST_SQL(condition_)                                                                  \
-    "SELECT * FROM (SELECT " SCHEDULE_COLUMNS ","                                             \
-    " sum(" SCHEDULE_BYTES ") OVER (ORDER BY s.id) AS bytes, " SCHEDULE_BYTES " AS own_bytes" \
-    " FROM " SCHEDULE_TABLES " WHERE " condition_ ") AS list"                                 \
-    " WHERE bytes - own_bytes <= $1::bigint ORDER BY id"
-
-/* A page is chosen by ids alone, so that only what is answered is read whole. */
 #define PAGE_SQL(more_tables_)                                                                      \
-    LIST_SQL("s.id = ANY (ARRAY(SELECT p.id FROM schedules p"                                       \
+    LIST_SQL("SELECT p.id FROM schedules p"                                                         \
              " JOIN memberships m ON m.org_id = $2::bigint AND m.user_id = p.owner_id" more_tables_ \
-             " WHERE p.org_id = $2::bigint OR p.org_id IS NULL ORDER BY p.id LIMIT $3::bigint OFFSET $4::bigint))")
+             " WHERE (p.org_id = $2::bigint OR p.org_id IS NULL) AND p.id > $5::bigint ORDER BY p.id")
 
 #define GET_SQL(id_)                                                                                          \
     "SELECT " SCHEDULE_COLUMNS ", schedule_standing(nullif($1::bigint, 0), $2::bigint, s.org_id, s.owner_id)" \
@@ -43,11 +45,12 @@ enum column {
 
 /* Those of an organization that is being removed are not there. */
 const char list_user_schedules_sql[] =
-    LIST_SQL("s.owner_id = $3::bigint AND ($2::bigint = 0 OR s.org_id = $2::bigint OR s.org_id IS NULL)"
-             " AND NOT EXISTS (SELECT FROM removals r WHERE r.type = 'organization' AND r.id = s.org_id)");
+    LIST_SQL("SELECT p.id FROM schedules p WHERE p.owner_id = $6::bigint AND p.id > $5::bigint"
+             " AND ($2::bigint = 0 OR p.org_id = $2::bigint OR p.org_id IS NULL)"
+             " AND NOT EXISTS (SELECT FROM removals r WHERE r.type = 'organization' AND r.id = p.org_id) ORDER BY p.id");
 const char list_org_schedules_sql[] = PAGE_SQL("");
 const char list_team_schedules_sql[] =
-    PAGE_SQL(" JOIN team_memberships t ON t.team_id = $5::bigint AND t.user_id = p.owner_id");
+    PAGE_SQL(" JOIN team_memberships t ON t.team_id = $6::bigint AND t.user_id = p.owner_id");
 const char get_schedule_sql[] = GET_SQL("$3::bigint");
 const char get_default_schedule_sql[] = GET_SQL("(SELECT schedule_id FROM default_schedules WHERE owner_id = $2::bigint)");
 
@@ -77,10 +80,16 @@ struct schedule_row schedule_row_read(const PGresult *result, int row)
     };
 }
 
-bool schedules_are_cut(const PGresult *result, int64_t max_bytes)
+static bool is_true(const PGresult *result, enum column column)
 {
-    int len = PQntuples(result);
-    return len > 0 && int_at(result, len - 1, BYTES) > max_bytes;
+    return slice_equal(text_at(result, 0, column), SLICE("t"));
+}
+
+struct schedule_list schedule_list_read(const PGresult *result)
+{
+    return (struct schedule_list){.len = (size_t)int_at(result, 0, FITS),
+                                  .is_cut = is_true(result, IS_CUT),
+                                  .has_more = is_true(result, HAS_MORE)};
 }
 
 enum schedule_standing schedule_standing_read(const PGresult *result)

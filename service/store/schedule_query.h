@@ -6,13 +6,13 @@
 
 #include "codec/schedule_json.h"
 
-/* Lists: ascending id; the row that crosses the limit in bytes ($1) is the last. Organization 0 stands for no organization:
- * the user about themselves.
+/* Lists: ascending id, behind the id $5; at most $3 behind the first $4, and $1 bytes. Organization 0 stands for no organization: the user
+ * about themselves.
  *
- * Of a user ($3), what an organization ($2) may see: its own and those of no organization; all of them for organization 0. */
+ * Of a user ($6), what an organization ($2) may see: its own and those of no organization; all of them for organization 0. */
 extern const char list_user_schedules_sql[];
 
-/* The same of all members of an organization ($2), or of those who are in a team ($5); at most $3 behind the first $4. */
+/* The same of all members of an organization ($2), or of those who are in a team ($6). */
 extern const char list_org_schedules_sql[];
 extern const char list_team_schedules_sql[];
 
@@ -23,8 +23,18 @@ extern const char get_default_schedule_sql[];
 /* The text lives as long as the result. */
 struct schedule_row schedule_row_read(const PGresult *result, int row);
 
-/* Lists: whether the last row crossed the limit of max_bytes. */
-bool schedules_are_cut(const PGresult *result, int64_t max_bytes);
+enum { SCHEDULE_BYTES_LEAST = 200 }; /* of any in a list: see migrations/0017 */
+
+/* A list, or why it is none: is_cut, it would have more than $1 bytes, and no rows are read. */
+struct schedule_list {
+    const struct schedule_row *rows;
+    size_t len; /* of a cut one: so many would fit */
+    bool is_cut;
+    bool has_more; /* behind the last */
+};
+
+/* All but the rows. */
+struct schedule_list schedule_list_read(const PGresult *result);
 
 /* What a schedule is to somebody who names it. */
 enum schedule_standing {

@@ -125,6 +125,22 @@ static void assert_page(const char *target, int64_t take, int64_t skip)
     arena_free(arena);
 }
 
+static void begins_behind_the_cursor(void **state)
+{
+    struct arena *arena = make_arena();
+    struct violations violations = {0};
+    struct page page;
+    json_t *values;
+    (void)state;
+    assert_int_equal(query_page(SLICE("/v2/x?cursor=9223372036854775807"), arena, &page, &values, &violations), STATUS_OK);
+    assert_true(page.cursor == INT64_MAX);
+    json_decref(values);
+    assert_int_equal(query_page(SLICE("/v2/x?take=1"), arena, &page, &values, &violations), STATUS_OK);
+    assert_true(page.cursor == 0);
+    json_decref(values);
+    arena_free(arena);
+}
+
 static void gives_the_page_that_is_asked_for(void **state)
 {
     (void)state;
@@ -135,8 +151,8 @@ static void gives_the_page_that_is_asked_for(void **state)
     assert_page("/v2/x?take=5.9&skip=%205", 5, 5);
     assert_page("/v2/x?take=5&take=0", 5, 0);
     assert_page("/v2/x?skip=-0&eventTypeId=abc", 250, 0);
-    assert_page("/v2/x?skip=9223372036854775807", 250, INT64_MAX);
-    assert_page("/v2/x?skip=99999999999999999999", 250, INT64_MAX);
+    assert_page("/v2/x?skip=10000&cursor=", 250, 10000);
+    assert_page("/v2/x?skip=10000.9", 250, 10000);
 }
 
 /* The violations, then the values that were read. */
@@ -162,6 +178,8 @@ static void assert_refused(const char *target, const char *want_violations, cons
 #define TAKE_MAX_ "take max: take must not be greater than 250\n"
 #define TAKE_MIN_ "take min: take must not be less than 1\n"
 #define TAKE_NUMBER_ "take isNumber: take must be a number conforming to the specified constraints\n"
+#define SKIP_MAX_ "skip max: skip must not be greater than 10000\n"
+#define CURSOR_ "cursor isCursor: cursor must be one that an answer gave\n"
 #define SKIP_MIN_ "skip min: skip must not be less than 0\n"
 #define SKIP_NUMBER_ "skip isNumber: skip must be a number conforming to the specified constraints\n"
 
@@ -176,7 +194,13 @@ static void names_every_rule_that_is_broken(void **state)
     assert_refused("/?take=abc", TAKE_MAX_ TAKE_MIN_ TAKE_NUMBER_, "{\"take\":null}");
     assert_refused("/?take=%20", TAKE_MAX_ TAKE_MIN_ TAKE_NUMBER_, "{\"take\":null}");
     assert_refused("/?skip=-1", SKIP_MIN_, "{\"skip\":-1}");
-    assert_refused("/?skip=x", SKIP_MIN_ SKIP_NUMBER_, "{\"skip\":null}");
+    assert_refused("/?skip=10001", SKIP_MAX_, "{\"skip\":10001}");
+    assert_refused("/?skip=99999999999999999999", SKIP_MAX_, "{\"skip\":1e20}");
+    assert_refused("/?cursor=x", CURSOR_, "{}");
+    assert_refused("/?cursor=0", CURSOR_, "{}");
+    assert_refused("/?cursor=-5", CURSOR_, "{}");
+    assert_refused("/?cursor=9223372036854775808&take=7", CURSOR_, "{\"take\":7}");
+    assert_refused("/?skip=x", SKIP_MAX_ SKIP_MIN_ SKIP_NUMBER_, "{\"skip\":null}");
     assert_refused("/?skip=-1&take=0", TAKE_MIN_ SKIP_MIN_, "{\"take\":0,\"skip\":-1}");
 }
 
@@ -185,7 +209,7 @@ static void refuses_a_number_without_end(void **state)
     char target[420] = "/?skip=";
     (void)state;
     memset(target + 7, '9', 400);
-    assert_refused(target, SKIP_NUMBER_, "{\"skip\":null}");
+    assert_refused(target, SKIP_MAX_ SKIP_NUMBER_, "{\"skip\":null}");
 }
 
 static void leaves_out_every_parameter_of_a_name(void **state)
@@ -219,6 +243,7 @@ int main(void)
         cmocka_unit_test(reads_more_digits_than_a_double_holds_as_infinity),
         cmocka_unit_test(reads_no_number_where_there_is_none),
         cmocka_unit_test(gives_the_page_that_is_asked_for),
+        cmocka_unit_test(begins_behind_the_cursor),
         cmocka_unit_test(names_every_rule_that_is_broken),
         cmocka_unit_test(refuses_a_number_without_end),
         cmocka_unit_test(leaves_out_every_parameter_of_a_name),

@@ -1,0 +1,20 @@
+-- How many of these schedules, in ascending order of their ids, fit into an answer of so many bytes. It stops at the first that does not, so
+-- that a list costs no more than an answer may be large.
+CREATE FUNCTION schedules_that_fit(p_ids bigint[], p_bytes bigint) RETURNS bigint
+LANGUAGE plpgsql STABLE
+AS $$
+DECLARE
+    v_size  integer; -- about what one takes in an answer; 200 at least
+    v_total bigint := 0;
+    v_fits  bigint := 0;
+BEGIN
+    FOR v_size IN SELECT octet_length(availability::text) + octet_length(overrides::text) + octet_length(name) + 200
+                    FROM schedules WHERE id = ANY (p_ids) ORDER BY id
+    LOOP
+        v_total := v_total + v_size;
+        EXIT WHEN v_total > p_bytes;
+        v_fits := v_fits + 1;
+    END LOOP;
+    RETURN v_fits;
+END;
+$$;
