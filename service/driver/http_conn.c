@@ -85,6 +85,7 @@ static void on_input(struct evbuffer *input, const struct evbuffer_cb_info *info
     struct http_conn *conn = ctx;
     if (info->n_added > 0 && is_idle(conn)) {
         http_conn_enter(conn, CONN_READING);
+        conn->has_asked = true;
         conn->is_astray = conn->server->tls == NULL && is_tls_hello(input);
     }
     if (info->n_added > 0 && conn->phase == CONN_READING) http_framing_follow(&conn->head, input, info->orig_size);
@@ -121,21 +122,24 @@ static size_t conns_of(const struct http_peer *peer)
     return peer->conns_len;
 }
 
-static struct http_conn *longest_waiting(const struct http_peer *peer)
+/* Of those that were opened and nothing was asked, or of all that wait. */
+static struct http_conn *longest_waiting(const struct http_peer *peer, const struct http_conn *but, bool is_any)
 {
     struct http_conn *longest = NULL;
     for (struct http_conn *conn = peer->conns; conn != NULL; conn = conn->peer_next) {
-        if (conn->evcon == NULL || conn->phase > CONN_READING) continue;
+        if (conn == but || conn->evcon == NULL || conn->phase > CONN_READING || (conn->has_asked && !is_any)) continue;
         if (longest == NULL || conn->since_us < longest->since_us) longest = conn;
     }
     return longest;
 }
 
-/* Closes a connection of the address that has most of them. False: the new one is of that address itself, or all are at work. */
+/* Closes a connection of the address that has most of them: one that nothing was asked on, or, for another address, any that waits. False:
+ * there is none. */
 static bool make_room(const struct http_conn *conn)
 {
     const struct http_peer *most = http_peer_most(conn->server, conns_of);
-    struct http_conn *longest = most->conns_len > conn->peer->conns_len ? longest_waiting(most) : NULL;
+    struct http_conn *longest = longest_waiting(most, conn, false);
+    if (longest == NULL && most->conns_len > conn->peer->conns_len) longest = longest_waiting(most, conn, true);
     if (longest == NULL) return false;
     if (longest->phase == CONN_READING) http_refusal_at_once(longest);
     else evhttp_connection_free(longest->evcon); /* nothing was asked that could be answered */

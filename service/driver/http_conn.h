@@ -44,6 +44,7 @@ struct http_conn {
     int refusal;       /* status code of a page of evhttp's that is replaced; 0: none */
     bool is_lingering; /* the page waits until the client has stopped sending */
     bool is_last;      /* closed once what is being said is sent */
+    bool has_asked;    /* something, at any time */
     bool is_astray;    /* speaks TLS where none is spoken */
     int64_t since_us;  /* steady clock: when the phase began */
     struct http_head head;

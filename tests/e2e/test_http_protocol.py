@@ -202,8 +202,6 @@ def test_who_holds_all_connections_makes_room_for_another_address(make_line: Mak
                 another.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
                 assert receive_until(another, lambda data: b"ok" in data).startswith(b"HTTP/1.1 200")
                 assert oldest.recv(1) == b""
-                with socket.create_connection((host, int(port)), 15, ("127.0.0.2", 0)) as one_more:
-                    assert one_more.recv(12) == b"HTTP/1.1 503"
             until(lambda: line.metric("schedule_http_connections") == 9, "there is room again")
             held.append(socket.create_connection((host, int(port)), 15, ("127.0.0.2", 0)))
             until(lambda: line.metric("schedule_http_connections") == 10, "it is taken")

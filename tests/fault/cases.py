@@ -127,7 +127,7 @@ CASES = [
           {"count": 4000, "p99_ms": 200}, replicas=1, rate=0),
     _case("http-connect", "4,000 CONNECTs with bodies that do not end", http.connect, {"count": 4000, "p99_ms": 200}, replicas=1,
           rate=0),
-    _case("http-ahead", "1,000 clients send ahead and take no answers", http.send_ahead, {"count": 1000, "p99_ms": 200}, replicas=1, rate=0),
+    _case("http-ahead", "300 clients send ahead and take no answers", http.send_ahead, {"count": 300, "p99_ms": 200}, replicas=1, rate=0),
     _case("http-slow-readers", "300 clients ask for a large list and hardly read it", http.read_slowly,
           {"count": 300, "p99_ms": 50}, replicas=1, rate=0),
 ]
