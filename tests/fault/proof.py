@@ -55,8 +55,6 @@ MUTANTS = [
         Edit("service/relay/pump.c", "pump->is_skipping = message->commit_lsn < pump->progress.lsn;", "pump->is_skipping = false;"),)),
     Mutant("what is published of a transaction is not passed over", "large-transaction", "twice: ", (
         Edit("service/relay/pump.c", "message->commit_lsn == pump->progress.commit_lsn ? pump->progress.records : 0", "0"),)),
-    Mutant("what waits beside a refused record is dropped with it", "refused", "lost: ", (
-        Edit("service/relay/pump.c", "bool sent = batch_records(pump) == 0 || commit_batch(pump);", "bool sent = true;"),)),
     Mutant("the slot is confirmed before Kafka has committed", "open-transaction", "is not there|comes after version", (
         Edit("service/relay/pump.c", "    if (batch_records(pump) > 0) return;\n", ""),
         Edit("service/relay/pump.c", "pump->progress.lsn < pump->seen ? pump->progress.lsn : pump->seen", "pump->seen"))),
