@@ -70,6 +70,11 @@ MUTANTS = [
         Edit("service/store/write_outcome.c", "    size_t rows_len = connection->rows_len;\n    const char *reason",
              "    if (connection->outcome == STATUS_UNAVAILABLE) {\n        write_outcome_put_back(connection);\n        return;\n    }\n"
              "    size_t rows_len = connection->rows_len;\n    const char *reason"),)),
+    Mutant("a lock is waited for without end", "locked-row", "of another partition waited|the caller|it was answered after", (
+        Edit("service/store/writer.c", ".lock_timeout_ms = config->lock_timeout_ms == 0 ? WRITE_LOCK_TIMEOUT_MS : config->lock_timeout_ms,",
+             ".lock_timeout_ms = 0,"),
+        Edit("service/store/writer.c",
+             "config->statement_timeout_ms == 0 ? WRITE_STATEMENT_TIMEOUT_MS : config->statement_timeout_ms", "0"))),
     Mutant("what is on its way is not given up at its deadline", "locked-row", "it was answered after", (
         Edit("service/store/writer.c", ".lock_timeout_ms = config->lock_timeout_ms == 0 ? WRITE_LOCK_TIMEOUT_MS : config->lock_timeout_ms,",
              ".lock_timeout_ms = 0,"),
