@@ -207,7 +207,7 @@ fuzz: setup ## libFuzzer on every decoder of outside bytes, FUZZ_SECONDS each
 proof-hours: setup ## hours against the reading of clocks, for every zone and change of clocks; then without one rule after the other
 	@$(MAKE) -s -j2 build
 	@$(PYTHON) tests/hours/mutants.py
-	@$(PYTHON) tests/hours/proof.py --tool $(BUILD)/tests/hours $(PROOF_ARGS)
+	@$(PYTHON) tests/hours/prove.py --tool $(BUILD)/tests/hours $(PROOF_ARGS)
 
 CLOCK := build/release/tests/fault/clock.so
 $(CLOCK): tests/fault/clock.c

@@ -16,7 +16,7 @@ from line import BINARY, EXAMPLE
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests/hours"))
 
-from proof import Plan, names_and_targets, prove_zone  # noqa: E402
+from prove import Plan, names_and_targets, prove_zone  # noqa: E402
 
 TZDATA = Path("/usr/share/zoneinfo/tzdata.zi")
 DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]

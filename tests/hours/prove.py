@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from oracle import Schedule, Site, around, grid, instant_of, random_schedule, transitions
+from clocks import Schedule, Site, around, grid, instant_of, random_schedule, transitions
 
 DIFFERENCES_SHOWN = 5
 
