@@ -19,6 +19,10 @@ QUERIES = ["", "?", "?take=5", "?take=0", "?take=251", "?take=-1", "?take=1e3", 
            "?skip=-1", "?skip=9223372036854775807", "?skip=99999999999999999999", "?take=1&take=2", "?take[]=1", "?take[$gt]=1",
            "?%74ake=3", "?take=%35", "?take=%", "?take=%00", "?&&==&", "?eventTypeId=", "?eventTypeId=abc", "?a=" + "b" * 3000,
            "?\u00e9=\u00e9", "#take=1", "??", "?take=5#x"]
+HOURS = "?from=2024-05-20&to=2024-05-27"
+HOURS_QUERIES = [HOURS, HOURS, HOURS + "&duration=30&step=7&align=clock", HOURS + "&explain=true&limit=1", HOURS + "&duration=0",
+                 HOURS + "&cursor=%zz", "?from=2024-05-20T00:00:00%2B02:00&to=2024-05-21T00:00Z", "?from=%00&to=2024-05-20",
+                 "?from=0001-01-01&to=9999-12-31", HOURS + "&timeZone=" + "x" * 2000, HOURS + "&scheduleId=-1", "?from[]=1&to"]
 PREFIXES = [""] * 20 + ["/api", "/v2/ee", "/", "/v1", "/..", "/api/api"]
 SUFFIXES = [""] * 20 + ["/", "//", "/x", "%2f", ";v=1", "/."]
 TYPES = ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON", "application/jsonx", "text/plain", "",
@@ -72,6 +76,8 @@ class OddRequests:
     def _target(self, pattern: str) -> str:
         path = "/".join(self._segment(segment) for segment in pattern.split("/"))
         path = self.pick.choice(PREFIXES) + path + self.pick.choice(SUFFIXES)
+        if pattern.endswith("/availability") and not self._rarely():
+            return path + self.pick.choice(HOURS_QUERIES)
         return path + (self.pick.choice(QUERIES) if self.pick.random() < 0.4 else "")
 
     def _segment(self, segment: str) -> str:

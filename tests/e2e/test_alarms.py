@@ -183,6 +183,7 @@ def events_unpublishable(line: Line) -> Iterator[None]:
     """No event fits into the topic any more, but what tells of one."""
     line.limit_topic(line.place.events, 500)
     restart(line)
+    line.service.wait_ready()
     line.post(MINIMAL | {"name": "".join(random.Random(1).choices(string.ascii_letters, k=255))})
     yield
 

@@ -60,6 +60,7 @@ def test_the_event_is_a_cloud_event_with_the_owner_as_key(line: Line) -> None:
     event = line.event_of_schedule(schedule_id)
     headers = {name: value.decode() for name, value in event.header_list}
     assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", headers.pop("ce_time"))
+    assert re.fullmatch(r"1:[0-9A-F]+/[0-9A-F]+", headers.pop("commit-position"))
     assert headers == {
         "content-type": "application/protobuf", "ce_specversion": "1.0", "ce_id": f"{schedule_id}.1",
         "ce_source": "/schedule-service", "ce_type": "schedules.v1.ScheduleCreated", "ce_subject": str(schedule_id)}

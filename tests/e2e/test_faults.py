@@ -148,8 +148,11 @@ def test_it_starts_without_servers_and_becomes_ready_when_they_come(make_line: M
 
 @pytest.mark.parametrize("relay", ["on", "off"])
 def test_it_stops_soon_while_postgres_is_away(make_line: MakeLine, relay: str) -> None:
-    line = make_line(RELAY=relay)
-    line.start()
+    line = make_line()
+    if relay == "on":
+        line.start()
+    else:
+        line.start_doors()
     made = line.post(MINIMAL).json()["data"]["id"]
     line.send(line.command())
     until(lambda: len(line.sql("SELECT id FROM schedules")) == 2, "it takes commands")
@@ -164,7 +167,7 @@ def test_it_stops_soon_while_postgres_is_away(make_line: MakeLine, relay: str) -
         assert time.monotonic() - before < 10
     finally:
         line.servers.postgres.start()
-    line.replicas = [line.start(RELAY="on"), *line.replicas]
+    line.replicas = [line.start(), *line.replicas]
     line.event_of_schedule(made)
     line.event_of(command["commandId"])
     line.balance()
