@@ -48,6 +48,7 @@ def shown(line: Line, partition: int) -> dict[str, str]:
 def test_a_message_that_unpacks_large_is_a_dead_letter_and_stops_nobody(make_line: MakeLine, size: int) -> None:
     line = make_line()
     line.start()
+    restarts = line.metric("schedule_relay_restarts_total")  # a new topic may have had no leader yet
     value = bytes(size)
     offset = produce_packed(line, 1, value) - 1
     letter = line.topic(line.place.dead_letters).wait_for(
@@ -58,7 +59,7 @@ def test_a_message_that_unpacks_large_is_a_dead_letter_and_stops_nobody(make_lin
     assert 15_000_000 < len(letter.value) < 16_000_000 and value.startswith(letter.value)
     for partition in (1, 2):
         takes_commands(line, partition)
-    assert line.metric("schedule_relay_restarts_total") == 0
+    assert line.metric("schedule_relay_restarts_total") == restarts
 
 
 def test_a_dead_letter_keeps_every_byte_that_its_topic_takes(make_line: MakeLine) -> None:

@@ -158,6 +158,12 @@ def end(line: Line) -> None:
         replica.kill9()
 
 
+def start_unready(line: Line, **env: str) -> None:
+    """Starts a service that no relay lets write."""
+    line.start(wait=False, **env)
+    line.wait_log("started")
+
+
 def assert_told(line: Line, *texts: str) -> None:
     """The log tells each, and no password."""
     for text in texts:
@@ -183,11 +189,12 @@ def test_kafka_over_tls(secured: Secured, line: Line, listener: str) -> None:
 def test_a_broker_that_is_not_right_is_not_served(
         secured: Secured, line: Line, listener: str, wrong: dict[str, object], fault: str) -> None:
     root = secured.stranger.root if wrong.get("root") else None
-    line.start(**kafka_env(secured, listener, root, str(wrong.get("password", PASSWORD))))
+    start_unready(line, **kafka_env(secured, listener, root, str(wrong.get("password", PASSWORD))))
     command = line.command()
     line.send(command)
     assert_told(line, fault)
-    assert line.metric('schedule_consumer_partitions{state="assigned"}') == 0
+    metrics = line.http.get(f"{line.service.url}/metrics", timeout=10).text
+    assert "schedule_consumer_partitions" not in metrics  # no relay has accepted the database: nothing is consumed
     assert line.metric("schedule_relay_active") == 0
     assert line.sql("SELECT count(*) FROM schedules") == [(0,)]
     end(line)
@@ -195,7 +202,7 @@ def test_a_broker_that_is_not_right_is_not_served(
 
 @pytest.mark.skipif(KNOWS_SCRAM, reason="this librdkafka does SCRAM as Kafka 4 wants it")
 def test_an_old_librdkafka_says_that_the_password_is_not_to_blame(secured: Secured, line: Line) -> None:
-    line.start(**kafka_env(secured, "scram"))
+    start_unready(line, **kafka_env(secured, "scram"))
     assert_told(line, "Kafka 4 refuses SCRAM from a librdkafka older than 2.6.1", "Authentication failed")
     end(line)
 
@@ -203,7 +210,7 @@ def test_an_old_librdkafka_says_that_the_password_is_not_to_blame(secured: Secur
 @NEEDS_SCRAM
 def test_a_password_that_is_put_right_is_taken(secured: Secured, line: Line) -> None:
     """At the broker, while the service goes on asking: it serves without a restart."""
-    line.start(**kafka_env(secured, "scram", password="the-next-secret"))
+    start_unready(line, **kafka_env(secured, "scram", password="the-next-secret"))
     assert_told(line, "Authentication failed")
     set_kafka_password(secured.servers.kafka, "the-next-secret")
     try:
@@ -273,7 +280,7 @@ def test_a_database_that_is_not_right_is_not_used(
 
 def test_a_relay_whose_database_is_not_right_stays_away(secured: Secured, line: Line) -> None:
     wrong = database_url(secured, line, root=secured.stranger.root)
-    line.start(DATABASE_URL=database_url(secured, line), RELAY_DATABASE_URL=wrong)
+    start_unready(line, DATABASE_URL=database_url(secured, line), RELAY_DATABASE_URL=wrong)
     assert_told(line, "cannot connect to PostgreSQL", "certificate verify failed")
     assert line.metric("schedule_relay_active") == 0
     end(line)
