@@ -6,13 +6,6 @@
 
 enum { DATE_TIME_LEN = DATE_TEXT_LEN + 1 + TIME_TEXT_LEN, DAY_S = 86400, HOUR_S = 3600, MINUTE_S = 60 };
 
-static bool take_char(struct slice *text, char c)
-{
-    if (text->len == 0 || text->data[0] != c) return false;
-    *text = (struct slice){text->data + 1, text->len - 1};
-    return true;
-}
-
 /* `HH:MM` off the front, as seconds. */
 static bool take_time(struct slice *text, int64_t *ret_s)
 {
@@ -27,14 +20,14 @@ static bool take_time(struct slice *text, int64_t *ret_s)
 static bool take_seconds(struct slice *text, int64_t *ret_s)
 {
     *ret_s = 0;
-    if (!take_char(text, ':')) return true;
+    if (!slice_take_char(text, ':')) return true;
     if (text->len < 2 || text->data[0] < '0' || text->data[0] > '5' || text->data[1] < '0' || text->data[1] > '9')
         return false;
     *ret_s = (text->data[0] - '0') * 10 + (text->data[1] - '0');
     *text = (struct slice){text->data + 2, text->len - 2};
-    if (!take_char(text, '.')) return true;
-    if (!take_char(text, '0')) return false;
-    while (take_char(text, '0')) {
+    if (!slice_take_char(text, '.')) return true;
+    if (!slice_take_char(text, '0')) return false;
+    while (slice_take_char(text, '0')) {
     }
     return true;
 }
@@ -42,9 +35,9 @@ static bool take_seconds(struct slice *text, int64_t *ret_s)
 static bool take_offset(struct slice *text, int64_t *ret_s)
 {
     *ret_s = 0;
-    if (take_char(text, 'Z')) return true;
-    bool is_west = take_char(text, '-');
-    if (!is_west && !take_char(text, '+')) return false;
+    if (slice_take_char(text, 'Z')) return true;
+    bool is_west = slice_take_char(text, '-');
+    if (!is_west && !slice_take_char(text, '+')) return false;
     if (!take_time(text, ret_s)) return false;
     if (is_west) *ret_s = -*ret_s;
     return true;
@@ -58,7 +51,7 @@ bool instant_parse(struct slice text, int64_t *ret_instant_s)
     int64_t offset_s;
     if (text.len < DATE_TIME_LEN || !date_parse((struct slice){text.data, DATE_TEXT_LEN}, &date)) return false;
     text = (struct slice){text.data + DATE_TEXT_LEN, text.len - DATE_TEXT_LEN};
-    if (!take_char(&text, 'T') || !take_time(&text, &time_s) || !take_seconds(&text, &seconds)) return false;
+    if (!slice_take_char(&text, 'T') || !take_time(&text, &time_s) || !take_seconds(&text, &seconds)) return false;
     if (!take_offset(&text, &offset_s) || text.len > 0) return false;
     *ret_instant_s = (int64_t)days_of(date) * DAY_S + time_s + seconds - offset_s;
     return true;

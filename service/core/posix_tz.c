@@ -6,13 +6,6 @@ enum { HOUR_S = 3600, HOURS_MAX = 167, OFFSET_HOURS_MAX = 24, NAME_MIN = 3 };
 
 /* ---- reading; each takes what it reads off the front and is false when something else stands there ---- */
 
-static bool take_char(struct slice *text, char c)
-{
-    if (text->len == 0 || text->data[0] != c) return false;
-    *text = (struct slice){text->data + 1, text->len - 1};
-    return true;
-}
-
 static bool take_number(struct slice *text, int min, int max, int *ret_value)
 {
     int value = 0;
@@ -40,25 +33,25 @@ static bool is_quoted_char(char c)
 /* Letters, or between < and > also digits and signs. */
 static bool take_name(struct slice *text)
 {
-    bool is_quoted = take_char(text, '<');
+    bool is_quoted = slice_take_char(text, '<');
     size_t len = 0;
     while (len < text->len && (is_quoted ? is_quoted_char(text->data[len]) : is_letter(text->data[len]))) len++;
     *text = (struct slice){text->data + len, text->len - len};
-    return len >= NAME_MIN && (!is_quoted || take_char(text, '>'));
+    return len >= NAME_MIN && (!is_quoted || slice_take_char(text, '>'));
 }
 
 /* [+-]hh[:mm[:ss]] */
 static bool take_time(struct slice *text, int hours_max, int32_t *ret_s)
 {
-    bool is_negative = take_char(text, '-');
+    bool is_negative = slice_take_char(text, '-');
     int hours;
     int minutes = 0;
     int seconds = 0;
-    if (!is_negative) (void)take_char(text, '+');
+    if (!is_negative) (void)slice_take_char(text, '+');
     if (!take_number(text, 0, hours_max, &hours)) return false;
-    if (take_char(text, ':')) {
+    if (slice_take_char(text, ':')) {
         if (!take_number(text, 0, 59, &minutes)) return false;
-        if (take_char(text, ':') && !take_number(text, 0, 59, &seconds)) return false;
+        if (slice_take_char(text, ':') && !take_number(text, 0, 59, &seconds)) return false;
     }
     int32_t value_s = hours * HOUR_S + minutes * 60 + seconds;
     *ret_s = is_negative ? -value_s : value_s;
@@ -67,14 +60,15 @@ static bool take_time(struct slice *text, int hours_max, int32_t *ret_s)
 
 static bool take_day(struct slice *text, struct posix_tz_change *change)
 {
-    if (take_char(text, 'J')) {
+    if (slice_take_char(text, 'J')) {
         change->kind = DAY_JULIAN;
         return take_number(text, 1, 365, &change->day);
     }
-    if (take_char(text, 'M')) {
+    if (slice_take_char(text, 'M')) {
         change->kind = DAY_OF_MONTH;
-        return take_number(text, 1, 12, &change->month) && take_char(text, '.') && take_number(text, 1, 5, &change->week) &&
-               take_char(text, '.') && take_number(text, 0, 6, &change->weekday);
+        return take_number(text, 1, 12, &change->month) && slice_take_char(text, '.') &&
+               take_number(text, 1, 5, &change->week) && slice_take_char(text, '.') &&
+               take_number(text, 0, 6, &change->weekday);
     }
     change->kind = DAY_ZERO_BASED;
     return take_number(text, 0, 365, &change->day);
@@ -83,8 +77,8 @@ static bool take_day(struct slice *text, struct posix_tz_change *change)
 static bool take_change(struct slice *text, struct posix_tz_change *change)
 {
     change->time_s = 2 * HOUR_S;
-    if (!take_char(text, ',') || !take_day(text, change)) return false;
-    return !take_char(text, '/') || take_time(text, HOURS_MAX, &change->time_s);
+    if (!slice_take_char(text, ',') || !take_day(text, change)) return false;
+    return !slice_take_char(text, '/') || take_time(text, HOURS_MAX, &change->time_s);
 }
 
 bool posix_tz_parse(struct slice text, struct posix_tz *ret_rule)

@@ -24,4 +24,12 @@ static inline bool slice_equal(struct slice a, struct slice b)
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
+/* Takes the character off the front; false when another one, or none, stands there. */
+static inline bool slice_take_char(struct slice *text, char c)
+{
+    if (text->len == 0 || text->data[0] != c) return false;
+    *text = (struct slice){text->data + 1, text->len - 1};
+    return true;
+}
+
 #endif
