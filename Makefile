@@ -32,7 +32,7 @@ LDLIBS   += $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lpthread
 PROTOS  := $(sort $(wildcard proto/schedules/v1/*.proto))
 GEN_C   := $(PROTOS:proto/%.proto=$(BUILD)/gen/%.pb-c.c) $(BUILD)/gen/google/protobuf/timestamp.pb-c.c
 GEN_O   := $(GEN_C:.c=.o)
-SOURCES := $(sort $(wildcard service/*/*.c))
+SOURCES := $(sort $(shell find service -name '*.c'))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 # core/ and codec/ need no socket, clock or file: one library, which unit tests and fuzzers link alone.
 PURE_O  := $(filter $(BUILD)/service/core/% $(BUILD)/service/codec/%,$(OBJECTS))

@@ -18,7 +18,7 @@ extern const struct migration migrations[];
 int64_t migrations_latest(void);
 
 /* Applies what is missing, each file in its own transaction, then grants the roles what they need and makes the replication slot,
- * unless something was written already: then a missing one is an error (see app/rebuild.h). One of several callers works while
+ * unless something was written already: then a missing one is an error (see `rebuild` in app/commands/handlers.h). One of several callers works while
  * the others wait and find nothing to do. A recorded file that has changed is an error. Returns the
  * process's exit code. */
 int migrate_run(const char *database_url, const char *slot);

@@ -2,8 +2,10 @@
 #ifndef APP_VERSION_H
 #define APP_VERSION_H
 
+#include <stdio.h>
+
 /* Prints the version, the revision and the versions of the libraries and time zones it runs with. */
-void version_print(void);
+void version_print(FILE *out);
 
 /* Registers schedule_build_info. */
 void version_metric_register(void);

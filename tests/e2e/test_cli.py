@@ -289,12 +289,44 @@ def test_nothing_to_do_is_a_fault() -> None:
     assert (told.returncode, "nothing to do" in told.stderr) == (2, True)
 
 
-@pytest.mark.parametrize("arguments", [[], ["dance"], ["topics", "--partitions", "0"], ["topics", "--partitions"],
-                                       ["offsets"], ["offsets", "reset"], ["offsets", "forget"], ["apikey"]])
-def test_a_wrong_call_shows_the_usage(arguments: list[str]) -> None:
-    told = cli(*arguments, DATABASE_URL="postgresql://127.0.0.1:1/x", KAFKA_BROKERS="127.0.0.1:1")
-    assert told.returncode == 2, told.stderr
-    assert "usage" in told.stderr.lower()
+UNREACHABLE = {"DATABASE_URL": "postgresql://127.0.0.1:1/x", "KAFKA_BROKERS": "127.0.0.1:1"}
+
+
+@pytest.mark.parametrize(("arguments", "named"), [
+    ([], "a command is missing"), (["dance"], "'dance'"), (["--dance"], "'--dance'"), (["apikey"], "a command is missing"),
+    (["apikey", "steal"], "'apikey steal'"), (["topics", "--partitions", "0"], "--partitions must be a whole number above zero"),
+    (["topics", "--partitions"], "'--partitions'"), (["offsets"], "a command is missing"), (["offsets", "reset"], "--partition is missing"),
+    (["offsets", "reset", "--partition", "0"], "--to is missing"), (["offsets", "forget"], "'offsets forget'"),
+    (["serve", "now"], "'now'"), (["serve", "--now"], "'--now'"), (["migrate", "--dry-run"], "'--dry-run'"), (["migrate", "all"], "'all'"),
+    (["rebuild", "--after", "1"], "--after must be OWNER/ID"), (["rebuild", "--schedule", "0"], "--schedule must be"),
+    (["import", "file"], "'file'"), (["check-config", "--tables"], "'--tables'"), (["version", "1"], "'1'"),
+    (["user", "add", "--age", "5"], "'--age'"), (["user", "add"], "--name is missing")])
+def test_a_wrong_call_is_named_and_runs_nothing(arguments: list[str], named: str) -> None:
+    """A command that ran would fail with 1: there is no server."""
+    answer = cli(*arguments, **UNREACHABLE)
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert named in answer.stderr
+    assert "--help" in answer.stderr
+
+
+@pytest.mark.parametrize("arguments", [
+    [], ["serve"], ["migrate"], ["topics"], ["offsets"], ["offsets", "skip"], ["rebuild"], ["import"], ["hours"], ["user"],
+    ["user", "remove"], ["apikey", "create"], ["check-config"], ["version"]])
+def test_help_and_version_run_nothing(arguments: list[str]) -> None:
+    """Without a configuration that would let anything run."""
+    for option, start in (("--help", "Usage: schedule-service"), ("-?", "Usage: schedule-service"), ("--version", "schedule-service ")):
+        answer = cli(*arguments, option)
+        assert (answer.returncode, answer.stderr) == (0, ""), (option, answer.stderr)
+        assert answer.stdout.startswith(start)
+
+
+def test_help_lists_every_command_on_a_line() -> None:
+    rows = cli("--help").stdout.split("Commands:\n")[1].splitlines()
+    assert all(row.startswith("  ") and len(row) < 80 for row in rows), rows
+    words = [row[2:23].strip() for row in rows]
+    assert {"serve", "migrate", "offsets skip", "user add", "oauth-client delete", "hours", "version"} <= set(words)
+    for command in words:
+        assert cli(*command.split(), "--help").returncode == 0
 
 
 def test_version_names_the_build_and_its_libraries() -> None:

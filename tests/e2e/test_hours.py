@@ -182,9 +182,9 @@ def test_a_link_without_a_file_of_its_own_is_its_zone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("arguments", "reason"), [
-    ((), "usage:"),
-    (("--from", "2024-01-01"), "usage:"),
-    (("--from", "2024-01-01", "--to", "2024-01-02", "more"), "usage:"),
+    ((), "--from is missing"),
+    (("--from", "2024-01-01"), "--to is missing"),
+    (("--from", "2024-01-01", "--to", "2024-01-02", "more"), "unexpected argument 'more'"),
     (("--from", "2024-01-01", "--to", "2024-01-02T00:00:00Z"), "both be date-times with an offset, or both dates"),
     (("--from", "2024-01-01T00:00:00", "--to", "2024-01-02T00:00:00"), "both be date-times with an offset, or both dates"),
     (("--from", "2024-01-02", "--to", "2024-01-02"), "must be later than --from"),

@@ -39,10 +39,12 @@ def faults(path: pathlib.Path, layer: str) -> list[str]:
 
 
 def main() -> int:
-    all_faults = [
+    folders = {path.name for path in pathlib.Path("service").iterdir()}
+    all_faults = [f"service/{name} is no layer that this check knows" for name in sorted(folders - MAY_SEE.keys())]
+    all_faults += [
         fault
         for layer in MAY_SEE
-        for path in sorted(pathlib.Path("service", layer).glob("*.[ch]"))
+        for path in sorted(pathlib.Path("service", layer).rglob("*.[ch]"))
         for fault in faults(path, layer)
     ]
     print("\n".join(all_faults) or "includes follow the layers")

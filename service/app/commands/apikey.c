@@ -2,8 +2,10 @@
 #include <stdio.h>
 #include <openssl/crypto.h>
 
-#include "app/admin_command.h"
-#include "app/secret.h"
+#include "app/commands/handlers.h"
+#include "app/commands/rows.h"
+#include "app/commands/secret.h"
+#include "app/database.h"
 
 #define DEFAULT_DAYS "30"
 
@@ -25,16 +27,20 @@ static const char list_sql[] =
 static const char revoke_sql[] = "UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1::bigint"
                                  " RETURNING id, user_id AS user, " REVOKED " AS revoked";
 
-int apikey_create(PGconn *db, const struct admin_options *options)
+int apikey_create_command(const struct command_call *call)
 {
     char key[SECRET_TEXT_SIZE];
     char hash[SECRET_TEXT_SIZE];
-    const char *days = options->values[OPT_DAYS] == NULL ? DEFAULT_DAYS : options->values[OPT_DAYS];
-    const char *note = options->values[OPT_NOTE] == NULL ? "" : options->values[OPT_NOTE];
-    if (options->values[OPT_NEVER_EXPIRES] != NULL) days = NULL;
+    const char *days = call->values[OPT_DAYS] == NULL ? DEFAULT_DAYS : call->values[OPT_DAYS];
+    const char *note = call->values[OPT_NOTE] == NULL ? "" : call->values[OPT_NOTE];
+    if (call->values[OPT_DAYS] != NULL && call->values[OPT_NEVER_EXPIRES] != NULL) {
+        database_fail("--days and --never-expires exclude each other");
+        return 2;
+    }
+    if (call->values[OPT_NEVER_EXPIRES] != NULL) days = NULL;
     if (!secret_new(key, hash)) return 1;
-    const char *const params[] = {options->values[OPT_USER], hash, note, days};
-    PGresult *result = database_query(db, create_sql, 4, params);
+    const char *const params[] = {call->values[OPT_USER], hash, note, days};
+    PGresult *result = database_query(call->db, create_sql, 4, params);
     if (result == NULL) return 1;
     printf("id=%s key=cal_%s user=%s expires=%s\n", PQgetvalue(result, 0, 0), key, PQgetvalue(result, 0, 1),
            PQgetvalue(result, 0, 2));
@@ -43,13 +49,13 @@ int apikey_create(PGconn *db, const struct admin_options *options)
     return 0;
 }
 
-int apikey_list(PGconn *db, const struct admin_options *options)
+int apikey_list_command(const struct command_call *call)
 {
-    return admin_print_query(db, list_sql, 1, &options->values[OPT_USER]);
+    return rows_print_query(call->db, list_sql, 1, &call->values[OPT_USER]);
 }
 
-int apikey_revoke(PGconn *db, const struct admin_options *options)
+int apikey_revoke_command(const struct command_call *call)
 {
-    const char *id = options->values[OPT_ID];
-    return admin_print_found(database_query(db, revoke_sql, 1, &id), "API key", id);
+    const char *id = call->values[OPT_ID];
+    return rows_print_found(database_query(call->db, revoke_sql, 1, &id), "API key", id);
 }

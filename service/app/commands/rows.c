@@ -1,8 +1,9 @@
-/* How the admin commands show rows. */
+#include "app/commands/rows.h"
+
 #include <stdio.h>
 #include <string.h>
 
-#include "app/admin_command.h"
+#include "app/database.h"
 
 static bool needs_quotes(const char *value)
 {
@@ -25,7 +26,7 @@ static void print_value(const char *value)
     putchar('\'');
 }
 
-void admin_print_row(const PGresult *result, int row)
+void rows_print(const PGresult *result, int row)
 {
     for (int column = 0; column < PQnfields(result); column++) {
         printf("%s%s=", column == 0 ? "" : " ", PQfname(result, column));
@@ -34,7 +35,7 @@ void admin_print_row(const PGresult *result, int row)
     putchar('\n');
 }
 
-int admin_print_query(PGconn *db, const char *sql, int params_len, const char *const *params)
+int rows_print_query(PGconn *db, const char *sql, int params_len, const char *const *params)
 {
     int code = 0;
     if (PQsendQueryParams(db, sql, params_len, NULL, params, NULL, NULL, 0) != 1) {
@@ -42,17 +43,17 @@ int admin_print_query(PGconn *db, const char *sql, int params_len, const char *c
     }
     PQsetSingleRowMode(db);
     for (PGresult *result; (result = PQgetResult(db)) != NULL; PQclear(result)) {
-        if (PQresultStatus(result) == PGRES_SINGLE_TUPLE) admin_print_row(result, 0);
+        if (PQresultStatus(result) == PGRES_SINGLE_TUPLE) rows_print(result, 0);
         else if (PQresultStatus(result) != PGRES_TUPLES_OK) code = database_fail("%s", PQresultErrorMessage(result));
     }
     return code;
 }
 
-int admin_print_found(PGresult *result, const char *noun, const char *id)
+int rows_print_found(PGresult *result, const char *noun, const char *id)
 {
     if (result == NULL) return 1;
     bool is_found = PQntuples(result) == 1;
-    if (is_found) admin_print_row(result, 0);
+    if (is_found) rows_print(result, 0);
     PQclear(result);
     return is_found ? 0 : database_fail("there is no %s with id %s", noun, id);
 }

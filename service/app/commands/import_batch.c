@@ -3,12 +3,12 @@
  * Failure modes: an entry that the database refuses (SQLSTATE 22, 23): the batch is halved until it is alone. A deadlock or a
  * conflict with other writers (40): again. One that names what is being removed (SS003): the batch is halved too, as the removal may have begun in it,
  * and the entry waits alone. Everything else, a lost connection too, ends the import. */
-#include "app/import_batch.h"
+#include "app/commands/import_batch.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/removal.h"
+#include "app/commands/removal.h"
 #include "codec/directory_codec.h"
 
 static const char apply_sql[] = "SELECT apply_entries(ARRAY(SELECT * FROM json_array_elements($1::json)), now())";

@@ -1,6 +1,6 @@
 /* Secrets that are shown once, when they are made: of API keys and OAuth clients. */
-#ifndef APP_SECRET_H
-#define APP_SECRET_H
+#ifndef APP_COMMANDS_SECRET_H
+#define APP_COMMANDS_SECRET_H
 
 #include <stdbool.h>
 

@@ -1,6 +1,5 @@
-#include "app/hours_command.h"
+#include "app/commands/handlers.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -13,13 +12,6 @@
 enum { ARENA_MAX_BYTES = 64 << 20, ANSWER_MAX_BYTES = 256 << 20, DAYS_MAX = 366 };
 
 static const int64_t day_s = 86400;
-
-static const char usage_text[] =
-    "usage: schedule-service hours --from WHEN --to WHEN [--time-zone ZONE] < SCHEDULE\n"
-    "WHEN: both a date-time with offset (2024-03-10T09:00:00-05:00) or both a date (2024-03-10), which begins in ZONE. At "
-    "most\n"
-    "366 days, of the years 1900 to 2200. ZONE: of the dates and local times; default the schedule's.\n"
-    "SCHEDULE: an event's value (protobuf or JSON) or an answer of the HTTP API.\n";
 
 struct arguments {
     const char *from;
@@ -35,23 +27,6 @@ struct run {
     const struct zone *view; /* of dates and local texts */
     char *input;
 };
-
-static bool read_arguments(int argc, char **argv, struct arguments *arguments)
-{
-    static const struct option options[] = {{"from", required_argument, NULL, 'f'},
-                                            {"to", required_argument, NULL, 't'},
-                                            {"time-zone", required_argument, NULL, 'z'},
-                                            {NULL, 0, NULL, 0}};
-    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        switch (option) {
-        case 'f': arguments->from = optarg; break;
-        case 't': arguments->to = optarg; break;
-        case 'z': arguments->time_zone = optarg; break;
-        default: return false;
-        }
-    }
-    return optind == argc && arguments->from != NULL && arguments->to != NULL;
-}
 
 /* ---- when ---- */
 
@@ -170,14 +145,10 @@ static int run_with_zones(struct run *run)
     return code != 0 ? code : print_hours(run, &stored, view_name, within);
 }
 
-int hours_command_run(int argc, char **argv)
+int hours_command(const struct command_call *call)
 {
     const char *tzdata = getenv("TZDATA");
-    struct run run = {0};
-    if (!read_arguments(argc, argv, &run.arguments)) {
-        fputs(usage_text, stderr);
-        return 2;
-    }
+    struct run run = {.arguments = {call->values[OPT_FROM], call->values[OPT_TO], call->values[OPT_TIME_ZONE]}};
     run.arena = arena_new(ARENA_MAX_BYTES);
     run.zones = zone_files_new(tzdata != NULL && tzdata[0] != '\0' ? tzdata : TZDATA_PATH);
     int code = run.arena == NULL || run.zones == NULL ? 1 : run_with_zones(&run);

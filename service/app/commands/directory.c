@@ -3,8 +3,10 @@
 #include <ctype.h>
 #include <stdlib.h>
 
-#include "app/admin_command.h"
-#include "app/removal.h"
+#include "app/commands/handlers.h"
+#include "app/commands/removal.h"
+#include "app/commands/rows.h"
+#include "app/database.h"
 #include "codec/directory_codec.h"
 #include "driver/zone_files.h"
 
@@ -41,10 +43,10 @@ static struct input_id id_of(const char *value)
     return (struct input_id){value == NULL ? 0 : strtoll(value, NULL, 10), true};
 }
 
-static struct directory_input input_of(const struct admin_options *options, enum directory_type type, bool is_removal,
+static struct directory_input input_of(const struct command_call *call, enum directory_type type, bool is_removal,
                                        char role[static ROLE_SIZE])
 {
-    const char *const *values = options->values;
+    const char *const *values = call->values;
     size_t len = 0;
     for (const char *p = values[OPT_ROLE]; p != NULL && *p != '\0' && len < ROLE_SIZE - 1; p++) {
         role[len++] = (char)toupper((unsigned char)*p);
@@ -147,7 +149,7 @@ static int add_entry(PGconn *db, const struct directory_entry *entry, const char
             " WHERE team_id = ($1::json ->> 'teamId')::bigint AND user_id = ($1::json ->> 'userId')::bigint",
     };
     if (!references_are_there(db, entry) || !is_new(db, entry) || apply(db, json) < 0) return 1;
-    return admin_print_query(db, show_sql[entry->type], 1, &json);
+    return rows_print_query(db, show_sql[entry->type], 1, &json);
 }
 
 static int remove_entry(PGconn *db, const struct directory_entry *entry, const char *json)
@@ -157,20 +159,20 @@ static int remove_entry(PGconn *db, const struct directory_entry *entry, const c
     return changed == 1 ? 0 : 1;
 }
 
-static int with_entry(PGconn *db, const struct admin_options *options, enum directory_type type, bool is_removal)
+static int with_entry(const struct command_call *call, enum directory_type type, bool is_removal)
 {
     char role[ROLE_SIZE];
-    struct directory_input input = input_of(options, type, is_removal, role);
+    struct directory_input input = input_of(call, type, is_removal, role);
     struct directory_entry entry;
     struct buf json;
     int code = 1;
     struct arena *arena = arena_new(ENTRY_MAX_BYTES);
     buf_init(&json, ENTRY_MAX_BYTES);
-    if (arena != NULL && check(&input, options->tzdata, arena, &entry)) {
+    if (arena != NULL && check(&input, call->config->tzdata, arena, &entry)) {
         directory_write_json(&json, &entry);
         buf_append_char(&json, '\0');
         if (json.failed) database_fail("out of memory");
-        else code = (is_removal ? remove_entry : add_entry)(db, &entry, json.data);
+        else code = (is_removal ? remove_entry : add_entry)(call->db, &entry, json.data);
     }
     buf_done(&json);
     arena_free(arena);
@@ -178,74 +180,74 @@ static int with_entry(PGconn *db, const struct admin_options *options, enum dire
 }
 
 /* With the next automatic id where none is given. */
-static int add_object(PGconn *db, const struct admin_options *given, enum directory_type type)
+static int add_object(const struct command_call *given, enum directory_type type)
 {
-    struct admin_options options = *given;
+    struct command_call call = *given;
     char sql[SQL_SIZE];
-    if (options.values[OPT_ID] != NULL) return with_entry(db, given, type, false);
+    if (call.values[OPT_ID] != NULL) return with_entry(given, type, false);
     snprintf(sql, sizeof(sql), "SELECT nextval('%s_id_seq')", objects[object_of(type)].table);
-    PGresult *next = database_query(db, sql, 0, NULL);
+    PGresult *next = database_query(call.db, sql, 0, NULL);
     if (next == NULL) return 1;
-    options.values[OPT_ID] = PQgetvalue(next, 0, 0);
-    int code = with_entry(db, &options, type, false);
+    call.values[OPT_ID] = PQgetvalue(next, 0, 0);
+    int code = with_entry(&call, type, false);
     PQclear(next);
     return code;
 }
 
 /* The object is gone at once; what was in it goes in steps. */
-static int remove_object(PGconn *db, const struct admin_options *options, enum directory_type type)
+static int remove_object(const struct command_call *call, enum directory_type type)
 {
-    int code = with_entry(db, options, type, true);
-    if (code != 0 || options->values[OPT_NO_WAIT] != NULL) return code;
-    return removal_await(db, directory_type_name(type).data, options->values[OPT_ID]) ? 0 : 1;
+    int code = with_entry(call, type, true);
+    if (code != 0 || call->values[OPT_NO_WAIT] != NULL) return code;
+    return removal_await(call->db, directory_type_name(type).data, call->values[OPT_ID]) ? 0 : 1;
 }
 
-int org_add(PGconn *db, const struct admin_options *options)
+int org_add_command(const struct command_call *call)
 {
-    return add_object(db, options, DIRECTORY_ORGANIZATION);
+    return add_object(call, DIRECTORY_ORGANIZATION);
 }
 
-int org_remove(PGconn *db, const struct admin_options *options)
+int org_remove_command(const struct command_call *call)
 {
-    return remove_object(db, options, DIRECTORY_ORGANIZATION);
+    return remove_object(call, DIRECTORY_ORGANIZATION);
 }
 
-int user_add(PGconn *db, const struct admin_options *options)
+int user_add_command(const struct command_call *call)
 {
-    return add_object(db, options, DIRECTORY_USER);
+    return add_object(call, DIRECTORY_USER);
 }
 
-int user_remove(PGconn *db, const struct admin_options *options)
+int user_remove_command(const struct command_call *call)
 {
-    return remove_object(db, options, DIRECTORY_USER);
+    return remove_object(call, DIRECTORY_USER);
 }
 
-int member_add(PGconn *db, const struct admin_options *options)
+int member_add_command(const struct command_call *call)
 {
-    return with_entry(db, options, DIRECTORY_MEMBERSHIP, false);
+    return with_entry(call, DIRECTORY_MEMBERSHIP, false);
 }
 
-int member_remove(PGconn *db, const struct admin_options *options)
+int member_remove_command(const struct command_call *call)
 {
-    return with_entry(db, options, DIRECTORY_MEMBERSHIP, true);
+    return with_entry(call, DIRECTORY_MEMBERSHIP, true);
 }
 
-int team_add(PGconn *db, const struct admin_options *options)
+int team_add_command(const struct command_call *call)
 {
-    return add_object(db, options, DIRECTORY_TEAM);
+    return add_object(call, DIRECTORY_TEAM);
 }
 
-int team_remove(PGconn *db, const struct admin_options *options)
+int team_remove_command(const struct command_call *call)
 {
-    return with_entry(db, options, DIRECTORY_TEAM, true);
+    return with_entry(call, DIRECTORY_TEAM, true);
 }
 
-int team_member_add(PGconn *db, const struct admin_options *options)
+int team_member_add_command(const struct command_call *call)
 {
-    return with_entry(db, options, DIRECTORY_TEAM_MEMBERSHIP, false);
+    return with_entry(call, DIRECTORY_TEAM_MEMBERSHIP, false);
 }
 
-int team_member_remove(PGconn *db, const struct admin_options *options)
+int team_member_remove_command(const struct command_call *call)
 {
-    return with_entry(db, options, DIRECTORY_TEAM_MEMBERSHIP, true);
+    return with_entry(call, DIRECTORY_TEAM_MEMBERSHIP, true);
 }

@@ -1,7 +1,7 @@
 /* Removals of users and organizations, as commands wait for them: whoever waits takes part in the steps (migrations/0012), so that they end
  * without a service too. */
-#ifndef APP_REMOVAL_H
-#define APP_REMOVAL_H
+#ifndef APP_COMMANDS_REMOVAL_H
+#define APP_COMMANDS_REMOVAL_H
 
 #include "app/database.h"
 

@@ -1,6 +1,6 @@
 /* The entries of an import on their way to the database: gathered, then applied in one transaction, in their order. */
-#ifndef APP_IMPORT_BATCH_H
-#define APP_IMPORT_BATCH_H
+#ifndef APP_COMMANDS_IMPORT_BATCH_H
+#define APP_COMMANDS_IMPORT_BATCH_H
 
 #include "app/database.h"
 #include "core/buf.h"

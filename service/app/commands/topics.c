@@ -1,10 +1,11 @@
-#include "app/topics.h"
+#include "app/commands/handlers.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { TIMEOUT_MS = 20000, TOPICS_MAX = 5, REASON_SIZE = 256, CHECKS = 30, CHECK_EVERY_MS = 100 };
+enum { PARTITIONS_DEFAULT = 8, TIMEOUT_MS = 20000, TOPICS_MAX = 5, REASON_SIZE = 256, CHECKS = 30, CHECK_EVERY_MS = 100 };
 
 /* Waits for the answer of one admin request; NULL after saying why there is none. The caller destroys it. */
 static rd_kafka_event_t *await(rd_kafka_queue_t *queue, const char *what)
@@ -136,13 +137,16 @@ static bool check(rd_kafka_t *client, rd_kafka_queue_t *queue, const struct conf
                 "without it entries that nobody changes are deleted in time, and who reads it anew misses them"));
 }
 
-int topics_run(const struct config *config, int partitions)
+int topics_command(const struct command_call *call)
 {
-    rd_kafka_conf_t *conf = kafka_conf_new(&config->kafka, NULL, 0);
+    const char *partitions = call->values[OPT_PARTITIONS];
+    rd_kafka_conf_t *conf = kafka_conf_new(&call->config->kafka, NULL, 0);
     rd_kafka_t *client = conf == NULL ? NULL : kafka_client_new(RD_KAFKA_PRODUCER, conf);
     if (client == NULL) return 1;
     rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
-    bool ok = create(client, queue, config, partitions) && check(client, queue, config);
+    bool ok =
+        create(client, queue, call->config, partitions == NULL ? PARTITIONS_DEFAULT : (int)strtol(partitions, NULL, 10)) &&
+        check(client, queue, call->config);
     rd_kafka_queue_destroy(queue);
     rd_kafka_destroy(client);
     return ok ? 0 : 1;

@@ -1,7 +1,7 @@
 /* Where a batch that cannot be read ends. Kafka's clients do not tell, so it is found by trying: an offset inside of the batch fails as its
  * first does, the one behind its last does not. */
-#ifndef APP_BATCH_SEARCH_H
-#define APP_BATCH_SEARCH_H
+#ifndef APP_COMMANDS_BATCH_SEARCH_H
+#define APP_COMMANDS_BATCH_SEARCH_H
 
 #include "app/config.h"
 

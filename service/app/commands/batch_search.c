@@ -1,4 +1,4 @@
-#include "app/batch_search.h"
+#include "app/commands/batch_search.h"
 
 #include "app/database.h"
 #include "driver/clock.h"

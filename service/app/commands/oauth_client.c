@@ -3,8 +3,10 @@
 #include <string.h>
 #include <openssl/crypto.h>
 
-#include "app/admin_command.h"
-#include "app/secret.h"
+#include "app/commands/handlers.h"
+#include "app/commands/rows.h"
+#include "app/commands/secret.h"
+#include "app/database.h"
 
 #define CLIENT_COLUMNS                                                                         \
     "id, org_id AS org, name, concat_ws(',', CASE WHEN permissions & 16 <> 0 THEN 'read' END," \
@@ -22,30 +24,29 @@ static const char list_sql[] =
 
 static const char delete_sql[] = "DELETE FROM oauth_clients WHERE id = $1::text RETURNING " CLIENT_COLUMNS;
 
-int oauth_client_create(PGconn *db, const struct admin_options *options)
+int oauth_client_create_command(const struct command_call *call)
 {
     char secret[SECRET_TEXT_SIZE];
     char hash[SECRET_TEXT_SIZE];
     if (!secret_new(secret, hash)) return 1;
-    const char *const params[] = {options->values[OPT_ORG], hash, options->values[OPT_NAME],
-                                  options->values[OPT_PERMISSIONS]};
-    PGresult *result = database_query(db, create_sql, 4, params);
+    const char *const params[] = {call->values[OPT_ORG], hash, call->values[OPT_NAME], call->values[OPT_PERMISSIONS]};
+    PGresult *result = database_query(call->db, create_sql, 4, params);
     if (result != NULL) {
         printf("secret=%s ", secret);
-        admin_print_row(result, 0);
+        rows_print(result, 0);
     }
     OPENSSL_cleanse(secret, sizeof(secret));
     PQclear(result);
     return result == NULL ? 1 : 0;
 }
 
-int oauth_client_list(PGconn *db, const struct admin_options *options)
+int oauth_client_list_command(const struct command_call *call)
 {
-    return admin_print_query(db, list_sql, 1, &options->values[OPT_ORG]);
+    return rows_print_query(call->db, list_sql, 1, &call->values[OPT_ORG]);
 }
 
-int oauth_client_delete(PGconn *db, const struct admin_options *options)
+int oauth_client_delete_command(const struct command_call *call)
 {
-    const char *id = options->values[OPT_CLIENT_ID];
-    return admin_print_found(database_query(db, delete_sql, 1, &id), "OAuth client", id);
+    const char *id = call->values[OPT_CLIENT_ID];
+    return rows_print_found(database_query(call->db, delete_sql, 1, &id), "OAuth client", id);
 }

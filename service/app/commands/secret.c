@@ -1,4 +1,4 @@
-#include "app/secret.h"
+#include "app/commands/secret.h"
 
 #include <stdint.h>
 #include <stdio.h>

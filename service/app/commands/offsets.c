@@ -1,20 +1,14 @@
-#include "app/offsets_command.h"
+#include "app/commands/handlers.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/batch_search.h"
+#include "app/commands/batch_search.h"
 #include "app/database.h"
 
 enum { TIMEOUT_MS = 10000 };
-
-static const char usage[] =
-    "usage: schedule-service offsets show\n"
-    "       schedule-service offsets reset [--topic TOPIC] --partition N --to OFFSET|earliest|latest\n"
-    "       schedule-service offsets skip [--topic TOPIC] --partition N\n";
 
 static const char restart[] = "Restart the replica that has the partition";
 
@@ -83,18 +77,16 @@ static bool resolve(rd_kafka_t *client, const char *topic, int32_t partition, co
     return true;
 }
 
-enum order_kind { ORDER_SHOW, ORDER_RESET, ORDER_SKIP };
-
 /* What was asked for. */
 struct order {
-    enum order_kind kind;
     const char *topic;
     int32_t partition;
     const char *to;
 };
 
-static int reset(const struct order *order, rd_kafka_t *client, PGconn *conn)
+static int reset(const struct config *config, const struct order *order, rd_kafka_t *client, PGconn *conn)
 {
+    (void)config;
     char partition_text[16];
     char offset_text[24];
     int64_t offset;
@@ -170,51 +162,51 @@ static int skip(const struct config *config, const struct order *order, rd_kafka
 }
 
 /* --topic is the commands' where none is given. */
-static bool parse(const struct config *config, int argc, char **argv, struct order *ret_order)
+static bool read_order(const struct command_call *call, struct order *ret_order)
 {
-    static const struct option options[] = {{"partition", required_argument, NULL, 'p'},
-                                            {"to", required_argument, NULL, 't'},
-                                            {"topic", required_argument, NULL, 'n'},
-                                            {NULL, 0, NULL, 0}};
-    const char *partition = NULL;
-    const char *to = NULL;
-    const char *topic = NULL;
-    if (argc < 1) return false;
-    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (c == 'p') partition = optarg;
-        else if (c == 't') to = optarg;
-        else if (c == 'n') topic = optarg;
-        else return false;
-    }
-    if (topic == NULL) topic = config->commands_topic;
-    *ret_order = (struct order){.topic = topic, .to = to};
-    if (strcmp(argv[0], "show") == 0) return true;
-    if (strcmp(argv[0], "reset") == 0) ret_order->kind = ORDER_RESET;
-    else if (strcmp(argv[0], "skip") == 0) ret_order->kind = ORDER_SKIP;
-    else return false;
-    char *end = NULL;
-    long number = partition == NULL ? -1 : strtol(partition, &end, 10);
-    ret_order->partition = (int32_t)number;
-    if (strcmp(topic, config->commands_topic) != 0 && strcmp(topic, config->directory_topic) != 0) return false;
-    return number >= 0 && number <= INT32_MAX && *end == '\0' && (to != NULL) == (ret_order->kind == ORDER_RESET);
+    const struct config *config = call->config;
+    const char *topic = call->values[OPT_TOPIC] == NULL ? config->commands_topic : call->values[OPT_TOPIC];
+    *ret_order = (struct order){topic, (int32_t)strtol(call->values[OPT_PARTITION], NULL, 10), call->values[OPT_TO_OFFSET]};
+    bool is_read = strcmp(topic, config->commands_topic) == 0 || strcmp(topic, config->directory_topic) == 0;
+    if (!is_read) database_fail("--topic must be %s or %s", config->commands_topic, config->directory_topic);
+    return is_read;
 }
 
-int offsets_command_run(const struct config *config, int argc, char **argv)
+static rd_kafka_t *new_client(const struct config *config, const char *isolation_level)
+{
+    const struct kafka_property isolation = {"isolation.level", isolation_level};
+    rd_kafka_conf_t *conf = kafka_conf_new(&config->kafka, &isolation, 1);
+    return conf == NULL ? NULL : kafka_client_new(RD_KAFKA_PRODUCER, conf);
+}
+
+/* What is shown is what the metric of the lag shows: all that is in the log. */
+int offsets_show_command(const struct command_call *call)
+{
+    rd_kafka_t *client = new_client(call->config, "read_uncommitted");
+    int code = client == NULL ? 1 : show(call->config, client, call->db);
+    if (client != NULL) rd_kafka_destroy(client);
+    return code;
+}
+
+/* What is set is read on from: all that can be read. */
+static int run_order(const struct command_call *call,
+                     int (*carry_out)(const struct config *config, const struct order *order, rd_kafka_t *client,
+                                      PGconn *conn))
 {
     struct order order;
-    if (!parse(config, argc, argv, &order)) return fputs(usage, stderr), 2;
-    PGconn *conn = database_connect(config->database_url);
-    /* What is shown is what the metric of the lag shows: all that is in the log. What is set is read on from: all that can be read. */
-    const struct kafka_property isolation = {"isolation.level",
-                                             order.kind == ORDER_SHOW ? "read_uncommitted" : "read_committed"};
-    rd_kafka_conf_t *conf = kafka_conf_new(&config->kafka, &isolation, 1);
-    rd_kafka_t *client = conf == NULL ? NULL : kafka_client_new(RD_KAFKA_PRODUCER, conf);
-    int code = 1;
-    if (conn != NULL && client != NULL) {
-        if (order.kind == ORDER_SHOW) code = show(config, client, conn);
-        else code = order.kind == ORDER_RESET ? reset(&order, client, conn) : skip(config, &order, client, conn);
-    }
+    if (!read_order(call, &order)) return 2;
+    rd_kafka_t *client = new_client(call->config, "read_committed");
+    int code = client == NULL ? 1 : carry_out(call->config, &order, client, call->db);
     if (client != NULL) rd_kafka_destroy(client);
-    PQfinish(conn);
     return code;
+}
+
+int offsets_reset_command(const struct command_call *call)
+{
+    return run_order(call, reset);
+}
+
+int offsets_skip_command(const struct command_call *call)
+{
+    return run_order(call, skip);
 }

@@ -3,7 +3,7 @@
  *
  * Failure modes: the relay does not keep up: the next batch waits, so that the slot is not lost again for the WAL it holds. An error,
  * a lost connection or a slot that is lost meanwhile ends the command, which says from where it can go on. */
-#include "app/rebuild.h"
+#include "app/commands/handlers.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -193,35 +193,24 @@ static int run_one(struct rebuild *rebuild)
     return 0;
 }
 
-/* A positive number and nothing behind it. */
-static bool parse_id(const char *text, int64_t *ret_id)
+int rebuild_command(const struct command_call *call)
 {
-    char *end = NULL;
-    *ret_id = strtoll(text, &end, 10);
-    return *end == '\0' && *ret_id > 0;
-}
-
-/* "OWNER/ID", both positive. */
-static bool parse_place(const char *text, struct rebuild *rebuild)
-{
-    char *end = NULL;
-    rebuild->owner_id = strtoll(text, &end, 10);
-    if (*end != '/') return false;
-    return parse_id(end + 1, &rebuild->id) && rebuild->owner_id > 0;
-}
-
-int rebuild_run(const struct config *config, int argc, char **argv)
-{
-    struct rebuild rebuild = {.config = config, .slot = config->slot, .behind_max = config->wal_budget_bytes / 2};
-    bool has_place = argc == 2 && strcmp(argv[0], "--after") == 0 && parse_place(argv[1], &rebuild);
-    bool has_id = argc == 2 && strcmp(argv[0], "--schedule") == 0 && parse_id(argv[1], &rebuild.id);
-    if (argc != 0 && !has_place && !has_id) {
-        fprintf(stderr, "usage: schedule-service rebuild [--after OWNER/ID | --schedule ID]\n");
+    const struct config *config = call->config;
+    const char *after = call->values[OPT_AFTER];
+    const char *id = call->values[OPT_SCHEDULE];
+    struct rebuild rebuild = {.config = config,
+                              .db = call->db,
+                              .slot = config->slot,
+                              .behind_max = config->wal_budget_bytes / 2};
+    if (after != NULL && id != NULL) {
+        database_fail("--after and --schedule exclude each other");
         return 2;
     }
+    if (after != NULL) {
+        rebuild.owner_id = strtoll(after, NULL, 10);
+        id = strchr(after, '/') + 1;
+    }
+    if (id != NULL) rebuild.id = strtoll(id, NULL, 10);
     rebuild.started_us = rebuild.told_us = clock_steady_us();
-    rebuild.db = database_connect(config->database_url);
-    int code = rebuild.db == NULL ? 1 : has_id ? run_one(&rebuild) : run(&rebuild);
-    PQfinish(rebuild.db);
-    return code;
+    return call->values[OPT_SCHEDULE] != NULL ? run_one(&rebuild) : run(&rebuild);
 }

@@ -1,8 +1,8 @@
-#include "app/import.h"
+#include "app/commands/handlers.h"
 
 #include <inttypes.h>
 
-#include "app/import_batch.h"
+#include "app/commands/import_batch.h"
 #include "codec/directory_codec.h"
 #include "driver/clock.h"
 #include "driver/zone_files.h"
@@ -148,16 +148,14 @@ static int run(struct import *import, FILE *in)
                          import->settled);
 }
 
-int import_run(const struct config *config, FILE *in)
+int import_command(const struct command_call *call)
 {
     static struct import import;
-    import.batch = (struct import_batch){.refused = on_refused, .ctx = &import};
+    import.batch = (struct import_batch){.db = call->db, .refused = on_refused, .ctx = &import};
     import_batch_init(&import.batch);
-    import.zones = zone_files_new(config->tzdata);
-    import.batch.db = import.zones == NULL ? NULL : database_connect(config->database_url);
-    int code = import.batch.db == NULL ? 1 : run(&import, in);
+    import.zones = zone_files_new(call->config->tzdata);
+    int code = import.zones == NULL ? 1 : run(&import, stdin);
     import_batch_done(&import.batch);
-    PQfinish(import.batch.db);
     zone_files_free(import.zones);
     return code;
 }

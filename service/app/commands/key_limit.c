@@ -1,5 +1,7 @@
 /* The rate limits of an API key's own, in place of the configured one. */
-#include "app/admin_command.h"
+#include "app/commands/handlers.h"
+#include "app/commands/rows.h"
+#include "app/database.h"
 
 #define LIMIT_COLUMNS "api_key_id AS id, name, requests, window_ms / 1000 AS window, block_ms / 1000 AS block"
 
@@ -18,25 +20,25 @@ static const char list_sql[] = "SELECT " LIMIT_COLUMNS " FROM api_key_limits WHE
 static const char delete_sql[] =
     "DELETE FROM api_key_limits WHERE api_key_id = $1::bigint AND name = $2::text RETURNING " LIMIT_COLUMNS;
 
-int apikey_limit(PGconn *db, const struct admin_options *options)
+int apikey_limit_command(const struct command_call *call)
 {
-    const char *const params[] = {options->values[OPT_ID], options->values[OPT_NAME], options->values[OPT_REQUESTS],
-                                  options->values[OPT_WINDOW], options->values[OPT_BLOCK]};
-    PGresult *result = database_query(db, set_sql, 5, params);
+    const char *const params[] = {call->values[OPT_ID], call->values[OPT_NAME], call->values[OPT_REQUESTS],
+                                  call->values[OPT_WINDOW], call->values[OPT_BLOCK]};
+    PGresult *result = database_query(call->db, set_sql, 5, params);
     if (result == NULL) return 1;
     bool is_set = PQntuples(result) == 1;
-    if (is_set) admin_print_row(result, 0);
+    if (is_set) rows_print(result, 0);
     PQclear(result);
     return is_set ? 0 : database_fail("an API key has at most 4 limits");
 }
 
-int apikey_limits(PGconn *db, const struct admin_options *options)
+int apikey_limits_command(const struct command_call *call)
 {
-    return admin_print_query(db, list_sql, 1, &options->values[OPT_ID]);
+    return rows_print_query(call->db, list_sql, 1, &call->values[OPT_ID]);
 }
 
-int apikey_unlimit(PGconn *db, const struct admin_options *options)
+int apikey_unlimit_command(const struct command_call *call)
 {
-    const char *const params[] = {options->values[OPT_ID], options->values[OPT_NAME]};
-    return admin_print_found(database_query(db, delete_sql, 2, params), "limit", params[1]);
+    const char *const params[] = {call->values[OPT_ID], call->values[OPT_NAME]};
+    return rows_print_found(database_query(call->db, delete_sql, 2, params), "limit", params[1]);
 }

@@ -1,4 +1,4 @@
-#include "app/removal.h"
+#include "app/commands/removal.h"
 
 #include <inttypes.h>
 #include <stdint.h>
