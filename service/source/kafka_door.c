@@ -4,7 +4,8 @@
  *
  * Failure modes: PostgreSQL away: in-flight fills up, fetching is paused, polling goes on so that the group keeps this member.
  * A rebalance: what is queued of a revoked partition is dropped, what is on its way is settled by the compare-and-set. A stored
- * offset outside of the log, and a batch that librdkafka cannot read: that partition stops and says so. A partition that waits in the
+ * offset outside of the log, and a batch that librdkafka cannot read: that partition stops and says so, and goes on once its stored offset
+ * is another one. A partition that waits in the
  * writer: all but its first message is given back, so that it takes no room from others, and read again when it goes on. Out of
  * memory: the message at hand is kept, which is logged and counted, and tried again. */
 #include "source/kafka_door.h"
@@ -31,6 +32,7 @@ enum {
     TICK_MS = 200,
     PAUSE_AFTER_TICKS = 10, /* full for so long: pause, and keep polling for the group's sake */
     COMMIT_EVERY_TICKS = 25,
+    LOOK_EVERY_TICKS = 10, /* at the stored offsets of partitions that are stopped */
     UNREADABLE_FAILURES = 3
 };
 
@@ -80,6 +82,7 @@ struct kafka_door {
     struct kafka_limit *dead_letter_limit;
     uint64_t drained; /* times that the consumer had nothing to give */
     struct offsets *offsets;
+    bool is_loading; /* the stored offsets of all that is assigned are asked for, and not only those of what is stopped */
     int wake_fd;
     struct event *wake;
     struct event *rest; /* pending: what comes waits */
@@ -141,6 +144,12 @@ static struct door_partition *partition_at(struct kafka_door *door, int32_t numb
     return partition;
 }
 
+/* Stopped, and nothing of it is on its way to the database: only an operator moves its stored offset. */
+static bool is_at_rest(const struct door_partition *partition)
+{
+    return partition->assigned && partition->stopped && partition_is_idle(&partition->stored);
+}
+
 /* Reads the stored offsets of what is assigned; fetching starts when they are there. */
 static void load_offsets(struct kafka_door *door)
 {
@@ -149,35 +158,84 @@ static void load_offsets(struct kafka_door *door)
     for (int32_t i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
         if (door->partitions[i].assigned) numbers[len++] = i;
     }
+    door->is_loading = true;
     offsets_load(door->offsets, numbers, len);
+}
+
+/* Reads those of what is at rest, unless all are being read anyway. */
+static void look_at_stopped(struct kafka_door *door)
+{
+    int32_t numbers[OFFSETS_PARTITIONS_MAX];
+    size_t len = 0;
+    for (int32_t i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
+        if (is_at_rest(&door->partitions[i])) numbers[len++] = i;
+    }
+    if (len > 0 && !door->is_loading) offsets_load(door->offsets, numbers, len);
+}
+
+static rd_kafka_topic_partition_list_t *fetched_partitions(const struct kafka_door *door)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
+    for (int32_t i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
+        const struct door_partition *partition = &door->partitions[i];
+        if (partition->fetching && !partition->stopped) rd_kafka_topic_partition_list_add(list, door->config->topic, i);
+    }
+    return list;
+}
+
+/* Fetches everything that is assigned from what is to be taken next; what is stopped or held back stays paused. */
+static void assign(struct kafka_door *door)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
+    for (int32_t i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
+        const struct door_partition *partition = &door->partitions[i];
+        if (!partition->fetching && !partition->held_back) continue;
+        int64_t from = partition->taken == 0 ? RD_KAFKA_OFFSET_BEGINNING : partition->taken;
+        rd_kafka_topic_partition_list_add(list, door->config->topic, i)->offset = from;
+    }
+    rd_kafka_resp_err_t error = rd_kafka_assign(door->consumer, list);
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
+        LOG_ERROR("partitions not assigned", LOG_STR("reason", rd_kafka_err2str(error)));
+    rd_kafka_topic_partition_list_destroy(list);
+    list = fetched_partitions(door);
+    rd_kafka_resume_partitions(door->consumer, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    door->paused = false;
+    event_active(door->wake, EV_READ, 0);
+}
+
+static void start_at(struct door_partition *partition, int64_t next_offset)
+{
+    partition->stored.next_offset = next_offset;
+    partition->taken = next_offset;
+    partition->end = 0;
+    partition->doubt = (struct doubt){0};
+    partition->stopped = false;
+    partition->held_back = false;
+    partition->fetching = true;
+}
+
+static bool is_moved(const struct door_partition *partition, int64_t next_offset)
+{
+    return is_at_rest(partition) && partition->stored.next_offset != next_offset;
 }
 
 static void on_offsets(void *ctx, const struct stored_offset *items, size_t len)
 {
     struct kafka_door *door = ctx;
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)len);
+    bool is_new = false;
     for (size_t i = 0; i < len; i++) {
         struct door_partition *partition = partition_at(door, items[i].partition);
         if (partition == NULL || !partition->assigned) continue;
-        partition->stored.next_offset = items[i].next_offset;
-        partition->taken = items[i].next_offset;
-        partition->end = 0;
-        partition->doubt = (struct doubt){0};
-        partition->stopped = false;
-        partition->held_back = false;
-        partition->fetching = true;
-        int64_t from = items[i].next_offset == 0 ? RD_KAFKA_OFFSET_BEGINNING : items[i].next_offset;
-        rd_kafka_topic_partition_list_add(list, door->config->topic, items[i].partition)->offset = from;
-        LOG_INFO("partition assigned", LOG_STR("topic", door->config->topic), LOG_INT("partition", items[i].partition),
+        if (!door->is_loading && !is_moved(partition, items[i].next_offset)) continue;
+        start_at(partition, items[i].next_offset);
+        is_new = true;
+        LOG_INFO(door->is_loading ? "partition assigned" : "partition goes on where its stored offset was moved to",
+                 LOG_STR("topic", door->config->topic), LOG_INT("partition", items[i].partition),
                  LOG_INT("next_offset", items[i].next_offset));
     }
-    rd_kafka_resp_err_t error = rd_kafka_assign(door->consumer, list);
-    if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
-        LOG_ERROR("partitions not assigned", LOG_STR("reason", rd_kafka_err2str(error)));
-    rd_kafka_resume_partitions(door->consumer, list);
-    rd_kafka_topic_partition_list_destroy(list);
-    door->paused = false;
-    event_active(door->wake, EV_READ, 0);
+    door->is_loading = false;
+    if (is_new) assign(door);
 }
 
 /* What is not on its way to the database, and what comes of the fetch that is under way. */
@@ -191,6 +249,7 @@ static void drop_taken(struct kafka_door *door, struct door_partition *partition
 static void revoke_all(struct kafka_door *door)
 {
     offsets_cancel(door->offsets);
+    door->is_loading = false;
     for (int i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
         struct door_partition *partition = &door->partitions[i];
         if (!partition->assigned) continue;
@@ -452,11 +511,7 @@ static void on_rested(evutil_socket_t fd, short what, void *ctx)
 
 static void pause_or_resume(struct kafka_door *door, bool pause)
 {
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
-    for (int32_t i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
-        const struct door_partition *partition = &door->partitions[i];
-        if (partition->fetching && !partition->stopped) rd_kafka_topic_partition_list_add(list, door->config->topic, i);
-    }
+    rd_kafka_topic_partition_list_t *list = fetched_partitions(door);
     if (pause) rd_kafka_pause_partitions(door->consumer, list);
     else rd_kafka_resume_partitions(door->consumer, list);
     rd_kafka_topic_partition_list_destroy(list);
@@ -551,6 +606,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
     door->context.dead_letter_bytes_max = dead_letter_room(door);
     store_ends(door);
     if (++door->ticks % COMMIT_EVERY_TICKS == 0) commit_to_group(door, true);
+    if (door->ticks % LOOK_EVERY_TICKS == 0) look_at_stopped(door);
     take_what_is_there(door); /* in case a wake-up was lost */
 }
 

@@ -222,6 +222,11 @@ bool partition_is_waiting(const struct partition *partition)
     return partition->hold.failures >= PARTITION_WAITS_AFTER_FAILURES;
 }
 
+bool partition_is_idle(const struct partition *partition)
+{
+    return partition->sent_next == 0 && partition->waiting.len == 0;
+}
+
 void write_pool_fail_alone(struct write_pool *pool, struct write *write, const char *sqlstate, const char *reason)
 {
     struct partition *partition = write->partition;

@@ -152,4 +152,7 @@ void writer_degraded(struct writer *writer, struct degraded *degraded);
 /* Whether an error or a lock that repeats is in the way of the partition's first write. It is tried on. */
 bool partition_is_waiting(const struct partition *partition);
 
+/* Whether no write of the partition is submitted and not settled. */
+bool partition_is_idle(const struct partition *partition);
+
 #endif

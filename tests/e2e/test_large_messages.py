@@ -90,8 +90,6 @@ def test_a_batch_that_cannot_be_read_stops_its_partition_until_it_is_skipped(mak
     assert f"next_offset={behind}\n" in told and stored(line, 1) == behind
     with pytest.raises(ServerError, match="nothing was skipped"):
         line.cli("offsets", "skip", "--partition", "1")
-    line.stop()
-    line.service.start()
     takes_commands(line, 1)
     assert line.metric(STOPPED) == 0
 

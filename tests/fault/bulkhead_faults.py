@@ -202,9 +202,7 @@ def send_what_unpacks_large(rig: Rig, memory_mib: int) -> None:
         for partition in (0, 1):
             _wait_partition(rig, partition)
         rig.until(lambda: any(text.startswith("partition 2 ") and text.endswith(" is stopped") for text in rig.degraded()), "it is told")
-    rig.stop(rig.service)
     rig.cli("offsets", "skip", "--partition", "2")
-    rig.service.start()
     for partition in range(PARTITIONS):
         command = rig.command()
         rig.send(command, partition=partition)

@@ -205,8 +205,5 @@ def _see_partitions_stop(rig: Rig) -> None:
 
 
 def _reset_offsets(rig: Rig) -> None:
-    for replica in rig.replicas:
-        rig.stop(replica)
     for partition in range(PARTITIONS):
         rig.cli("offsets", "reset", "--partition", str(partition), "--to", "earliest")
-    rig.start_all()

@@ -10,7 +10,7 @@
 
 enum { TIMEOUT_MS = 10000 };
 
-static const char restart[] = "Restart the replica that has the partition";
+static const char effect[] = "A partition that is stopped goes on there by itself, another one with its next message";
 
 struct log_range {
     int64_t low;
@@ -103,7 +103,7 @@ static int reset(const struct config *config, const struct order *order, rd_kafk
     printf(
         "topic=%s partition=%s next_offset=%s\n%s; commands that were stored before are recognised by their ids, directory "
         "entries are applied again.\n",
-        order->topic, partition_text, offset_text, restart);
+        order->topic, partition_text, offset_text, effect);
     return 0;
 }
 
@@ -157,7 +157,7 @@ static int skip(const struct config *config, const struct order *order, rd_kafka
     PQclear(rows);
     if (!moved) return database_fail("the stored offset has moved meanwhile: nothing was skipped");
     printf("topic=%s partition=%s skipped_from=%" PRId64 " next_offset=%s\n%s.\n", order->topic, partition_text, range.first,
-           next_text, restart);
+           next_text, effect);
     return 0;
 }
 
