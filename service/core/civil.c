@@ -91,6 +91,12 @@ struct date date_of(int32_t days)
     return (struct date){(uint16_t)year, (uint8_t)month_of_year, (uint8_t)day};
 }
 
+int32_t day_of_reading(int64_t local_s)
+{
+    const int64_t day_s = 86400;
+    return (int32_t)(local_s / day_s - (local_s % day_s < 0));
+}
+
 int weekday_of(int32_t days)
 {
     const int thursday = 3; /* 1970-01-01 */

@@ -31,6 +31,9 @@ void date_format(struct date date, char text[DATE_TEXT_LEN]);
 int32_t days_of(struct date date);
 struct date date_of(int32_t days);
 
+/* The day of what a clock reads, in seconds since 1970-01-01T00:00 on that clock. */
+int32_t day_of_reading(int64_t local_s);
+
 /* 0 Monday to 6 Sunday, of days since 1970-01-01. */
 int weekday_of(int32_t days);
 

@@ -115,15 +115,10 @@ static struct hours_range part_of_period(const struct hours *hours)
                                 earlier(zone_period_end_s(hours->zone, hours->period), hours->within.end_s)};
 }
 
-static int32_t day_of(int64_t local_s)
-{
-    return (int32_t)(local_s / DAY_S - (local_s % DAY_S < 0));
-}
-
 static void enter_period(struct hours *hours, size_t period)
 {
     hours->period = period;
-    hours->day = day_of(part_of_period(hours).start_s + hours->zone->offsets_s[period]);
+    hours->day = day_of_reading(part_of_period(hours).start_s + hours->zone->offsets_s[period]);
     hours->item = 0;
 }
 

@@ -68,9 +68,9 @@ static char *put(char *to, char before, int64_t value)
 
 static char *put_reading(char *to, int64_t local_s)
 {
-    int64_t day = local_s / DAY_S - (local_s % DAY_S < 0);
-    int64_t second = local_s - day * DAY_S;
-    date_format(date_of((int32_t)day), to);
+    int32_t day = day_of_reading(local_s);
+    int64_t second = local_s - (int64_t)day * DAY_S;
+    date_format(date_of(day), to);
     to = put(to + DATE_TEXT_LEN, 'T', second / HOUR_S);
     to = put(to, ':', second / MINUTE_S % 60);
     return put(to, ':', second % 60);

@@ -163,6 +163,17 @@ static void days_and_dates_are_each_others_inverse(void **state)
     }
 }
 
+static void a_reading_lies_in_its_day_before_1970_too(void **state)
+{
+    (void)state;
+    assert_int_equal(day_of_reading(0), 0);
+    assert_int_equal(day_of_reading(86399), 0);
+    assert_int_equal(day_of_reading(86400), 1);
+    assert_int_equal(day_of_reading(-1), -1);
+    assert_int_equal(day_of_reading(-86400), -1);
+    assert_int_equal(day_of_reading(-86401), -2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +184,7 @@ int main(void)
         cmocka_unit_test(refuses_texts_that_are_no_plain_date),
         cmocka_unit_test(every_year_has_365_or_366_days),
         cmocka_unit_test(days_and_dates_are_each_others_inverse),
+        cmocka_unit_test(a_reading_lies_in_its_day_before_1970_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
