@@ -205,9 +205,11 @@ fuzz: setup ## libFuzzer on every decoder of outside bytes, FUZZ_SECONDS each
 
 .PHONY: proof-hours
 proof-hours: setup ## hours against the reading of clocks, for every zone and change of clocks; then without one rule after the other
+	@deploy/local/setup.sh hours
 	@$(MAKE) -s -j2 build
 	@$(PYTHON) tests/hours/mutants.py
-	@$(PYTHON) tests/hours/prove.py --tool $(BUILD)/tests/hours $(PROOF_ARGS)
+	@go build -o $(BUILD)/tests/clocks tests/hours/clocks.go
+	@$(PYTHON) tests/hours/prove.py --service $(BUILD)/tests/hours --clocks $(BUILD)/tests/clocks $(PROOF_ARGS)
 
 CLOCK := build/release/tests/fault/clock.so
 $(CLOCK): tests/fault/clock.c

@@ -16,7 +16,7 @@ from line import BINARY, EXAMPLE
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests/hours"))
 
-from prove import Plan, names_and_targets, prove_zone  # noqa: E402
+from prove import Plan, Tools, names_and_targets, prove_zone  # noqa: E402
 
 TZDATA = Path("/usr/share/zoneinfo/tzdata.zi")
 DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
@@ -232,10 +232,10 @@ def test_reads_what_the_service_publishes_and_answers(make_line: MakeLine, event
 def test_a_part_of_the_proof() -> None:
     """`make proof-hours` is all of it."""
     seed = 20261128
-    tool = str(BINARY.parent / "tests/hours")
+    tools = Tools(str(BINARY.parent / "tests/hours"), None)
     zones = sorted(set(names_and_targets(TZDATA).values()))
     odd = ["America/St_Johns", "Antarctica/Casey", "Pacific/Apia", "Australia/Lord_Howe", "Africa/Casablanca", "Africa/Monrovia"]
     chosen = odd + random.Random(seed).sample(zones, 12)
-    counts = [prove_zone(Plan(zone, seed, 0.06, 5), tool, TZDATA.parent) for zone in chosen]
+    counts = [prove_zone(Plan(zone, seed, 0.06, 5), tools, TZDATA.parent) for zone in chosen]
     assert [count.differences[0] for count in counts if count.differences] == []
-    assert sum(count.schedules for count in counts) > 1000
+    assert sum(count.on_grid + count.random for count in counts) > 1000

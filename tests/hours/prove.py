@@ -1,5 +1,5 @@
-"""Compares the service's expansion of schedules with the oracle's reading of clocks: around every change of clocks of every zone name, with
-windows on a grid of quarter hours, and for random schedules. Any difference is printed and ends in exit code 1."""
+"""Compares the service's expansion of schedules with what clocks read, in Go (clocks.go) and in Python (clocks.py): around every change of
+clocks of every zone name, with windows on a grid of quarter hours, and for random schedules. Any difference is printed and ends in exit code 1."""
 
 import argparse
 import concurrent.futures
@@ -12,8 +12,9 @@ import zoneinfo
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import NamedTuple
 
-from clocks import Schedule, Site, around, grid, instant_of, random_schedule, transitions
+from clocks import Site, around, grid, instant_of, random_schedule, transitions
 
 DIFFERENCES_SHOWN = 5
 
@@ -22,13 +23,15 @@ DIFFERENCES_SHOWN = 5
 class Count:
     zones: int = 0
     changes: int = 0
-    schedules: int = 0
+    on_grid: int = 0
+    random: int = 0
     differences: list[str] = field(default_factory=list)
 
     def add(self, other: "Count") -> None:
         self.zones += other.zones
         self.changes += other.changes
-        self.schedules += other.schedules
+        self.on_grid += other.on_grid
+        self.random += other.random
         self.differences += other.differences
 
 
@@ -53,28 +56,31 @@ def names_and_targets(tzdata: Path) -> dict[str, str]:
     return {name: targets.get(target, target) for name, target in targets.items()}
 
 
-class Expander:
-    """The service's expansion, as tests/tools/hours gives it."""
-
-    def __init__(self, tool: str) -> None:
-        self.tool = tool
-        self.lines: list[str] = []
-        self.expected: list[str] = []
-
-    def ask(self, schedule: Schedule, site: Site, zone_file: str) -> None:
-        self.lines.append(schedule.line(zone_file, site.span))
-        self.expected.append(site.ranges(schedule))
-
-    def differences(self) -> list[str]:
-        done = subprocess.run([self.tool], input="".join(self.lines), capture_output=True, text=True, check=True)
-        answers = done.stdout.split("\n")[:-1]
-        if len(answers) != len(self.lines):
-            return [f"{len(answers)} answers to {len(self.lines)} lines"]
-        return [f"{line.strip()}\n  oracle  {expected}\n  service {answer}"
-                for line, expected, answer in zip(self.lines, self.expected, answers, strict=True) if expected != answer]
+class Case(NamedTuple):
+    line: str  # as tests/tools/hours takes it
+    by_python: str  # what clocks.py answers
 
 
-def prove_zone(plan: Plan, tool: str, directory: Path) -> Count:
+@dataclass(frozen=True)
+class Tools:
+    """Programs that expand lines: the service's, and the reader of clocks in Go where it is asked too."""
+    service: str
+    clocks: str | None
+
+    @staticmethod
+    def expand(tool: str, cases: list[Case]) -> list[str]:
+        done = subprocess.run([tool], input="".join(case.line for case in cases), stdout=subprocess.PIPE, text=True, check=True)
+        return done.stdout.split("\n")[:-1]
+
+    def differences(self, cases: list[Case]) -> list[str]:
+        service = self.expand(self.service, cases)
+        clocks = self.expand(self.clocks, cases) if self.clocks else [case.by_python for case in cases]
+        return [f"{case.line.strip()}\n  service {answer}\n  Go      {by_go}\n  Python  {case.by_python}"
+                for case, answer, by_go in zip(cases, service, clocks, strict=True)
+                if not answer == by_go == case.by_python]
+
+
+def prove_zone(plan: Plan, tools: Tools, directory: Path) -> Count:
     """In the zone: the grid at its changes from 1970 to 2037 and at some behind the table, and random schedules there and at any time."""
     generator = random.Random(f"{plan.seed} {plan.zone}")
     with (directory / plan.zone).open("rb") as file:
@@ -85,48 +91,50 @@ def prove_zone(plan: Plan, tool: str, directory: Path) -> Count:
     changes += generator.sample(later, min(4, len(later)))
     chosen = [instant for instant in changes if generator.random() < plan.share]
     anywhere = [generator.randrange(instant_of(1905), instant_of(2195)) // 60 * 60 for _ in range(1 + len(chosen) // 8)]
-    expander = Expander(tool)
-    for instant in chosen:
-        site = Site(zone, around(instant))
-        for schedule in grid(zone, instant):
-            expander.ask(schedule, site, zone_file)
+    count, cases = Count(zones=1, changes=len(chosen)), []
     for instant in chosen + anywhere:
-        site = Site(zone, around(instant))
+        span = around(instant)
+        site = Site(zone, span)
         dates = [date.fromordinal(ordinal) for ordinal in site.dates]
-        for _ in range(plan.random_each):
-            expander.ask(random_schedule(generator, dates), site, zone_file)
-    return Count(1, len(chosen), len(expander.lines), expander.differences())
+        on_grid = list(grid(zone, instant)) if instant in chosen else []
+        schedules = on_grid + [random_schedule(generator, dates) for _ in range(plan.random_each)]
+        cases += [Case(schedule.line(zone_file, span), site.ranges(schedule)) for schedule in schedules]
+        count.on_grid += len(on_grid)
+        count.random += plan.random_each
+    count.differences = tools.differences(cases)
+    return count
 
 
-def prove(tool: str, tzdata: Path, seed: int, share: float, random_each: int, workers: int, one_name_a_file: bool) -> Count:
+def prove(tools: Tools, arguments: argparse.Namespace) -> Count:
+    tzdata = arguments.tzdata
     targets = names_and_targets(tzdata)
-    zones = sorted(set(targets.values()) if one_name_a_file else targets)
     total = Count()
-    with concurrent.futures.ProcessPoolExecutor(workers) as pool:
-        plans = [Plan(zone if (tzdata.parent / zone).exists() else targets[zone], seed, share, random_each) for zone in zones]
-        for count in pool.map(prove_zone, plans, [tool] * len(plans), [tzdata.parent] * len(plans)):
+    with concurrent.futures.ProcessPoolExecutor(os.cpu_count() or 1) as pool:
+        plans = [Plan(name if (tzdata.parent / name).exists() else target, arguments.seed, arguments.share, arguments.random)
+                 for name, target in sorted(targets.items())]
+        for count in pool.map(prove_zone, plans, [tools] * len(plans), [tzdata.parent] * len(plans)):
             total.add(count)
     return total
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tool", required=True, help="tests/tools/hours, built")
+    parser.add_argument("--service", required=True, help="tests/tools/hours, built")
+    parser.add_argument("--clocks", required=True, help="clocks.go, built")
     parser.add_argument("--tzdata", type=Path, default=Path("/usr/share/zoneinfo/tzdata.zi"))
     parser.add_argument("--seed", type=int, default=20261128)
     parser.add_argument("--share", type=float, default=1.0, help="of the changes of each zone")
     parser.add_argument("--random", type=int, default=36, help="random schedules at each change")
-    parser.add_argument("--zones", choices=("all", "files"), default="all", help="every name, or one for each file")
     arguments = parser.parse_args()
     begun = time.monotonic()
-    total = prove(arguments.tool, arguments.tzdata, arguments.seed, arguments.share, arguments.random, os.cpu_count() or 1,
-                  arguments.zones == "files")
+    total = prove(Tools(arguments.service, arguments.clocks), arguments)
     for difference in total.differences[:DIFFERENCES_SHOWN]:
         print(difference)
     version = arguments.tzdata.read_text(errors="replace").split("\n", 1)[0].removeprefix("# version ")
-    print(f"zone data {version}: {total.zones} zones, {total.changes} changes of clocks, {total.schedules} schedules, "
-          f"{len(total.differences)} differences, {time.monotonic() - begun:.0f} s")
-    return 0 if total.schedules > 0 and not total.differences else 1
+    rows = {"zone data": version, "zone names": total.zones, "changes of clocks": total.changes, "schedules on the grid": total.on_grid,
+            "random schedules": total.random, "differences": len(total.differences), "seconds": round(time.monotonic() - begun)}
+    print("".join(f"| {name} | {value:,} |\n" if isinstance(value, int) else f"| {name} | {value} |\n" for name, value in rows.items()), end="")
+    return 0 if total.on_grid and total.random and not total.differences else 1
 
 
 if __name__ == "__main__":
