@@ -65,6 +65,8 @@ static const struct option options[] = {
      "fewer where the limit of open files leaves fewer, which the start says"},
     {"IDEMPOTENCY_KEY_SECONDS", KIND_NUMBER, "86400", "1|2678400", false, AT(idempotency_key_seconds),
      "how long an `Idempotency-Key` is known"},
+    {"MAX_SCHEDULES_PER_USER", KIND_NUMBER, "1000", "0|1000000000", false, AT(max_schedules_per_user),
+     "no create brings a user beyond so many schedules; 0: no limit. The same in all replicas"},
     {"RATE_LIMIT_API_KEY", KIND_NUMBER, "120", "0|1000000000", false, AT(rate_limit_api_key),
      "requests in a window of an API key without limits of its own; 0: no limit"},
     {"RATE_LIMIT_OAUTH_CLIENT", KIND_NUMBER, "500", "0|1000000000", false, AT(rate_limit_oauth_client),

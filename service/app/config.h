@@ -43,7 +43,8 @@ struct config {
     int64_t unpacked_batch_bytes; /* driver/kafka_unpack.h */
     int64_t http_max_connections;
     int64_t idempotency_key_seconds;
-    int64_t rate_limit_api_key; /* requests in a window; 0: no limit */
+    int64_t max_schedules_per_user; /* 0: no limit */
+    int64_t rate_limit_api_key;     /* requests in a window; 0: no limit */
     int64_t rate_limit_oauth_client;
     int64_t rate_limit_address;
     int64_t rate_limit_window_s;

@@ -211,6 +211,7 @@ static bool start_store(struct service *service)
         .database_url = config->database_url,
         .events = event_context_of(config),
         .key_seconds = config->idempotency_key_seconds,
+        .schedules_max = config->max_schedules_per_user,
         .connections = {[WRITE_COMMANDS] = (size_t)config->command_write_connections,
                         [WRITE_DIRECTORY] = (size_t)config->directory_write_connections,
                         [WRITE_HTTP] = (size_t)config->http_write_connections},

@@ -52,7 +52,8 @@ static void refuse_member(const struct command *command, struct arena *arena, st
     }
 }
 
-void command_refusal(const struct command *command, enum status refusal, struct arena *arena, struct violations *violations)
+void command_refusal(const struct command *command, enum status refusal, int64_t schedules_max, struct arena *arena,
+                     struct violations *violations)
 {
     switch (refusal) {
     case STATUS_CONFLICT:
@@ -71,6 +72,11 @@ void command_refusal(const struct command *command, enum status refusal, struct 
     case STATUS_OTHER_VERSION:
         violations_add(violations, arena, SLICE("expectedVersion"), SLICE("isCurrent"),
                        arena_printf(arena, "the schedule's version is not %" PRId64, command->expected_version));
+        break;
+    case STATUS_AT_LIMIT:
+        violations_add(violations, arena, SLICE("userId"), SLICE("maxSchedules"),
+                       arena_printf(arena, "user with id=%" PRId64 " has at most %" PRId64 " schedules.", command->user_id,
+                                    schedules_max));
         break;
     default: refuse_member(command, arena, violations);
     }

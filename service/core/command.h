@@ -34,7 +34,8 @@ enum status command_check(const struct command_input *input, const struct time_z
                           struct command *ret_command, struct violations *violations);
 
 /* The one violation of a refusal that only the database can see (STATUS_NOT_A_MEMBER, _CONFLICT, _NOT_FOUND, _NOT_THE_OWNER,
- * _OTHER_VERSION). */
-void command_refusal(const struct command *command, enum status refusal, struct arena *arena, struct violations *violations);
+ * _OTHER_VERSION, _AT_LIMIT, which is schedules_max). */
+void command_refusal(const struct command *command, enum status refusal, int64_t schedules_max, struct arena *arena,
+                     struct violations *violations);
 
 #endif

@@ -24,6 +24,7 @@ enum status_class { STATUS_CLASS_DONE, STATUS_CLASS_RETRY, STATUS_CLASS_REJECT, 
     X(STATUS_NOT_THE_OWNER, REJECT, "the schedule is somebody else's")                \
     X(STATUS_OTHER_VERSION, REJECT, "the schedule has another version")               \
     X(STATUS_UNDER_WAY, REJECT, "another request with the same key is under way")     \
+    X(STATUS_AT_LIMIT, REJECT, "the user has as many schedules as one may have")      \
     X(STATUS_UNSTORABLE, REJECT, "the database refuses the row")                      \
     X(STATUS_OFFSET_MOVED, STOP, "another consumer has moved the partition's offset") \
     X(STATUS_NO_MEMORY, STOP, "out of memory")                                        \

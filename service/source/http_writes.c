@@ -112,6 +112,9 @@ static void on_done(struct write *write, enum status status)
         break;
     case STATUS_CONFLICT: reply_error(exchange, 422, SLICE("The Idempotency-Key was used before with another body.")); break;
     case STATUS_UNDER_WAY: reply_error(exchange, 409, SLICE("A request with the same Idempotency-Key is under way.")); break;
+    case STATUS_AT_LIMIT:
+        reply_errorf(exchange, 409, "A user has at most %" PRId64 " schedules.", write->schedules_max);
+        break;
     case STATUS_UNKNOWN_OUTCOME:
         reply_error(
             exchange, 503,

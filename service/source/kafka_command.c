@@ -54,7 +54,7 @@ static bool refuse(struct kafka_message *message, enum status status)
     char id[UUID_TEXT_LEN];
     struct violations violations = {0};
     uuid_format(&message->write.command.command_id, id);
-    command_refusal(&message->write.command, status, message->arena, &violations);
+    command_refusal(&message->write.command, status, message->write.schedules_max, message->arena, &violations);
     enum status made = violations.out_of_memory ? arena_failure(message->arena)
                                                 : make_rejection(message, (struct slice){id, sizeof(id)}, &violations);
     if (made == STATUS_TOO_LARGE) return kafka_message_bury(message, slice_of(status_text(status)));

@@ -23,7 +23,7 @@ const char batch_statement_sql[] =
                           "$13::json[], "
                           "$14::json[], $15::boolean[], $16::bigint[], $17::uuid[], $18::json[], $19::text[], $20::bytea[], "
                           "$21::timestamptz, "
-                          "$22::interval)";
+                          "$22::interval, $23::bigint)";
 
 /* In the order of the statement's parameters. */
 enum column {
@@ -61,7 +61,7 @@ static const enum pg_oid column_types[COLUMNS] = {
 /* The kinds of migrations/0005. */
 enum kind { KIND_RECORD, KIND_CREATE, KIND_UPDATE, KIND_DELETE, KIND_CREATE_ONCE, KIND_ENTRY };
 
-enum { AT_PARAM = COLUMNS, KEEP_PARAM, SCRATCH_MAX_BYTES = 16 << 20 };
+enum { AT_PARAM = COLUMNS, KEEP_PARAM, SCHEDULES_MAX_PARAM, SCRATCH_MAX_BYTES = 16 << 20 };
 
 struct batch {
     const struct event_context *events;
@@ -72,14 +72,16 @@ struct batch {
     int64_t written_us;
     char written_at[8];
     char keep[32]; /* an interval */
+    char schedules_max[8];
 };
 
-struct batch *batch_new(const struct event_context *events, int64_t key_seconds)
+struct batch *batch_new(const struct event_context *events, int64_t key_seconds, int64_t schedules_max)
 {
     struct batch *batch = calloc(1, sizeof(*batch));
     if (batch == NULL) return NULL;
     batch->events = events;
     snprintf(batch->keep, sizeof(batch->keep), "%" PRId64 " seconds", key_seconds);
+    pg_put_int8(batch->schedules_max, schedules_max);
     for (int i = 0; i < COLUMNS; i++) buf_init(&batch->columns[i].bytes, BATCH_BYTES_MAX);
     buf_init(&batch->availability, BATCH_BYTES_MAX);
     buf_init(&batch->overrides, BATCH_BYTES_MAX);
@@ -243,5 +245,6 @@ bool batch_params(struct batch *batch, struct pg_param params[BATCH_PARAMS])
     bool ok = pg_array_params(batch->columns, COLUMNS, params);
     params[AT_PARAM] = (struct pg_param){batch->written_at, sizeof(batch->written_at), true};
     params[KEEP_PARAM] = (struct pg_param){batch->keep, (int)strlen(batch->keep), false};
+    params[SCHEDULES_MAX_PARAM] = (struct pg_param){batch->schedules_max, sizeof(batch->schedules_max), true};
     return ok;
 }

@@ -1,4 +1,4 @@
-/* A batch of writes as the parameters of write_batch() (migrations/0005): columns as binary arrays, the events of creates built with
+/* A batch of writes as the parameters of write_batch() (migrations/0026): columns as binary arrays, the events of creates built with
  * the ids the rows will have. */
 #ifndef STORE_BATCH_H
 #define STORE_BATCH_H
@@ -9,7 +9,7 @@
 enum {
     BATCH_ROWS_MAX = 512,
     BATCH_BYTES_MAX = 32 << 20, /* of one column */
-    BATCH_PARAMS = 22
+    BATCH_PARAMS = 23
 };
 
 /* Rows of the answer: ordinal, verdict, schedule_id, state. States beyond WRITE_STATES_BYTES_MAX are null. */
@@ -18,8 +18,8 @@ enum { WRITE_OUTCOME_FIELDS = 4 };
 
 struct batch;
 
-/* key_seconds: see writer_config. */
-struct batch *batch_new(const struct event_context *events, int64_t key_seconds);
+/* key_seconds, schedules_max: see writer_config. */
+struct batch *batch_new(const struct event_context *events, int64_t key_seconds, int64_t schedules_max);
 void batch_free(struct batch *batch);
 
 /* Empties it; everything in it happens at this time (wall clock). */

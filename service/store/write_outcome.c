@@ -150,6 +150,7 @@ static enum status refusal_of(const char *word)
     } refusals[] = {
         {"member", STATUS_NOT_A_MEMBER}, {"conflict", STATUS_CONFLICT},     {"missing", STATUS_NOT_FOUND},
         {"owner", STATUS_NOT_THE_OWNER}, {"version", STATUS_OTHER_VERSION}, {"running", STATUS_UNDER_WAY},
+        {"limit", STATUS_AT_LIMIT},
     };
     for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
         if (strncmp(word, refusals[i].word, strlen(refusals[i].word)) == 0) return refusals[i].status;
@@ -161,7 +162,9 @@ static enum status refusal_of(const char *word)
 static void refuse(struct write_connection *connection, size_t row, enum status status)
 {
     struct write *write = connection->rows[row];
-    if (write == NULL || write->ops->refuse(write, status)) return;
+    if (write == NULL) return;
+    write->schedules_max = connection->pool->shared->schedules_max;
+    if (write->ops->refuse(write, status)) return;
     connection->rows[row] = NULL;
     write_pool_settle(connection->pool, write, status);
 }

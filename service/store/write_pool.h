@@ -18,7 +18,8 @@ struct writer_shared {
     struct event_base *base;
     struct event *kick;  /* activate it: every idle connection looks for work */
     struct batch *batch; /* of whoever sends next; what was sent has been copied */
-    bool open;           /* writes may pass, to the server at the mark */
+    int64_t schedules_max;
+    bool open; /* writes may pass, to the server at the mark */
     struct position_mark mark;
     uint64_t marks; /* so many were given */
 };

@@ -218,7 +218,8 @@ struct writer *writer_new(struct event_base *base, const struct writer_config *c
     if (writer == NULL) return NULL;
     writer->shared.base = base;
     writer->events = config->events;
-    writer->shared.batch = batch_new(&writer->events, config->key_seconds);
+    writer->shared.batch = batch_new(&writer->events, config->key_seconds, config->schedules_max);
+    writer->shared.schedules_max = config->schedules_max;
     writer->shared.kick = evtimer_new(base, on_kick, writer);
     writer->tick = event_new(base, -1, EV_PERSIST, on_tick, writer);
     bool ok = writer->shared.batch != NULL && writer->shared.kick != NULL && writer->tick != NULL;

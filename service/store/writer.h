@@ -87,6 +87,7 @@ struct write {
     int64_t offset;              /* in the partition */
     int64_t deadline_us;         /* steady clock; 0: none. HTTP writes that are not settled by then are given up */
     int64_t schedule_id;         /* set before done */
+    int64_t schedules_max;       /* set before a refusal: see writer_config */
     struct slice
         state; /* of an HTTP change or a repeated key, lent during done: codec/schedule_state.h; empty: there is none,
                                     or those of its batch took WRITE_STATES_BYTES_MAX already */
@@ -110,7 +111,8 @@ enum {
 struct writer_config {
     const char *database_url;
     struct event_context events;
-    int64_t key_seconds; /* how long an Idempotency-Key is known */
+    int64_t key_seconds;   /* how long an Idempotency-Key is known */
+    int64_t schedules_max; /* of a user; 0: no limit */
     size_t
         connections[WRITE_PURPOSES]; /* up to WRITE_CONNECTIONS_MAX. One of several does not try again what was in the way */
     int64_t lock_timeout_ms;         /* 0: WRITE_LOCK_TIMEOUT_MS */

@@ -726,6 +726,106 @@ static void commands_of_all_kinds_in_one_batch_happen_in_their_order(void **stat
     expect_events(world, "C1 C1 U2 U3 D4 C1 ");
 }
 
+static void make_keyed(struct test_write *test, uint64_t number)
+{
+    make_write(test, number);
+    test->write.has_key = true;
+    memset(test->write.key.bytes, 'k', sizeof(test->write.key.bytes));
+}
+
+/* ---- the limit of a user's schedules ---- */
+
+enum { SCHEDULES_MAX = 3 };
+
+static int set_up_with_limit(void **state)
+{
+    set_up_without_writer(state);
+    struct world *world = *state;
+    world->config.schedules_max = SCHEDULES_MAX;
+    world->config.lock_timeout_ms = world->config.statement_timeout_ms = 10 * DEADLINE_S * 1000;
+    start_writer(world, getenv("TEST_DATABASE_URL"));
+    assert_non_null(world->writer);
+    return 0;
+}
+
+static void insert_past_the_service(PGconn *db, int count)
+{
+    execute(
+        db,
+        "INSERT INTO schedules SELECT id + 1000000 * i, gen_random_uuid(), command_digest, NULL, owner_id, name, time_zone, "
+        "availability, overrides, 1, now(), now() FROM generate_series(1, %d) AS i, (SELECT * FROM schedules LIMIT 1) AS s",
+        count);
+}
+
+static void a_batch_brings_no_user_beyond_the_limit(void **state)
+{
+    enum { COUNT = 12 };
+    struct world *world = *state;
+    struct test_write tests[COUNT];
+    for (size_t i = 0; i < COUNT; i++) make_command(&tests[i], i, &world->partition, (int64_t)i);
+    for (size_t i = 0; i < COUNT; i += 3) tests[i].write.command.user_id = OTHER_USER;
+    for (size_t i = 0; i < COUNT; i += 2) tests[i].write.command.org_id = 0; /* wherever they are */
+    store(world, tests, COUNT);
+    size_t made[2] = {0};
+    for (size_t i = 0; i < COUNT; i++) {
+        bool fits = made[i % 3 == 0]++ < SCHEDULES_MAX; /* the first ones do */
+        assert_int_equal(tests[i].status, fits ? STATUS_OK : STATUS_AT_LIMIT);
+        assert_int_equal(tests[i].write.schedules_max, fits ? 0 : SCHEDULES_MAX);
+    }
+    expect_rows_and_events(world, 2 * SCHEDULES_MAX);
+}
+
+static void at_the_limit_only_what_makes_one_more_is_refused(void **state)
+{
+    enum { COUNT = 6 };
+    static const enum status expected[COUNT] = {STATUS_OK,       STATUS_DUPLICATE, STATUS_DUPLICATE,
+                                                STATUS_AT_LIMIT, STATUS_OK,        STATUS_OK};
+    struct world *world = *state;
+    struct test_write tests[COUNT];
+    struct test_write key;
+    stored_schedule(world, 1);
+    int64_t id = stored_schedule(world, 2);
+    make_keyed(&key, 3);
+    store(world, &key, 1);
+    insert_past_the_service(world->db, 5); /* from before */
+    make_rename(&tests[0], 4, id, SLICE("new"));
+    make_write(&tests[1], 1);
+    make_keyed(&tests[2], 5);
+    make_write(&tests[3], 6);
+    make_write(&tests[4], 7);
+    make_change(&tests[4], COMMAND_DELETE, id);
+    make_write(&tests[5], 8);
+    tests[5].write.command.user_id = OTHER_USER;
+    for (size_t i = 0; i < COUNT; i++) {
+        store(world, &tests[i], 1);
+        assert_int_equal(tests[i].status, expected[i]);
+    }
+    assert_int_equal(rows(world), SCHEDULES_MAX + 5);
+}
+
+/* What another connection, of whichever replica, has made and not committed counts too. */
+static void creates_of_one_user_are_counted_one_after_the_other(void **state)
+{
+    struct world *world = *state;
+    struct test_write tests[2];
+    stored_schedule(world, 1);
+    stored_schedule(world, 2);
+    PGconn *other = connect_to(getenv("TEST_DATABASE_URL"));
+    execute(other, "BEGIN");
+    execute(other, "SELECT FROM users WHERE id = %d FOR NO KEY UPDATE", USER);
+    insert_past_the_service(other, 1);
+    make_write(&tests[0], 3);
+    make_keyed(&tests[1], 4);
+    submit(world, &tests[0], 1);
+    RUN_UNTIL(world->base, blocked_writers(world) == 1);
+    submit(world, &tests[1], 1);
+    RUN_UNTIL(world->base, blocked_writers(world) == 2);
+    release(other);
+    RUN_UNTIL(world->base, tests[0].done + tests[1].done == 2);
+    for (size_t i = 0; i < 2; i++) assert_int_equal(tests[i].status, STATUS_AT_LIMIT);
+    assert_int_equal(rows(world), SCHEDULES_MAX);
+}
+
 static void a_new_default_gives_the_former_one_a_version(void **state)
 {
     struct world *world = *state;
@@ -741,13 +841,6 @@ static void a_new_default_gives_the_former_one_a_version(void **state)
     assert_int_equal(default_of(world, USER), id);
     EXPECT_QUERY(world->db, "2|2", "SELECT string_agg(version::text, '|') FROM schedules");
     expect_events(world, "C1 C1 U2 U2 ");
-}
-
-static void make_keyed(struct test_write *test, uint64_t number)
-{
-    make_write(test, number);
-    test->write.has_key = true;
-    memset(test->write.key.bytes, 'k', sizeof(test->write.key.bytes));
 }
 
 static void a_repeated_key_gets_the_first_state(void **state)
@@ -1040,6 +1133,7 @@ int main(int argc, char **argv)
     if (!component_init(variables)) return 1;
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 #define TEST_AWAY(name) cmocka_unit_test_setup_teardown(name, set_up_away, tear_down)
+#define TEST_LIMITED(name) cmocka_unit_test_setup_teardown(name, set_up_with_limit, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(stores_http_writes_with_all_their_columns),
         TEST(stores_commands_and_moves_their_offset),
@@ -1073,6 +1167,9 @@ int main(int argc, char **argv)
         TEST(one_that_came_back_under_an_earlier_build_can_be_deleted),
         TEST(changes_are_refused_for_their_reasons),
         TEST(commands_of_all_kinds_in_one_batch_happen_in_their_order),
+        TEST_LIMITED(a_batch_brings_no_user_beyond_the_limit),
+        TEST_LIMITED(at_the_limit_only_what_makes_one_more_is_refused),
+        TEST_LIMITED(creates_of_one_user_are_counted_one_after_the_other),
         TEST(a_new_default_gives_the_former_one_a_version),
         TEST(a_repeated_key_gets_the_first_state),
         TEST(a_key_that_is_under_way_is_not_waited_for),

@@ -178,6 +178,7 @@ static void names_the_refusals_of_the_database(void **state)
         {STATUS_NOT_FOUND, 0, "scheduleId exists: Schedule with ID=254 does not exist.\n"},
         {STATUS_NOT_THE_OWNER, 0, "scheduleId isOwner: User with ID=478 does not own schedule with ID=254\n"},
         {STATUS_OTHER_VERSION, 0, "expectedVersion isCurrent: the schedule's version is not 3\n"},
+        {STATUS_AT_LIMIT, 0, "userId maxSchedules: user with id=478 has at most 1000 schedules.\n"},
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -186,7 +187,7 @@ static void names_the_refusals_of_the_database(void **state)
         struct violations violations = {0};
         struct buf text;
         buf_init(&text, 4096);
-        command_refusal(&command, cases[i].status, arena, &violations);
+        command_refusal(&command, cases[i].status, 1000, arena, &violations);
         render_violations(&text, &violations);
         assert_buf(&text, cases[i].text);
         buf_done(&text);
