@@ -4,8 +4,9 @@
  *
  * Failure modes: PostgreSQL away: in-flight fills up, fetching is paused, polling goes on so that the group keeps this member.
  * A rebalance: what is queued of a revoked partition is dropped, what is on its way is settled by the compare-and-set. A stored
- * offset outside of the log, and a batch that librdkafka cannot read: that partition stops and says so, and goes on once its stored offset
- * is another one. A partition that waits in the
+ * offset outside of the log, and a batch that librdkafka cannot read: that partition stops and says so. A stored offset that somebody else
+ * has moved (an operator, a database that failed over): found by the next write, or by a look every few seconds at partitions of which nothing
+ * is on its way; it is read on from there, also what was stopped. A partition that waits in the
  * writer: all but its first message is given back, so that it takes no room from others, and read again when it goes on. Out of
  * memory: the message at hand is kept, which is logged and counted, and tried again. */
 #include "source/kafka_door.h"
@@ -32,7 +33,7 @@ enum {
     TICK_MS = 200,
     PAUSE_AFTER_TICKS = 10, /* full for so long: pause, and keep polling for the group's sake */
     COMMIT_EVERY_TICKS = 25,
-    LOOK_EVERY_TICKS = 10, /* at the stored offsets of partitions that are stopped */
+    LOOK_EVERY_TICKS = 10, /* at stored offsets that somebody may have moved */
     UNREADABLE_FAILURES = 3
 };
 
@@ -58,6 +59,7 @@ struct door_partition {
     struct partition stored; /* first: the writer's view */
     bool assigned;
     bool fetching;  /* from its stored offset: until that is known again, what comes is of an older fetch and not taken */
+    int64_t looked; /* its stored offset to our knowledge when the database was last asked */
     bool stopped;   /* its stored offset is outside of its log, or what is there cannot be read */
     bool held_back; /* it waits in the writer: what was taken behind its first message was given back, and none is fetched */
     int64_t taken;  /* the next offset to take; lower ones were taken already */
@@ -82,7 +84,8 @@ struct kafka_door {
     struct kafka_limit *dead_letter_limit;
     uint64_t drained; /* times that the consumer had nothing to give */
     struct offsets *offsets;
-    bool is_loading; /* the stored offsets of all that is assigned are asked for, and not only those of what is stopped */
+    bool
+        is_loading; /* the stored offsets of what is assigned are asked for to begin with, not to see whether they were moved */
     int wake_fd;
     struct event *wake;
     struct event *rest; /* pending: what comes waits */
@@ -144,12 +147,6 @@ static struct door_partition *partition_at(struct kafka_door *door, int32_t numb
     return partition;
 }
 
-/* Stopped, and nothing of it is on its way to the database: only an operator moves its stored offset. */
-static bool is_at_rest(const struct door_partition *partition)
-{
-    return partition->assigned && partition->stopped && partition_is_idle(&partition->stored);
-}
-
 /* Reads the stored offsets of what is assigned; fetching starts when they are there. */
 static void load_offsets(struct kafka_door *door)
 {
@@ -162,15 +159,19 @@ static void load_offsets(struct kafka_door *door)
     offsets_load(door->offsets, numbers, len);
 }
 
-/* Reads those of what is at rest, unless all are being read anyway. */
-static void look_at_stopped(struct kafka_door *door)
+/* Reads those of which nothing is on its way to the database, unless all are being read anyway. */
+static void look_at_offsets(struct kafka_door *door)
 {
     int32_t numbers[OFFSETS_PARTITIONS_MAX];
     size_t len = 0;
+    if (door->is_loading) return;
     for (int32_t i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
-        if (is_at_rest(&door->partitions[i])) numbers[len++] = i;
+        struct door_partition *partition = &door->partitions[i];
+        if (!partition->fetching || !partition_is_idle(&partition->stored)) continue;
+        partition->looked = partition->stored.next_offset;
+        numbers[len++] = i;
     }
-    if (len > 0 && !door->is_loading) offsets_load(door->offsets, numbers, len);
+    if (len > 0) offsets_look(door->offsets, numbers, len);
 }
 
 static rd_kafka_topic_partition_list_t *fetched_partitions(const struct kafka_door *door)
@@ -215,9 +216,11 @@ static void start_at(struct door_partition *partition, int64_t next_offset)
     partition->fetching = true;
 }
 
+/* Not by us: nothing was on its way when the database was asked, and nothing has been since. */
 static bool is_moved(const struct door_partition *partition, int64_t next_offset)
 {
-    return is_at_rest(partition) && partition->stored.next_offset != next_offset;
+    return partition->fetching && partition_is_idle(&partition->stored) &&
+           partition->stored.next_offset == partition->looked && next_offset != partition->looked;
 }
 
 static void on_offsets(void *ctx, const struct stored_offset *items, size_t len)
@@ -230,7 +233,7 @@ static void on_offsets(void *ctx, const struct stored_offset *items, size_t len)
         if (!door->is_loading && !is_moved(partition, items[i].next_offset)) continue;
         start_at(partition, items[i].next_offset);
         is_new = true;
-        LOG_INFO(door->is_loading ? "partition assigned" : "partition goes on where its stored offset was moved to",
+        LOG_INFO(door->is_loading ? "partition assigned" : "stored offset was moved: partition goes on there",
                  LOG_STR("topic", door->config->topic), LOG_INT("partition", items[i].partition),
                  LOG_INT("next_offset", items[i].next_offset));
     }
@@ -606,7 +609,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
     door->context.dead_letter_bytes_max = dead_letter_room(door);
     store_ends(door);
     if (++door->ticks % COMMIT_EVERY_TICKS == 0) commit_to_group(door, true);
-    if (door->ticks % LOOK_EVERY_TICKS == 0) look_at_stopped(door);
+    if (door->ticks % LOOK_EVERY_TICKS == 0) look_at_offsets(door);
     take_what_is_there(door); /* in case a wake-up was lost */
 }
 

@@ -26,6 +26,7 @@ struct offsets {
     size_t partitions_len;
     struct pg_array parameter; /* the same, as it is sent */
     bool wanted;
+    bool is_look;
     bool sent;
     bool again; /* asked anew while an older question is on its way */
     struct stored_offset answer[OFFSETS_PARTITIONS_MAX];
@@ -56,9 +57,8 @@ static void ask(struct offsets *offsets)
     offsets->again = false;
     offsets->failed = false;
     offsets->answer_len = 0;
-    if (pg_send(offsets->pg, "make", params, 2, true) && pg_send(offsets->pg, "load", params, 2, true)) {
-        (void)pg_sync(offsets->pg);
-    }
+    bool is_sent = offsets->is_look || pg_send(offsets->pg, "make", params, 2, true);
+    if (is_sent && pg_send(offsets->pg, "load", params, 2, true)) (void)pg_sync(offsets->pg);
 }
 
 static void on_ready(void *ctx)
@@ -142,13 +142,24 @@ void offsets_free(struct offsets *offsets)
     free(offsets);
 }
 
-void offsets_load(struct offsets *offsets, const int32_t *partitions, size_t len)
+static void want(struct offsets *offsets, const int32_t *partitions, size_t len, bool is_look)
 {
     memcpy(offsets->partitions, partitions, len * sizeof(*partitions));
     offsets->partitions_len = len;
+    offsets->is_look = is_look;
     offsets->wanted = true;
     offsets->again = offsets->sent;
     ask(offsets);
+}
+
+void offsets_load(struct offsets *offsets, const int32_t *partitions, size_t len)
+{
+    want(offsets, partitions, len, false);
+}
+
+void offsets_look(struct offsets *offsets, const int32_t *partitions, size_t len)
+{
+    want(offsets, partitions, len, true);
 }
 
 void offsets_cancel(struct offsets *offsets)

@@ -1,4 +1,4 @@
-/* The stored offsets of the commands' partitions: read when partitions are assigned. (They are moved by the writer.) */
+/* The stored offsets of a topic's partitions: read when partitions are assigned, and from time to time. (They are moved by the writer.) */
 #ifndef STORE_OFFSETS_H
 #define STORE_OFFSETS_H
 
@@ -23,6 +23,9 @@ void offsets_free(struct offsets *offsets);
 /* Asks for these partitions' offsets, making the rows that are missing. Tries until the database answers. A new call takes the
  * place of one that was not answered yet. At most OFFSETS_PARTITIONS_MAX. */
 void offsets_load(struct offsets *offsets, const int32_t *partitions, size_t len);
+
+/* The same without making rows: an answer has only those that are there. */
+void offsets_look(struct offsets *offsets, const int32_t *partitions, size_t len);
 
 /* Forgets what was asked for: done does not come. */
 void offsets_cancel(struct offsets *offsets);
