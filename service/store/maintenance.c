@@ -1,5 +1,6 @@
-/* Happy path: a round is one step of removals and one of the sweep, each a small transaction of its own. When there was something to do, the
- * next round comes after a rest as long as this one took, so that others have half the time to themselves; else after a second.
+/* Happy path: a round is one step of removals and one of the sweep, each a small transaction of its own; between them, every ten seconds while
+ * there are removals, what is left of them is counted. When there was something to do, the next round comes after a rest as long as this
+ * one took, so that others have half the time to themselves; else after a second.
  *
  * Failure modes: a step that fails (statement_timeout, a deadlock) or is not answered in time is undone by the database, and the next
  * one is half as large, down to a single row. A lost connection connects anew and goes on from what is committed. */
@@ -20,15 +21,17 @@ enum {
     SIZE_MAX_ROWS = 200, /* schedules of a step: what its owners wait for */
     SWEEP_ROWS_EACH = 5, /* settled commands for each of these: they are deleted faster, and nobody waits */
     TELL_EVERY_US = 10000000,
+    COUNT_EVERY_US = 10000000,
     TIME_LEN = 64
 };
 
 static const struct pg_statement statements[] = {
     {"remove", "SELECT deleted, ended, pending, oldest_seconds FROM run_removals($1::bigint)"},
+    {"count", "SELECT schedules_left_to_remove()"},
     {"sweep", "SELECT swept, up_to FROM sweep_settled_commands($1::timestamptz, $2::bigint)"},
 };
 
-enum task { TASK_REMOVE, TASK_SWEEP, TASKS };
+enum task { TASK_REMOVE, TASK_COUNT, TASK_SWEEP, TASKS };
 
 struct maintenance {
     struct pg_config pg_config;
@@ -42,6 +45,8 @@ struct maintenance {
     int64_t started_us;      /* of the round */
     int64_t deleted;         /* schedules, since that was told */
     int64_t told_us;
+    bool has_removals;  /* as the last step left them */
+    int64_t counted_us; /* when what is left of them was counted; 0: not since they began */
 };
 
 static struct metric pending_removals = {
@@ -53,6 +58,11 @@ static struct metric oldest_removal = {.type = METRIC_GAUGE,
                                        .name = "schedule_removals_oldest_seconds",
                                        .labels = "",
                                        .help = "For how long the longest removal that has not ended has gone on."};
+static struct metric schedules_left = {.type = METRIC_GAUGE,
+                                       .name = "schedule_removals_schedules_left",
+                                       .labels = "",
+                                       .help = "Schedules of removed users and organizations that are still there, as "
+                                               "counted every ten seconds, up to a million of each."};
 static struct metric removed_schedules = {.type = METRIC_COUNTER,
                                           .name = "schedule_removals_schedules_total",
                                           .labels = "",
@@ -82,6 +92,19 @@ static void send_remove(struct maintenance *maintenance)
     const struct pg_param params[] = {text_param(size)};
     maintenance->task = TASK_REMOVE;
     if (pg_send(maintenance->pg, "remove", params, 1, false)) (void)pg_sync(maintenance->pg);
+}
+
+static bool count_is_due(const struct maintenance *maintenance)
+{
+    if (!maintenance->has_removals) return false;
+    return maintenance->counted_us == 0 || clock_steady_us() - maintenance->counted_us >= COUNT_EVERY_US;
+}
+
+static void send_count(struct maintenance *maintenance)
+{
+    maintenance->task = TASK_COUNT;
+    maintenance->counted_us = clock_steady_us();
+    if (pg_send(maintenance->pg, "count", NULL, 0, false)) (void)pg_sync(maintenance->pg);
 }
 
 static void send_sweep(struct maintenance *maintenance)
@@ -142,6 +165,11 @@ static void read_remove(struct maintenance *maintenance, const PGresult *result)
     metric_set(&pending_removals, number(result, PENDING));
     metric_set(&oldest_removal, number(result, OLDEST));
     maintenance->deleted += deleted;
+    maintenance->has_removals = number(result, PENDING) > 0;
+    if (!maintenance->has_removals) {
+        maintenance->counted_us = 0;
+        metric_set(&schedules_left, 0);
+    }
     maintenance->is_busy = maintenance->is_busy || deleted > 0 || ended > 0;
     tell_removals(maintenance, ended, number(result, PENDING));
 }
@@ -169,6 +197,8 @@ static void on_result(void *ctx, const PGresult *result)
         shrink(maintenance, reason == NULL ? "no answer" : reason);
     } else if (maintenance->task == TASK_REMOVE) {
         read_remove(maintenance, result);
+    } else if (maintenance->task == TASK_COUNT) {
+        metric_set(&schedules_left, number(result, 0));
     } else {
         read_sweep(maintenance, result);
     }
@@ -177,7 +207,11 @@ static void on_result(void *ctx, const PGresult *result)
 static void on_sync(void *ctx)
 {
     struct maintenance *maintenance = ctx;
-    if (maintenance->task == TASK_REMOVE) {
+    if (maintenance->task == TASK_REMOVE && count_is_due(maintenance)) {
+        send_count(maintenance);
+        return;
+    }
+    if (maintenance->task != TASK_SWEEP) {
         send_sweep(maintenance);
         return;
     }
@@ -225,6 +259,7 @@ struct maintenance *maintenance_new(struct event_base *base, const char *databas
     }
     metrics_register(&pending_removals);
     metrics_register(&oldest_removal);
+    metrics_register(&schedules_left);
     metrics_register(&removed_schedules);
     metrics_register(&swept_commands);
     return maintenance;

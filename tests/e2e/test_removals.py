@@ -318,8 +318,10 @@ def test_what_is_locked_holds_up_no_other_removal(running: Line) -> None:
         running.cli("user", "remove", "--id", "5003")
         until(lambda: running.sql("SELECT DISTINCT owner_id FROM schedules WHERE owner_id > 5000") == [(5001,)], "the others went")
         until(lambda: running.metric("schedule_removals_pending") == 1, "one is pending")
+        until(lambda: running.metric("schedule_removals_schedules_left") == MANY // 2, "what is left is counted")
     until(lambda: left(running) == (0, 0), "the removal ended")
     until(lambda: running.metric("schedule_removals_pending") == 0, "the metric says so")
+    assert running.metric("schedule_removals_schedules_left") == 0
     assert running.metric("schedule_removals_schedules_total") > 0
 
 
