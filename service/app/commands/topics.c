@@ -5,7 +5,15 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PARTITIONS_DEFAULT = 8, TIMEOUT_MS = 20000, TOPICS_MAX = 5, REASON_SIZE = 256, CHECKS = 30, CHECK_EVERY_MS = 100 };
+enum {
+    PARTITIONS_DEFAULT = 8,
+    TIMEOUT_MS = 20000,
+    TOPICS_MAX = 5,
+    REASON_SIZE = 256,
+    CHECK_EVERY_MS = 100,
+    UNKNOWN_MAX = 300,
+    OTHER_MAX = 30
+};
 
 /* Waits for the answer of one admin request; NULL after saying why there is none. The caller destroys it. */
 static rd_kafka_event_t *await(rd_kafka_queue_t *queue, const char *what)
@@ -84,7 +92,10 @@ static bool create(rd_kafka_t *client, rd_kafka_queue_t *queue, const struct con
     return ok;
 }
 
-static bool is_compacted(const rd_kafka_event_t *event)
+/* What a topic does with old records, as far as the broker knows. */
+enum policy { POLICY_UNKNOWN, POLICY_COMPACT, POLICY_OTHER };
+
+static enum policy policy_of(const rd_kafka_event_t *event)
 {
     size_t resources_len = 0;
     const rd_kafka_ConfigResource_t **resources =
@@ -94,36 +105,39 @@ static bool is_compacted(const rd_kafka_event_t *event)
         size_t entries_len = 0;
         const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs(resources[i], &entries_len);
         for (size_t j = 0; j < entries_len; j++) {
+            if (strcmp(rd_kafka_ConfigEntry_name(entries[j]), "cleanup.policy") != 0) continue;
             const char *value = rd_kafka_ConfigEntry_value(entries[j]);
-            if (strcmp(rd_kafka_ConfigEntry_name(entries[j]), "cleanup.policy") == 0) return strcmp(value, "compact") == 0;
+            return value != NULL && strcmp(value, "compact") == 0 ? POLICY_COMPACT : POLICY_OTHER;
         }
     }
-    return false;
+    return POLICY_UNKNOWN;
 }
 
-/* Asks the broker once; *ret_answered is false when it did not answer. */
-static bool ask_compacted(rd_kafka_t *client, rd_kafka_queue_t *queue, const char *topic, bool *ret_answered)
+/* Asks the broker once. False when it did not answer; that was said. */
+static bool ask_policy(rd_kafka_t *client, rd_kafka_queue_t *queue, const char *topic, enum policy *ret_policy)
 {
     rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
     rd_kafka_DescribeConfigs(client, &resource, 1, NULL, queue);
     rd_kafka_event_t *event = await(queue, "a topic cannot be checked");
-    *ret_answered = event != NULL;
-    bool compacted = event != NULL && is_compacted(event);
+    if (event != NULL) *ret_policy = policy_of(event);
     if (event != NULL) rd_kafka_event_destroy(event);
     rd_kafka_ConfigResource_destroy(resource);
-    return compacted;
+    return event != NULL;
 }
 
-/* A topic that was just made may be described before the broker has learned its settings: one that is not compacted is asked
- * about for a while. */
+/* The broker that is asked may not have heard yet of a topic that was just made, or (before KRaft) of its settings. */
 static bool check_compacted(rd_kafka_t *client, rd_kafka_queue_t *queue, const char *topic, const char *why)
 {
-    bool answered = true;
-    for (int i = 0; i < CHECKS && answered; i++) {
-        if (i > 0) usleep(CHECK_EVERY_MS * 1000);
-        if (ask_compacted(client, queue, topic, &answered)) return true;
+    enum policy policy = POLICY_UNKNOWN;
+    for (int unknown = 0, other = 0; unknown < UNKNOWN_MAX && other < OTHER_MAX; usleep(CHECK_EVERY_MS * 1000)) {
+        if (!ask_policy(client, queue, topic, &policy)) return false;
+        if (policy == POLICY_COMPACT) return true;
+        unknown += policy == POLICY_UNKNOWN;
+        other += policy == POLICY_OTHER;
     }
-    if (answered) fprintf(stderr, "schedule-service: topic %s must have cleanup.policy=compact: %s\n", topic, why);
+    if (policy == POLICY_UNKNOWN)
+        fprintf(stderr, "schedule-service: topic %s cannot be checked: its broker does not know it\n", topic);
+    else fprintf(stderr, "schedule-service: topic %s must have cleanup.policy=compact: %s\n", topic, why);
     return false;
 }
 
