@@ -56,7 +56,7 @@ endif
 
 .PHONY: help
 help: ## print every target
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
 
 .PHONY: setup
 setup: ## install what is missing (Debian packages, Kafka); does nothing when all is there
@@ -190,6 +190,10 @@ test-e2e: build ## the whole service from outside, with kill tests
 
 test-fault: build ## a short selection of the fault rig's cases
 	@SERVICE_BINARY=$(CURDIR)/$(BINARY) $(VENV_PYTHON) tests/fault/fault.py --short
+
+.PHONY: postgres-17
+postgres-17: ## what depends on PostgreSQL's version, on Debian 13 with PostgreSQL 17, in a chroot that it makes; FILES="roles" picks
+	@tests/postgres-17.sh $(FILES)
 
 FUZZ_SECONDS ?= 120
 
