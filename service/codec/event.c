@@ -254,15 +254,28 @@ static struct slice origin_id(const struct record_origin *origin, struct arena *
                         origin->offset);
 }
 
-int64_t event_schedule_id(const struct record *record)
+/* 0: it is none, or not above zero. */
+static int64_t positive(struct slice digits)
 {
     char text[24];
+    if (digits.len == 0 || digits.len >= sizeof(text)) return 0;
+    memcpy(text, digits.data, digits.len);
+    text[digits.len] = '\0';
+    int64_t number = strtoll(text, NULL, 10);
+    return number > 0 ? number : 0;
+}
+
+int64_t event_schedule_id(const struct record *record)
+{
+    return positive(record_header(record, SLICE("ce_subject")));
+}
+
+int64_t event_schedule_version(const struct record *record)
+{
+    struct slice id = record_header(record, SLICE("ce_id"));
     struct slice subject = record_header(record, SLICE("ce_subject"));
-    if (subject.len == 0 || subject.len >= sizeof(text)) return 0;
-    memcpy(text, subject.data, subject.len);
-    text[subject.len] = '\0';
-    int64_t id = strtoll(text, NULL, 10);
-    return id > 0 ? id : 0;
+    if (id.len <= subject.len) return 0;
+    return positive((struct slice){id.data + subject.len + 1, id.len - subject.len - 1});
 }
 
 void event_rejected(struct buf *out, const struct event_context *context, struct slice command_id, int64_t org_id,

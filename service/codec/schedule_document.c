@@ -65,7 +65,8 @@ static enum status read_json(const json_t *document, const struct time_zones *zo
     enum status status = schedule_check(&input, SCHEDULE_NEW, zones, arena, &stored->schedule, violations);
     if (status != STATUS_OK) return status;
     stored->schedule.name = arena_copy(arena, stored->schedule.name); /* the document goes first */
-    return stored->schedule.name.data == NULL ? arena_failure(arena) : STATUS_OK;
+    stored->schedule.time_zone = arena_copy(arena, stored->schedule.time_zone);
+    return stored->schedule.name.data == NULL || stored->schedule.time_zone.data == NULL ? arena_failure(arena) : STATUS_OK;
 }
 
 enum status schedule_document_read(struct slice bytes, const struct time_zones *zones, struct arena *arena,

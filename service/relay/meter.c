@@ -41,6 +41,13 @@ static struct metric published_beyond = {
     .name = "schedule_relay_events_without_change_total",
     .labels = "",
     .help = "Events found published of changes that the database has not, after a failover."};
+#define HEALED(kind_)                                                                                            \
+    {                                                                                                            \
+        .type = METRIC_COUNTER, .name = "schedule_relay_healed_schedules_total", .labels = "kind=\"" kind_ "\"", \
+        .help = "Schedules told again as a database has them that lacks what is published of them."              \
+    }
+static struct metric raised = HEALED("raised");
+static struct metric ended = HEALED("ended");
 static struct metric lag_bytes = {.type = METRIC_GAUGE,
                                   .name = "schedule_relay_lag_bytes",
                                   .labels = "",
@@ -82,11 +89,18 @@ static void collect(void *ctx)
 
 void meter_register(void)
 {
-    struct metric *const all[] = {&events_published, &dead_letters_published,
-                                  &transactions,     &restarts,
-                                  &published_beyond, &lag_bytes,
-                                  &lag_us,           &active,
-                                  &slot_lost,        &waiting,
+    struct metric *const all[] = {&events_published,
+                                  &dead_letters_published,
+                                  &transactions,
+                                  &restarts,
+                                  &published_beyond,
+                                  &raised,
+                                  &ended,
+                                  &lag_bytes,
+                                  &lag_us,
+                                  &active,
+                                  &slot_lost,
+                                  &waiting,
                                   &commit_time};
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) metrics_register(all[i]);
     for (size_t i = 0; i < sizeof(unpublishable) / sizeof(unpublishable[0]); i++) metrics_register(&unpublishable[i]);
@@ -104,6 +118,12 @@ void meter_published(size_t events, size_t dead_letters, int64_t commit_us)
 void meter_published_beyond(size_t events)
 {
     metric_add(&published_beyond, (int64_t)events);
+}
+
+void meter_healed(size_t raised_schedules, size_t ended_schedules)
+{
+    metric_add(&raised, (int64_t)raised_schedules);
+    metric_add(&ended, (int64_t)ended_schedules);
 }
 
 void meter_restarted(void)

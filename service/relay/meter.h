@@ -18,6 +18,9 @@ void meter_waiting(bool is_waiting);                    /* for Kafka to take wha
 
 /* Events that are published of changes that the database has not. */
 void meter_published_beyond(size_t events);
+
+/* Schedules that were told again as the database has them: raised to a version above the published one, or ended. */
+void meter_healed(size_t raised_schedules, size_t ended_schedules);
 void meter_state(bool is_active, bool is_slot_lost);
 void meter_lag_bytes(int64_t bytes);
 

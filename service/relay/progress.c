@@ -10,16 +10,17 @@ struct reading {
 };
 
 /* Within a partition the later record counts. A key is in two only if partitions were added; then time decides. */
-static void on_record(void *ctx, const struct record *record, const struct topic_place *place)
+static bool on_record(void *ctx, const struct record *record, const struct topic_place *place)
 {
     struct reading *reading = ctx;
     struct progress progress;
-    if (!progress_decode(record, &progress)) return;
+    if (!progress_decode(record, &progress)) return true;
     if (progress.highest_id > reading->highest_id) reading->highest_id = progress.highest_id;
-    if (!slice_equal(record->key, reading->key)) return;
-    if (place->partition != reading->place.partition && place->timestamp_ms < reading->place.timestamp_ms) return;
+    if (!slice_equal(record->key, reading->key)) return true;
+    if (place->partition != reading->place.partition && place->timestamp_ms < reading->place.timestamp_ms) return true;
     reading->progress = progress;
     reading->place = *place;
+    return true;
 }
 
 bool progress_read(const struct progress_topic *topic, const char *key, bool is_passing, struct progress *ret_progress)

@@ -11,27 +11,26 @@ enum { NEWEST_FIRST = 1000, NEWEST_FACTOR = 8 };
 static const int64_t NEWEST_MAX = INT64_C(1) << 60;
 
 struct reading {
-    const struct commit_position *position;
+    const struct published_range *range;
+    struct healing *healing;
     struct published *published;
 };
 
-/* Nothing says that it is not. */
-static bool is_shared(const struct reading *reading, const struct record *record)
+/* Of an event that tells no position nothing says so. */
+static bool is_from(const struct record *record, const struct commit_position *begin)
 {
     struct commit_position position;
-    if (!commit_position_parse(record_header(record, SLICE(COMMIT_POSITION_HEADER)), &position)) return true;
-    return position.timeline != reading->position->timeline || position.lsn < reading->position->lsn;
+    if (!commit_position_parse(record_header(record, SLICE(COMMIT_POSITION_HEADER)), &position)) return false;
+    return position.timeline == begin->timeline && position.lsn >= begin->lsn;
 }
 
-static void on_record(void *ctx, const struct record *record, const struct topic_place *place)
+static bool reads_all(const struct published_range *range)
 {
-    const struct reading *reading = ctx;
-    struct published *published = reading->published;
-    int64_t id = event_schedule_id(record);
-    (void)place;
-    if (id == 0) return; /* of a command that was rejected: it is read again */
-    if (id > published->highest_id) published->highest_id = id;
-    if (is_shared(reading, record)) return;
+    return range->from.timeline == 0;
+}
+
+static void count_beyond(struct published *published, const struct record *record)
+{
     if (published->beyond < PUBLISHED_NAMES_MAX) {
         struct slice type = record_header(record, SLICE("ce_type"));
         struct slice ce_id = record_header(record, SLICE("ce_id"));
@@ -41,15 +40,28 @@ static void on_record(void *ctx, const struct record *record, const struct topic
     published->beyond++;
 }
 
-static bool reaches_back(void *ctx, const struct record *record)
+static bool on_record(void *ctx, const struct record *record, const struct topic_place *place)
 {
-    return is_shared(ctx, record);
+    const struct reading *reading = ctx;
+    const struct published_range *range = reading->range;
+    int64_t id = event_schedule_id(record);
+    if (id == 0) return true; /* of a command that was rejected: it is read again */
+    if (id > reading->published->highest_id) reading->published->highest_id = id;
+    if (is_from(record, &range->beyond)) count_beyond(reading->published, record);
+    if (!reads_all(range) && !is_from(record, &range->from)) return true;
+    return healing_note(reading->healing, record, place->timestamp_ms);
 }
 
-bool published_read(const struct progress_topic *events, const struct commit_position *position, bool is_all,
+static bool reaches_back(void *ctx, const struct record *record)
+{
+    const struct reading *reading = ctx;
+    return !is_from(record, &reading->range->from);
+}
+
+bool published_read(const struct progress_topic *events, const struct published_range *range, struct healing *healing,
                     struct published *ret_published)
 {
-    struct reading reading = {position, ret_published};
+    struct reading reading = {range, healing, ret_published};
     struct topic_reading config = {.kafka = events->kafka,
                                    .topic = events->name,
                                    .on_record = on_record,
@@ -61,7 +73,7 @@ bool published_read(const struct progress_topic *events, const struct commit_pos
     bool is_enough = false;
     for (int64_t newest = NEWEST_FIRST; !is_enough; newest *= NEWEST_FACTOR) {
         *ret_published = (struct published){0};
-        config.newest = is_all || newest > NEWEST_MAX ? 0 : newest;
+        config.newest = reads_all(range) || newest > NEWEST_MAX ? 0 : newest;
         if (!topic_read(&config, &is_enough)) return false;
     }
     return true;

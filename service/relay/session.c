@@ -57,11 +57,12 @@ static bool has_more(const PGresult *result)
     return PQresultStatus(result) != PGRES_COPY_BOTH;
 }
 
-PGresult *session_query(PGconn *conn, const char *sql, struct waiter *waiter, struct reason *reason)
+/* Of the statement that was sent, if it was. */
+static PGresult *first_result(PGconn *conn, int is_sent, struct waiter *waiter, struct reason *reason)
 {
     int64_t deadline_us = clock_steady_us() + QUERY_TIMEOUT_US;
     PGresult *first = NULL;
-    if (PQsendQuery(conn, sql) == 1) {
+    if (is_sent == 1) {
         while (await_result(conn, deadline_us, waiter)) {
             PGresult *result = PQgetResult(conn);
             if (result == NULL) return first;
@@ -73,4 +74,16 @@ PGresult *session_query(PGconn *conn, const char *sql, struct waiter *waiter, st
     PQclear(first);
     reason_set(reason, "PostgreSQL gave no answer: %s", *PQerrorMessage(conn) == '\0' ? "timed out" : PQerrorMessage(conn));
     return NULL;
+}
+
+PGresult *session_query(PGconn *conn, const char *sql, struct waiter *waiter, struct reason *reason)
+{
+    return first_result(conn, PQsendQuery(conn, sql), waiter, reason);
+}
+
+PGresult *session_call(PGconn *conn, const char *sql, int params_len, const char *const *params, struct waiter *waiter,
+                       struct reason *reason)
+{
+    int is_sent = PQsendQueryParams(conn, sql, params_len, NULL, params, NULL, NULL, 0);
+    return first_result(conn, is_sent, waiter, reason);
 }

@@ -19,4 +19,8 @@ PGconn *session_open(const char *database_url, bool replication, struct waiter *
 /* Sends one statement and returns its first result, whatever that says, within 10 s; the caller owns it (PQclear). */
 PGresult *session_query(PGconn *conn, const char *sql, struct waiter *waiter, struct reason *reason);
 
+/* The same with text parameters. */
+PGresult *session_call(PGconn *conn, const char *sql, int params_len, const char *const *params, struct waiter *waiter,
+                       struct reason *reason);
+
 #endif

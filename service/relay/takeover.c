@@ -76,19 +76,46 @@ static void tell_beyond(const struct published *published)
               LOG_INT("events", published->beyond), LOG_INT("shown", shown));
 }
 
-/* Looks up what is published beyond where the histories part, and the highest id where progress does not tell it. */
-static bool look_up_published(struct takeover *takeover, enum verdict verdict, struct progress *progress)
+/* From where the topic may tell what the database has not. A server that was set back may have written on since, but not before the slot; of
+ * another server or slot no position is known. Nor is the highest id, where progress does not tell it. */
+static struct published_range range_of(const struct takeover *takeover, enum verdict verdict,
+                                       const struct progress *progress)
+{
+    const struct wal_source *source = takeover->source;
+    uint32_t timeline = source->history.timeline;
+    struct published_range range = {{0}, {0}};
+    if (verdict == VERDICT_SWITCHED) {
+        range.beyond = (struct commit_position){progress->timeline, timeline_end(&source->history, progress->timeline)};
+        range.from = range.beyond;
+    } else if (verdict == VERDICT_SET_BACK) {
+        range.beyond = (struct commit_position){timeline, source->server_end};
+        range.from = (struct commit_position){timeline, source->confirmed};
+    }
+    if (progress->highest_id == 0) range.from = (struct commit_position){0};
+    return range;
+}
+
+/* Looks up what is published beyond what the database has, brings that beyond it, and sets the highest id where it was unknown. */
+static bool reconcile(struct takeover *takeover, enum verdict verdict, struct progress *progress)
 {
     const struct progress_topic events = topic_of(takeover, takeover->config->events_topic);
-    const struct wal_source *source = takeover->source;
-    bool is_unknown = progress->highest_id == 0;
-    struct commit_position position = {progress->timeline, timeline_end(&source->history, progress->timeline)};
+    const struct published_range range = range_of(takeover, verdict, progress);
+    const struct healing_config config = {.database_url = takeover->config->database_url,
+                                          .slot = takeover->config->slot,
+                                          .holder = takeover->source->holder,
+                                          .events = &takeover->config->events,
+                                          .waiter = takeover->waiter,
+                                          .on_wait = takeover->on_wait,
+                                          .ctx = takeover->ctx,
+                                          .reason = takeover->reason};
+    struct healing healing;
     struct published published;
-    if (verdict == VERDICT_SET_BACK) position = (struct commit_position){source->history.timeline, source->server_end};
-    if (verdict == VERDICT_FIRST && !is_unknown) return true;
-    if (!published_read(&events, &position, is_unknown, &published)) return false;
-    if (verdict != VERDICT_FIRST) tell_beyond(&published);
-    if (is_unknown) progress->highest_id = published.highest_id;
+    healing_init(&healing, &config);
+    bool ok = published_read(&events, &range, &healing, &published) && healing_run(&healing);
+    healing_done(&healing);
+    if (!ok) return false;
+    tell_beyond(&published);
+    if (progress->highest_id == 0) progress->highest_id = published.highest_id;
     return true;
 }
 
@@ -117,7 +144,7 @@ static bool establish(struct takeover *takeover, enum verdict verdict, struct pu
                       struct progress *progress)
 {
     struct progress next = acceptance_progress(verdict, takeover->source, progress);
-    if (verdict != VERDICT_UNMARKED && !look_up_published(takeover, verdict, progress)) return false;
+    if (verdict != VERDICT_UNMARKED && !reconcile(takeover, verdict, progress)) return false;
     next.highest_id = progress->highest_id;
     log_verdict(takeover, verdict, progress, &next);
     *progress = next;

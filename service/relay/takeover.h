@@ -2,9 +2,9 @@
  *
  * Happy path: the progress that is there tells of this very history, so the doors are opened at once; then, with a producer of our own,
  * nobody can move progress any more and it is read again.
- * Failure modes: either server away (FAILED: begin anew); a timeline that was switched to or a database that was set back (what is
- * published and not in the database is looked up and told, and publishing goes on from where the histories part); a slot or a timeline
- * that is foreign (REFUSED, in the database too: as a lost slot). */
+ * Failure modes: either server away (FAILED: begin anew); a timeline that was switched to, a database that was set back, another server or
+ * slot (what is published and not in the database is looked up, told and healed, and publishing goes on from where the histories part); a
+ * slot or a timeline that is foreign (REFUSED, in the database too: as a lost slot). */
 #ifndef RELAY_TAKEOVER_H
 #define RELAY_TAKEOVER_H
 

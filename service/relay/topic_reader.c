@@ -115,7 +115,7 @@ static void get_record(const rd_kafka_message_t *message, struct record *record)
     }
 }
 
-static void on_record(struct reader *reader, const rd_kafka_message_t *message)
+static bool on_record(struct reader *reader, const rd_kafka_message_t *message)
 {
     const struct topic_reading *config = reader->config;
     struct part *part = &reader->parts[message->partition];
@@ -124,7 +124,7 @@ static void on_record(struct reader *reader, const rd_kafka_message_t *message)
     get_record(message, &record);
     if (part->has_older && (config->reaches_back == NULL || config->reaches_back(config->ctx, &record))) reader->cut--;
     part->has_older = false;
-    config->on_record(config->ctx, &record, &place);
+    return config->on_record(config->ctx, &record, &place);
 }
 
 /* Committed records end at the first open transaction. An end before the noted one is not the end. */
@@ -145,7 +145,7 @@ static bool take_next(struct reader *reader, int64_t *heard_us)
     if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) ok = fail(reader, rd_kafka_message_errstr(message));
     else if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) on_end(reader, message);
     else if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        on_record(reader, message);
+        ok = on_record(reader, message);
         *heard_us = clock_steady_us();
     }
     rd_kafka_message_destroy(message);

@@ -24,7 +24,8 @@ struct topic_reading {
     const char *topic;
     int64_t newest;     /* offsets of each partition, from its end; 0: all of it */
     bool stops_at_open; /* at a transaction that is open; else it is waited for */
-    void (*on_record)(void *ctx, const struct record *record, const struct topic_place *place); /* borrowed for the call */
+    /* The record is borrowed for the call; false gives up, with the reason set. */
+    bool (*on_record)(void *ctx, const struct record *record, const struct topic_place *place);
     /* Asked of the first record of each partition that has older ones: whether those can be left out. NULL: they can. */
     bool (*reaches_back)(void *ctx, const struct record *record);
     void *ctx;

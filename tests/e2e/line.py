@@ -362,6 +362,16 @@ class Line:
 
 
 @contextmanager
+def kafka_stands_still(line: Line) -> Iterator[None]:
+    """It answers nobody, and refuses no connection."""
+    os.kill(line.servers.kafka.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(line.servers.kafka.pid, signal.SIGCONT)
+
+
+@contextmanager
 def server_settings(postgres: Postgres, **settings: str) -> Iterator[None]:
     """Of a running PostgreSQL, until the end of the block."""
     for name, value in settings.items():

@@ -40,6 +40,20 @@ def fold(events: list[Message]) -> dict[int, dict[str, Any]]:
     return {schedule: state for schedule, (kind, state) in known.items() if kind != "Deleted"}
 
 
+def heard(events: list[Message]) -> tuple[dict[int, dict[str, Any]], list[str]]:
+    """What a consumer knows that keeps the highest version of each schedule, whatever it hears once more; and the ce_ids that were told
+    of two states."""
+    told: dict[int, dict[int, tuple[str, dict[str, Any]]]] = {}
+    torn = []
+    for event in events:
+        kind, state = kind_of(event), state_of(event)
+        seen = kind, content(state)
+        if told.setdefault(state["id"], {}).setdefault(state["version"], seen) != seen:
+            torn.append(event.headers["ce_id"].decode())
+    latest = [versions[max(versions)] for versions in told.values()]
+    return {state["id"]: state for kind, state in latest if kind != "Deleted"}, torn
+
+
 def content(state: dict[str, Any]) -> dict[str, Any]:
     """Without the command's id, which a rebuild knows of first versions and deletions only."""
     return {name: value for name, value in state.items() if name != "command_id"}

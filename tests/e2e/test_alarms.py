@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
-import signal
 import string
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +15,7 @@ import pytest
 import ledger
 from alerts import ROOT, RULES, rings, scrape
 from conftest import MakeLine
-from line import MINIMAL, PARTITIONS, Line, server_settings, until
+from line import MINIMAL, PARTITIONS, Line, kafka_stands_still, server_settings, until
 
 FEW = {"RATE_LIMIT_API_KEY": "5", "RATE_LIMIT_ADDRESS": "5", "RATE_LIMIT_WINDOW_SECONDS": "600"}
 
@@ -33,15 +31,6 @@ def locked(line: Line, table: str) -> Iterator[None]:
         yield
     finally:
         session.close()
-
-
-@contextmanager
-def kafka_stands_still(line: Line) -> Iterator[None]:
-    os.kill(line.servers.kafka.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(line.servers.kafka.pid, signal.SIGCONT)
 
 
 @contextmanager

@@ -175,8 +175,9 @@ def test_the_statements_that_are_refused_are_right(line: Line) -> None:
 
 def test_functions_with_their_owners_privileges_keep_to_their_schema(line: Line) -> None:
     sealed = line.sql("SELECT proname::text, array_to_string(proconfig, ';') FROM pg_proc WHERE prosecdef ORDER BY 1")
-    assert [name for name, _ in sealed] == ["accept_position", "apply_directory", "apply_entries", "position_state", "refuse_position",
-                                         "run_removals", "schedules_left_to_remove", "sweep_settled_commands", "write_batch"]
+    assert [name for name, _ in sealed] == ["accept_position", "apply_directory", "apply_entries", "heal_published", "note_published",
+                                         "position_state", "refuse_position", "run_removals", "schedules_left_to_remove",
+                                         "sweep_settled_commands", "write_batch"]
     assert all("search_path=public, pg_temp" in config for _, config in sealed)
 
 

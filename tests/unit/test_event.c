@@ -300,6 +300,22 @@ static void changes_have_their_own_types_and_the_same_content(void **state)
     emitted_done(&created);
 }
 
+static void events_tell_which_version_of_which_schedule_they_are(void **state)
+{
+    (void)state;
+    struct emitted emitted;
+    struct command command = make_command();
+    struct record rejected;
+    make_created(&emitted, &as_json, &command, SLICE(""));
+    assert_int_equal(event_schedule_id(&emitted.record), 254);
+    assert_int_equal(event_schedule_version(&emitted.record), 1);
+    emitted_done(&emitted);
+    record_start(&rejected, RECORD_EVENT, SLICE("478"), SLICE(""));
+    record_add_header(&rejected, SLICE("ce_id"), SLICE("commands/3/12"));
+    assert_int_equal(event_schedule_id(&rejected), 0);
+    assert_int_equal(event_schedule_version(&rejected), 0);
+}
+
 static void created_in_protobuf_holds_the_whole_schedule(void **state)
 {
     (void)state;
@@ -586,6 +602,7 @@ int main(void)
         cmocka_unit_test(record_holds_128_headers_and_leaves_out_more),
         cmocka_unit_test(created_is_a_cloud_event_in_binary_mode),
         cmocka_unit_test(changes_have_their_own_types_and_the_same_content),
+        cmocka_unit_test(events_tell_which_version_of_which_schedule_they_are),
         cmocka_unit_test(created_in_protobuf_holds_the_whole_schedule),
         cmocka_unit_test(created_in_json_holds_the_whole_schedule),
         cmocka_unit_test(created_of_an_own_empty_schedule_has_empty_lists),
