@@ -99,7 +99,7 @@ $(BUILD)/%.o: %.c $(BUILD)/gen/.stamp
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-# The page of /docs. An empty file stands for one of Swagger UI's that could not be fetched.
+# The pages of /docs. An empty file stands for one of Swagger UI's that could not be fetched.
 VIEWER_GZ := $(addprefix $(BUILD)/gen/viewer/,swagger-ui-bundle.js.gz swagger-ui.css.gz LICENSE.gz)
 $(VIEWER_GZ): $(BUILD)/gen/viewer/%.gz: $(wildcard $(VIEWER)/*)
 	@mkdir -p $(@D)
@@ -170,6 +170,7 @@ VENV_PYTHON = $(shell $(PYTHON) deploy/local/servers.py python)
 
 .PHONY: test test-unit test-component test-tsan test-e2e test-fault fault fault-proof fuzz
 test: setup ## all tests, against real PostgreSQL and Kafka, with sanitizers
+	@deploy/local/setup.sh test
 	@$(MAKE) -s -j2 build
 	@$(MAKE) -s -j2 PROFILE=asan test-binaries
 	@$(MAKE) -s PROFILE=asan test-unit test-component test-fault test-e2e

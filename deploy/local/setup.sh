@@ -128,6 +128,7 @@ flock 9
 [ -d "$viewer" ] || "$here/../viewer.sh" "$client" "$viewer" ||
     say "WARNING: Swagger UI could not be downloaded from PyPI: /docs will say so, and \`make test\` will fail."
 [ "${1:-}" != bench ] || install_missing wrk valgrind python3-matplotlib
+[ "${1:-}" != test ] || install_missing chromium-headless-shell
 [ "${1:-}" != hours ] || install_missing golang-go
 [ "${1:-}" != fault ] || install_missing wrk
 [ "${1:-}" != soak ] || install_missing python3-matplotlib

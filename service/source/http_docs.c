@@ -1,10 +1,11 @@
-/* The description of the service by itself: GET /openapi.json and, at /docs, a page that shows it with Swagger UI.
+/* The description of the service by itself: GET /openapi.json and, at /docs, a page that shows it with Swagger UI; at /docs/hours a page that
+ * draws hours.
  *
  * The files are in the binary as they were when it was built. Those of Swagger UI are gzip'd, which every browser takes; one
  * that could not be fetched for the build is empty and answered 404, and the page says so. */
 #include "source/http_exchange.h"
 
-/* The page asks nobody else for anything: Swagger UI's icons are data of its style sheet. */
+/* The pages ask nobody else for anything: Swagger UI's icons are data of its style sheet. */
 #define POLICY "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 
 /* The bytes of a file, found in the assembler's include path, from symbol to symbol_end. */
@@ -16,6 +17,9 @@
 EMBED(openapi_json, "openapi.json");
 EMBED(page_html, "page/index.html");
 EMBED(page_js, "page/start.js");
+EMBED(hours_html, "page/hours.html");
+EMBED(hours_js, "page/hours.js");
+EMBED(hours_css, "page/hours.css");
 EMBED(viewer_js, "swagger-ui-bundle.js.gz");
 EMBED(viewer_css, "swagger-ui.css.gz");
 EMBED(viewer_license, "LICENSE.gz");
@@ -31,8 +35,11 @@ struct file {
 
 static struct file openapi = {"openapi.json", JSON_TYPE, NULL, openapi_json, openapi_json_end, ""};
 static struct file page = {"index.html", "text/html; charset=utf-8", NULL, page_html, page_html_end, ""};
+static struct file hours = {"hours.html", "text/html; charset=utf-8", NULL, hours_html, hours_html_end, ""};
 static struct file parts[] = {
     {"start.js", "text/javascript; charset=utf-8", NULL, page_js, page_js_end, ""},
+    {"hours.js", "text/javascript; charset=utf-8", NULL, hours_js, hours_js_end, ""},
+    {"hours.css", "text/css; charset=utf-8", NULL, hours_css, hours_css_end, ""},
     {"swagger-ui-bundle.js", "text/javascript; charset=utf-8", "gzip", viewer_js, viewer_js_end, ""},
     {"swagger-ui.css", "text/css; charset=utf-8", "gzip", viewer_css, viewer_css_end, ""},
     {"LICENSE", "text/plain; charset=utf-8", "gzip", viewer_license, viewer_license_end, ""},
@@ -70,10 +77,20 @@ void handle_openapi(struct exchange *exchange)
     reply_file(exchange, &openapi);
 }
 
-void handle_docs(struct exchange *exchange)
+static void reply_page(struct exchange *exchange, struct file *file)
 {
     http_reply_header(exchange->request, "Content-Security-Policy", POLICY);
-    reply_file(exchange, &page);
+    reply_file(exchange, file);
+}
+
+void handle_docs(struct exchange *exchange)
+{
+    reply_page(exchange, &page);
+}
+
+void handle_docs_hours(struct exchange *exchange)
+{
+    reply_page(exchange, &hours);
 }
 
 void handle_docs_file(struct exchange *exchange)

@@ -159,6 +159,7 @@ void handle_readyz(struct exchange *exchange);
 void handle_metrics(struct exchange *exchange);
 void handle_openapi(struct exchange *exchange);
 void handle_docs(struct exchange *exchange);
+void handle_docs_hours(struct exchange *exchange);
 void handle_docs_file(struct exchange *exchange);
 void handle_create_schedule(struct exchange *exchange);
 void handle_update_schedule(struct exchange *exchange);

@@ -37,6 +37,7 @@ static const struct http_route routes[] = {
     ROUTE(GET, "/metrics", ACCESS_OPEN, handle_metrics),
     ROUTE(GET, "/openapi.json", ACCESS_OPEN, handle_openapi),
     ROUTE(GET, "/docs", ACCESS_OPEN, handle_docs),
+    ROUTE(GET, "/docs/hours", ACCESS_OPEN, handle_docs_hours),
     ROUTE(GET, "/docs/{file}", ACCESS_OPEN, handle_docs_file),
 };
 

@@ -226,8 +226,9 @@ def test_a_limit_is_told_as_the_document_says(make_line: MakeLine) -> None:
 
 # ---- the page
 
-def test_the_page_asks_only_the_service(line: Line) -> None:
-    page = line.request("GET", "/docs")
+@pytest.mark.parametrize("path", ["/docs", "/docs/hours"])
+def test_the_page_asks_only_the_service(line: Line, path: str) -> None:
+    page = line.request("GET", path)
     policy = page.headers["Content-Security-Policy"]
     sources = {source for directive in policy.split(";") for source in directive.split()[1:]}
     assert policy.startswith("default-src 'self';")
