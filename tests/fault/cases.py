@@ -90,6 +90,7 @@ CASES = [
           {"seconds": 150}, replicas=1, rate=0),
     _case("failover", "PostgreSQL fails over to a standby that lacks the last commits, whose events are published", recovery.fail_over,
           world=Pair, rate=0),
+    _case("slot-anew", "the replication slot is dropped with what it held and made anew by hand", recovery.make_the_slot_anew, rate=0),
     _case("restore", "a dump of some time ago takes the place of the database", recovery.restore_a_dump, rate=0),
     _case("remove-organization", "an organization of 40,000 schedules is removed while commands come for it, another one under kill -9",
           removal.remove_organization, {"schedules": 40_000}, rate=0),

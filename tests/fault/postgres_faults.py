@@ -144,7 +144,7 @@ def lose_the_slot(rig: Rig) -> Report:
         rig.wait_writes(50)
         rig.wait_commands(1000)
     report = rig.settle()
-    _write_unpublished(rig)
+    write_unpublished(rig)
     rig.sql("SELECT pg_drop_replication_slot(%s)", rig.place.slot)
     rig.faults += 1
     for replica in rig.replicas:
@@ -161,7 +161,7 @@ def lose_the_slot(rig: Rig) -> Report:
     return report
 
 
-def _write_unpublished(rig: Rig) -> None:
+def write_unpublished(rig: Rig) -> None:
     """Of all kinds."""
     replicas = list(rig.replicas)
     for replica in replicas:
@@ -181,7 +181,7 @@ def _write_unpublished(rig: Rig) -> None:
         del replica.env["RELAY"]
 
 
-def says(rig: Rig, replica: Service, answer: tuple[int, str]) -> bool:
+def says(rig: Rig, replica: Service, answer: tuple[int, str | None]) -> bool:
     """Whether /readyz does."""
     try:
         return rig.readiness(replica) == answer

@@ -62,6 +62,12 @@ MUTANTS = [
         Edit("service/relay/acceptance.c", "if (verdict == VERDICT_SWITCHED) next.lsn = lesser(next.lsn, end);", ""),)),
     Mutant("ids are not moved behind those that are published", "restore", "twice: ", (
         Edit("migrations/*.sql", "    IF p_id > v_highest THEN\n", "    IF false THEN\n"),)),
+    Mutant("schedules keep versions that are below the published ones", "failover", "twice: |lost: ", (
+        Edit("migrations/*.sql", "p.schedule_id = s.id AND s.version < p.version", "false"),)),
+    Mutant("what is published and not there is not ended", "failover", "never told to be deleted", (
+        Edit("migrations/*.sql", "p.schedule_id = ANY (v_ids) AND p.deletion IS NOT NULL", "false"),)),
+    Mutant("a slot is known by its name alone", "slot-anew", "lost: ", (
+        Edit("service/relay/acceptance.c", "    if (source->confirmed > lesser(progress->lsn, end)) return VERDICT_FOREIGN_SLOT;\n", ""),)),
     Mutant("a create is not looked for behind its insert", "repeat-deleted", "twice: ", (
         Edit("migrations/*.sql", "    IF cardinality(v_settled) > 0 THEN\n", "    IF false THEN\n"),)),
     Mutant("a relay that takes over leaves open what is open", "forgotten", "twice: ", (

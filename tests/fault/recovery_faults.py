@@ -1,6 +1,6 @@
 """The database fails over to a standby, or is restored from a dump: whatever it has then is told, and no id is given twice.
 Each function brings its own load. What a standby or a dump lacks is gone, also where somebody was told of it, so that the audit is of
-what there is: see _see_all_told."""
+what there is: see _see_converged."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from ledger import Report, wait_quiet
-from postgres_faults import SLOT_LOST, says
-from retold import rows, state_of
+from postgres_faults import SLOT_LOST, says, write_unpublished
+from retold import content, heard, rows, state_of
 from rig import DEADLINE_S, Rig
 from servers import run
 from wire import CREATED, REJECTED
 from world import Pair
 
+READY = (200, None)
+LOST = 2500  # commands
 
 
 def fail_over(rig: Rig) -> Report:
-    """To a standby that lacks the last commits, whose events are published already, under load, and replicas are killed meanwhile. The new
-    primary writes its WAL through the same positions once more."""
+    """To a standby that lacks the last commits, whose events are published already, under load, and replicas are killed meanwhile. Twice as
+    many commands wait for the new primary, so that it has written its WAL through the same positions once more before a relay looks."""
     world = rig.world
     assert isinstance(world, Pair)
     standby = world.standby
@@ -34,14 +36,17 @@ def fail_over(rig: Rig) -> Report:
         replica.env["DATABASE_URL"] = rig.env["DATABASE_URL"]
     rig.start_all()
     _keep_slot(rig, world)
+    backlog = rig.load(0, rig.seed, changes=0.0)
     with rig.under_load(100):
         rig.wait_writes(20)
         standby.stop()
+        rig.produce(backlog, LOST)
+        rig.wait_commands(LOST)
         rig.wait_writes(200)
-        rig.wait_commands(500)
         rig.wait_events()
         world.postgres.kill9()
         rig.faults += 1
+        rig.produce(backlog, 2 * LOST)
         standby.start()
         standby.promote()
         _go_to(rig, standby.dsn(database), replace(rig.servers, postgres=standby))
@@ -52,7 +57,7 @@ def fail_over(rig: Rig) -> Report:
         rig.wait_writes(50)
     _quiet(rig)
     _stop(rig)
-    return _see_all_told(rig, is_rebuilt=False)
+    return _see_converged(rig)
 
 
 def restore_a_dump(rig: Rig) -> Report:
@@ -78,7 +83,31 @@ def restore_a_dump(rig: Rig) -> Report:
         rig.wait_commands(500)
     _quiet(rig)
     _stop(rig)
-    return _see_all_told(rig, is_rebuilt=True)
+    return _see_converged(rig)
+
+
+def make_the_slot_anew(rig: Rig) -> Report:
+    """By hand, under the name of the one that was dropped with what it held: nothing is written until a rebuild has told that."""
+    with rig.under_load(200):
+        rig.wait_writes(50)
+        rig.wait_commands(500)
+    _quiet(rig)
+    _stop(rig)
+    write_unpublished(rig)
+    rig.sql("SELECT pg_drop_replication_slot(%s)", rig.place.slot)
+    rig.sql("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", rig.place.slot)
+    rig.faults += 1
+    for replica in rig.replicas:
+        replica.start(wait=False)
+    rig.until(lambda: says(rig, rig.service, SLOT_LOST) or says(rig, rig.service, READY), "a relay has looked at the slot")
+    if says(rig, rig.service, SLOT_LOST):
+        rig.cli("rebuild")
+    _quiet(rig)
+    with rig.under_load(200):
+        rig.wait_writes(50)
+    _quiet(rig)
+    _stop(rig)
+    return _see_converged(rig)
 
 
 # ---- a standby
@@ -136,28 +165,25 @@ def _stop(rig: Rig) -> None:
         rig.stop(replica)
 
 
-def _see_all_told(rig: Rig, is_rebuilt: bool) -> Report:
-    """Each row is told as it is, after a rebuild by its last event, and no id was ever given to two schedules. (A version that is gone
-    stays told, and may be told again with other content: that is what being set back means to whoever has heard of it.)"""
+def _see_converged(rig: Rig) -> Report:
+    """Who keeps the latest version of each schedule ends with the rows, no ce_id was told of two states and no id given to two schedules."""
     report = Report()
     made: dict[int, set[str]] = defaultdict(set)
-    told: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
     events = [event for event in rig.topic(rig.place.events).read_to_end(120) if event.headers["ce_type"] != REJECTED.encode()]
     for event in events:
-        state = state_of(event)
-        told[state["id"]].append(_seen(state))
         if event.headers["ce_type"] == CREATED.encode():
-            made[state["id"]].add(state["command_id"])
+            made[state_of(event)["id"]].add(state_of(event)["command_id"])
     for schedule in [schedule for schedule, commands in made.items() if len(commands) > 1]:
         report.fault(f"twice: the id {schedule} is given to two schedules")
-    there = rows(rig)
+    known, torn = heard(events)
+    for ce_id in torn:
+        report.fault(f"twice: {ce_id} is told of two states")
+    there = {schedule: content(row) for schedule, row in rows(rig).items()}
     for schedule, row in there.items():
-        if _seen(row) not in (told[schedule][-1:] if is_rebuilt else told[schedule]):
-            report.fault(f"lost: of schedule {schedule} was told {told[schedule]}, and not its row {row}")
+        if known.get(schedule) != row:
+            report.fault(f"lost: of schedule {schedule} was told {known.get(schedule)}, and not its row {row}")
+    for schedule in known.keys() - there.keys():
+        report.fault(f"not there: schedule {schedule}, which was never told to be deleted")
     report.counts.update({"rows": len(there), "ScheduleCreated": len(events)})
     rig.check_memory(report)
     return report
-
-
-def _seen(state: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(state[name] for name in ("owner_id", "version", "name", "time_zone"))
