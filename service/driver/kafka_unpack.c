@@ -129,13 +129,14 @@ bool kafka_unpack_limit(rd_kafka_conf_t *conf, struct kafka_unpack *unpack, size
 {
     /* Of snappy an answer becomes 21 times as much. It is larger where its first batch is. */
     static const char answer_max[] = "1048576";
+    enum { REQUEST_MAX = 100 << 20 };
     char receive_max[24];
     char error[256] = "an interceptor";
     *unpack = (struct kafka_unpack){.batch_max = batch_max};
-    /* librdkafka's default, so that no message that a topic takes breaks the connection; and a buffer that is tripled until a batch fits
-     * is at most so large. */
-    size_t receive = 3 * batch_max > 100000000 ? 3 * batch_max : 100000000;
-    snprintf(receive_max, sizeof(receive_max), "%zu", receive + KAFKA_UNPACK_LEAST);
+    /* The broker's default of socket.request.max.bytes, so that none that it took of a sender breaks the connection; and a buffer that is
+     * tripled until a batch fits is at most so large. */
+    unpack->packed_max = 3 * batch_max > REQUEST_MAX ? 3 * batch_max : REQUEST_MAX;
+    snprintf(receive_max, sizeof(receive_max), "%zu", unpack->packed_max + KAFKA_UNPACK_LEAST);
     bool ok = rd_kafka_conf_set(conf, "receive.message.max.bytes", receive_max, error, sizeof(error)) == RD_KAFKA_CONF_OK &&
               rd_kafka_conf_set(conf, "fetch.max.bytes", answer_max, error, sizeof(error)) == RD_KAFKA_CONF_OK &&
               rd_kafka_conf_interceptor_add_on_new(conf, "unpack", on_new, unpack) == RD_KAFKA_RESP_ERR_NO_ERROR;

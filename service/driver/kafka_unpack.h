@@ -20,6 +20,7 @@ enum { KAFKA_UNPACK_LEAST = 1 << 20, KAFKA_UNPACK_MOST = 700000000 };
 /* One consumer's; outlives it. Written by its threads and by whoever takes its messages. */
 struct kafka_unpack {
     size_t batch_max;
+    size_t packed_max;            /* on the wire: a larger batch breaks the connection to its broker, again and again */
     _Atomic size_t waiting;       /* bytes unpacked, which are not known to be taken */
     size_t waited;                /* those of them that had been unpacked when last nothing was left to take */
     _Atomic uint64_t turned_away; /* batches that found no room */

@@ -81,6 +81,7 @@ struct kafka_door {
     struct kafka_context context;
     rd_kafka_t *consumer;
     struct kafka_unpack unpack;
+    struct kafka_limit *topic_limit;
     struct kafka_limit *dead_letter_limit;
     uint64_t drained; /* times that the consumer had nothing to give */
     struct offsets *offsets;
@@ -655,7 +656,8 @@ static bool start_consumer(struct kafka_door *door)
     door->consumer = kafka_client_new(RD_KAFKA_CONSUMER, conf);
     if (door->consumer == NULL) return false;
     door->dead_letter_limit = kafka_limit_new(door->consumer, door->config->dead_letter_topic);
-    if (door->dead_letter_limit == NULL) return false;
+    door->topic_limit = kafka_limit_new(door->consumer, door->config->topic);
+    if (door->dead_letter_limit == NULL || door->topic_limit == NULL) return false;
     rd_kafka_poll_set_consumer(door->consumer);
     rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(door->consumer);
     rd_kafka_queue_io_event_enable(queue, door->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
@@ -730,6 +732,10 @@ size_t kafka_door_pending(const struct kafka_door *door)
 void kafka_door_degraded(const struct kafka_door *door, struct degraded *degraded)
 {
     if (door->is_kafka_away) degraded_add(degraded, "Kafka is away: no broker can be reached for %s", door->config->topic);
+    if (kafka_limit_bytes(door->topic_limit, 0) > door->unpack.packed_max) {
+        degraded_add(degraded, "%s takes records that cannot be received: its max.message.bytes is above %zu",
+                     door->config->topic, door->unpack.packed_max);
+    }
     for (int i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
         const struct door_partition *partition = &door->partitions[i];
         if (partition->assigned && partition->stopped) {
@@ -743,6 +749,7 @@ void kafka_door_free(struct kafka_door *door)
     if (door == NULL) return;
     if (door->held != NULL) rd_kafka_message_destroy(door->held);
     kafka_limit_free(door->dead_letter_limit);
+    kafka_limit_free(door->topic_limit);
     if (door->consumer != NULL) {
         commit_to_group(door, true);
         rd_kafka_consumer_close(door->consumer);

@@ -18,9 +18,9 @@ from servers import ServerError
 STOPPED = 'schedule_consumer_partitions{state="stopped"}'
 
 
-def produce_packed(line: Line, partition: int, *values: bytes) -> int:
+def produce_packed(line: Line, partition: int, *values: bytes, codec: str | None = "gzip") -> int:
     """One batch, compressed; the offset behind it."""
-    with closing(ledger.producer(line.place.bootstrap, compression_type="gzip", max_request_size=200_000_000,
+    with closing(ledger.producer(line.place.bootstrap, compression_type=codec, max_request_size=200_000_000,
                                  batch_size=150_000_000, linger_ms=60_000)) as sender:
         sent = [sender.send(line.place.commands, key=b"packed", value=value, partition=partition) for value in values]
         sender.flush(60)
@@ -116,3 +116,20 @@ def test_the_lag_is_one_thing_to_the_metric_and_to_offsets_show(make_line: MakeL
         assert shown(line, 3)["lag"] == "1"
     until(lambda: line.metric("schedule_consumer_lag") == 0, "nothing is behind, though the last record is no message")
     until(lambda: shown(line, 3)["lag"] == "0" and shown(line, 3)["state"] == "ok", "and that is shown")
+
+
+def test_the_largest_record_that_a_broker_takes_is_read(make_line: MakeLine) -> None:
+    line = make_line(UNPACKED_BATCH_BYTES="1048576")
+    line.limit_topic(line.place.commands, 104_857_600)
+    line.start()
+    produce_packed(line, 1, b"\xff" + bytes(104_000_000), codec=None)
+    takes_commands(line, 1)
+    assert line.topic(line.place.dead_letters).read_to_end()[0].headers["dead-letter-cut"] == b"value"
+    assert not line.degraded()
+
+
+def test_a_topic_that_takes_records_which_cannot_be_received_is_told(make_line: MakeLine) -> None:
+    line = make_line(UNPACKED_BATCH_BYTES="1048576")
+    line.limit_topic(line.place.commands, 104_857_601)
+    line.start()
+    until(lambda: any("cannot be received" in text for text in line.degraded()), "it is told")
