@@ -77,6 +77,8 @@ CASES = [
           relay.send_what_is_refused, {"times": 15, "events": 100}, rate=0),
     _case("poison", "more than half of the commands are bad, and replicas are killed", service.send_poison, {"times": 25},
           shares=BAD),
+    _case("control-records", "transactions of senders end the partitions, retention empties them, and the replicas restart",
+          kafka.leave_control_records, rate=0),
     _case("topic-anew", "the commands topic is deleted and made anew", kafka.make_topic_anew, rate=0),
     _case("slot-lost", "the replication slot is dropped with what it held: readiness fails, a rebuild tells it",
           postgres.lose_the_slot, rate=0),

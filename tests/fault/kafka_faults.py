@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from kafka import KafkaAdminClient, TopicPartition
+from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
 from bulkhead_faults import make_schedules
@@ -18,6 +18,8 @@ from ledger import Report
 from line import PARTITIONS
 from proxy import HoldEndTxn, Narrow, SwallowEndTxn, calm
 from rig import DEADLINE_S, Rig
+from servers import wait_until
+from wire import as_protobuf
 from world import ThreeBrokers
 
 TRANSACTION_S = 60  # that Kafka leaves one of the relay's open
@@ -207,3 +209,46 @@ def _see_partitions_stop(rig: Rig) -> None:
 def _reset_offsets(rig: Rig) -> None:
     for partition in range(PARTITIONS):
         rig.cli("offsets", "reset", "--partition", str(partition), "--to", "earliest")
+
+
+# ---- what is behind the last message
+
+def leave_control_records(rig: Rig) -> Report:
+    """Brings its own load. Then a sender's transaction ends each partition with a record that is no message, retention empties the partitions,
+    and the replicas restart: nothing is missing, so nothing may stop. What came before is audited before."""
+    with rig.under_load(200):
+        rig.wait_commands(1000)
+    report = rig.settle()
+    rig.start_all()
+    _send_in_transaction(rig)
+    ends = rig.topic(rig.place.commands).ends()
+    sql = "SELECT partition, next_offset FROM command_offsets WHERE topic = %s"
+    wait_until(lambda: dict(rig.sql(sql, rig.place.commands)) == ends, 20)  # if not, the partitions stop
+    for replica in rig.replicas:
+        rig.stop(replica)
+    admin = KafkaAdminClient(bootstrap_servers=rig.place.bootstrap)
+    admin.delete_records({TopicPartition(rig.place.commands, partition): end for partition, end in ends.items()})
+    admin.close()
+    rig.faults += 1
+    rig.start_all()
+    commands = [rig.command(name=f"Behind {partition}") for partition in range(PARTITIONS)]
+    for partition, command in enumerate(commands):
+        rig.send(command, partition=partition)
+    sql = "SELECT count(*) FROM schedules WHERE name ~ '^Behind'"
+    rig.until(lambda: rig.sql(sql)[0][0] == PARTITIONS or rig.count_log("partition stopped") > 0, "they are carried out")
+    if rig.count_log("partition stopped") > 0:
+        raise AssertionError("a partition stopped although nothing is missing")
+    return report
+
+
+def _send_in_transaction(rig: Rig) -> None:
+    """A command to each partition."""
+    sender = KafkaProducer(bootstrap_servers=rig.place.bootstrap, transactional_id=f"sender-{rig.place.commands}")
+    sender.init_transactions()
+    sender.begin_transaction()
+    for partition in range(PARTITIONS):
+        command = rig.command()
+        sender.send(rig.place.commands, key=str(command["userId"]).encode(), value=as_protobuf(command), partition=partition)
+    sender.flush(DEADLINE_S)
+    sender.commit_transaction()
+    sender.close()

@@ -72,6 +72,20 @@ MUTANTS = [
         Edit("migrations/*.sql", "    IF cardinality(v_settled) > 0 THEN\n", "    IF false THEN\n"),)),
     Mutant("a relay that takes over leaves open what is open", "forgotten", "twice: ", (
         Edit("service/relay/publisher.c", "partition < count && error ==", "partition < count && count < 0 && error =="),)),
+    Mutant("what Kafka refuses for good is left out", "refused", "lost: ", (
+        Edit("service/relay/pump.c", "is_refused && (sent = reduce(", "is_refused && false && (sent = reduce("),)),
+    Mutant("a batch may unpack to any size", "unpacks-large", "was taken|a replica took", (
+        Edit("service/driver/kafka_unpack.c", "    if (bytes > limit->batch_max) return false;\n"
+             "    if (waiting == 0 || bytes + waiting <= limit->batch_max) return true;\n",
+             "    if (bytes + waiting < (size_t)1 << 40) return true;\n"),)),
+    Mutant("the end of a partition is not stored", "control-records", "stopped although nothing is missing", (
+        Edit("service/source/kafka_door.c", "partition->end = message->offset; break;", "break;"),)),
+    Mutant("a removal leaves no tombstone", "remove-users", "still have schedules", (
+        Edit("migrations/*.sql", "    INSERT INTO removals (type, id) VALUES (TG_ARGV[0], OLD.id) ON CONFLICT DO NOTHING;\n", ""),)),
+    Mutant("a partition that stops makes the process unready", "topic-anew", '"status":"unavailable"', (
+        Edit("service/app/readiness.c", "kafka_door_degraded(parts->doors[i], &ret->degraded);\n    }\n",
+             "kafka_door_degraded(parts->doors[i], &ret->degraded);\n    }\n"
+             "    if (ret->degraded.len > 0) ret->reason = \"degraded\";\n"),)),
     Mutant("a batch that fails is tried again as it was", "locked-row", "of another partition waited|the caller", (
         Edit("service/store/write_outcome.c", "    size_t rows_len = connection->rows_len;\n    const char *reason",
              "    if (connection->outcome == STATUS_UNAVAILABLE) {\n        write_outcome_put_back(connection);\n        return;\n    }\n"
