@@ -21,6 +21,7 @@ import limits
 import report
 from cost import cost
 from drain import drain
+from hours import hours
 from rig import OWNERS, Rig, World, say, servers
 from steady import steady
 from web import web
@@ -71,6 +72,11 @@ class Run:
             world.fill(OWNERS)
             self.add("web", web(world))
 
+    def hours(self) -> None:
+        with self.world("hours") as world:
+            world.fill(OWNERS)
+            self.add("hours", hours(world))
+
     def cost(self) -> None:
         with self.world("cost") as world:
             self.add("cost", cost(world))
@@ -84,7 +90,7 @@ class Run:
 
 # In the order of a round: what is compared stands side by side.
 PARTS: dict[str, Callable[[Run], None]] = {
-    "limit": Run.limit, "drain": Run.drain, "kafka": Run.kafka, "steady": Run.steady, "web": Run.web, "cost": Run.cost,
+    "limit": Run.limit, "drain": Run.drain, "kafka": Run.kafka, "steady": Run.steady, "web": Run.web, "hours": Run.hours, "cost": Run.cost,
     "growth": Run.growth,
 }
 NEEDS = {"steady": {"drain"}, "growth": {"drain", "web"}}

@@ -53,6 +53,11 @@ ROWS = [
     *[Row(f"create at half of the peak, {name}", f"web half {point}_ms", "ms")
       for point, name in (("p50", "p50"), ("p99", "p99"), ("p999", "p99.9"))],
     *http_rows("read", "reads"),
+    Row("Hours"),
+    Row("a year of five windows a week, expanded", "hours expansion_us", "us", "", "<= 10"),
+    Row("reads of schedules, 64 connections", "hours read per_s", "/s"),
+    Row("a schedule's month, 64 connections", "hours month per_s", "/s", "hours read per_s", ">= 0.80"),
+    Row("the same to who has it (304)", "hours held per_s", "/s", "hours read per_s"),
     Row("Ten million schedules in the table"),
     Row("to durable rows", "growth rows_per_s", "/s", "drain rows_per_s", ">= 0.85"),
     Row("to readable events", "growth events_per_s", "/s", "drain events_per_s", ">= 0.85"),

@@ -51,13 +51,13 @@ class Requests:
     path: str
     key: str
     body: str = ""
+    if_none_match: str = ""
 
     def wrk(self, url: str, connections: int, seconds: int = SECONDS) -> dict[str, float]:
         """Requests per second and the latencies' median and 99th percentile in ms, closed loop."""
-        body = [self.body] if self.body else []
         printed = servers.run("wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "10s", "-s",
                               str(ROOT / "tests/bench/requests.lua"), url, "--", self.method, self.path, self.key, str(FIRST_OWNER),
-                              str(OWNERS), *body)
+                              str(OWNERS), self.body, self.if_none_match)
         if "Non-2xx" in printed or "Socket errors" in printed:
             raise servers.ServerError(f"{self.method} {self.path}:\n{printed}")
         rate = re.search(r"Requests/sec:\s+([\d.]+)", printed)
