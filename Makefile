@@ -36,7 +36,7 @@ SOURCES := $(sort $(shell find service -name '*.c'))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 # core/ and codec/ need no socket, clock or file: one library, which unit tests and fuzzers link alone.
 PURE_O  := $(filter $(BUILD)/service/core/% $(BUILD)/service/codec/%,$(OBJECTS))
-REST_O  := $(filter-out $(PURE_O) $(BUILD)/service/app/main.o,$(OBJECTS)) $(BUILD)/gen/migrations.o
+REST_O  := $(filter-out $(PURE_O) $(BUILD)/service/app/main.o,$(OBJECTS)) $(BUILD)/gen/schema.o
 BINARY  := $(BUILD)/schedule-service
 UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
 COMPONENT := $(patsubst tests/component/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/component/test_*.c)))
@@ -56,7 +56,7 @@ endif
 
 .PHONY: help
 help: ## print every target
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
 .PHONY: setup
 setup: ## install what is missing (Debian packages, Kafka); does nothing when all is there
@@ -79,16 +79,26 @@ $(GEN_C): $(BUILD)/gen/.stamp
 $(GEN_O): %.o: %.c
 	$(CC) $(CPPFLAGS) $(filter-out $(WARNINGS),$(CFLAGS)) -c -o $@ $<
 
-# The migrations become texts in the binary.
-MIGRATIONS := $(sort $(wildcard migrations/*.sql))
-$(BUILD)/gen/migrations.c: $(MIGRATIONS) Makefile
+# The schema's files become texts in the binary (app/schema.h).
+SCHEMA    := $(sort $(wildcard migrations/*.sql))
+FUNCTIONS := $(sort $(wildcard migrations/functions/*.sql))
+FUNCTIONS_SHA256 = $(firstword $(shell cat $(FUNCTIONS) | sha256sum))
+AS_TEXT := sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n"/'
+$(BUILD)/gen/schema.c: $(SCHEMA) $(FUNCTIONS) $(wildcard migrations/functions/* migrations/former/*) Makefile
 	@mkdir -p $(@D)
-	@{ echo '#include "app/migrate.h"'; echo 'const struct migration migrations[] = {'; \
-	   for file in $(MIGRATIONS); do name=$$(basename $$file .sql); \
-	       echo "    {$$((10#$${name%%_*})), \"$$name\","; sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n"/' $$file; echo '    },'; \
-	   done; echo '    {0, "", ""}};'; } > $@
+	@{ echo '#include "app/schema.h"'; echo 'const struct migration migrations[] = {'; \
+	   for file in $(SCHEMA); do name=$$(basename $$file .sql); \
+	       version=$$((10#$${name%%_*})); echo "    {$$version, \"$$name\","; $(AS_TEXT) $$file; echo '    },'; \
+	   done; echo '    {0, "", ""}};'; echo "const int64_t schema_version = $$version;"; \
+	   echo 'const char schema_functions[] ='; cat $(FUNCTIONS) | $(AS_TEXT); echo ';'; \
+	   echo 'const char schema_functions_checksum[] = "$(FUNCTIONS_SHA256)";'; \
+	   echo 'const char *const schema_functions_former[] = {'; \
+	   sed -e '/$(FUNCTIONS_SHA256)/,$$d' -e 's/.*/    "&",/' migrations/functions/history; echo '    NULL};'; \
+	   echo 'const char schema_upgrade[] ='; $(AS_TEXT) migrations/former/upgrade.sql; echo ';'; \
+	   echo 'const struct former_migration former_migrations[] = {'; \
+	   sed -E 's/^([0-9]+) (.*)$$/    {\1, "\2"},/' migrations/former/checksums; echo '    {0, NULL}};'; } > $@
 
-$(BUILD)/gen/migrations.o: $(BUILD)/gen/migrations.c
+$(BUILD)/gen/schema.o: $(BUILD)/gen/schema.c
 	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 $(BUILD)/pure.a: $(PURE_O) $(GEN_O)
@@ -249,7 +259,7 @@ bench: setup ## throughput, latency and cost beside what each neighbour does alo
 
 C_FILES = $(shell find service tests -name '*.[ch]')
 
-.PHONY: lint format proto-lock
+.PHONY: lint format proto-lock functions-lock
 lint: ## format, clang-tidy, layers, documents, messages, the image's sources, shell and Python
 	@deploy/local/setup.sh lint
 	@$(MAKE) -s build compile_commands.json
@@ -257,6 +267,7 @@ lint: ## format, clang-tidy, layers, documents, messages, the image's sources, s
 	$(PYTHON) tests/lint/check_includes.py
 	$(PYTHON) tests/lint/check_readme.py $(BINARY)
 	$(PYTHON) tests/lint/proto_lock.py
+	$(PYTHON) tests/lint/check_functions.py
 	$(PYTHON) tests/lint/check_image.py
 	$(VENV_PYTHON) tests/lint/check_interfaces.py $$($(PYTHON) deploy/local/servers.py asyncapi)
 	shellcheck $$(git ls-files '*.sh') .ci/run
@@ -268,6 +279,9 @@ format: ## format the C files
 
 proto-lock: ## record the messages after a field was added
 	$(PYTHON) tests/lint/proto_lock.py --write
+
+functions-lock: ## record the functions of the database after their text has changed
+	$(PYTHON) tests/lint/check_functions.py --write
 
 compile_commands.json: $(SOURCES) Makefile
 	@{ echo '['; separator=' '; for file in $(SOURCES); do \

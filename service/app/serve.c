@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 #include "app/descriptors.h"
-#include "app/migrate.h"
 #include "app/process_metrics.h"
 #include "app/readiness.h"
+#include "app/schema.h"
 #include "app/version.h"
 #include "driver/clock.h"
 #include "driver/log.h"
@@ -221,7 +221,8 @@ static bool start_store(struct service *service)
     read_metrics_register();
     service->maintenance = maintenance_new(service->base, config->database_url);
     if (service->maintenance == NULL) return false;
-    service->watch = watch_new(service->base, config->database_url, config->slot, migrations_latest(), on_watch, service);
+    const struct watch_schema schema = {schema_version, schema_functions_former};
+    service->watch = watch_new(service->base, config->database_url, config->slot, &schema, on_watch, service);
     return service->writer != NULL && service->reader != NULL && service->watch != NULL;
 }
 

@@ -12,12 +12,17 @@
 #include "driver/metrics.h"
 #include "driver/zone_files.h"
 
+const char *version_text(void)
+{
+    return BUILD_VERSION " (" BUILD_REVISION ")";
+}
+
 void version_print(FILE *out)
 {
     const char *path = getenv("TZDATA"); /* there need be no good configuration to ask for versions */
     char zones[ZONE_VERSION_SIZE];
     zone_files_read_version(path == NULL ? TZDATA_PATH : path, zones);
-    fprintf(out, "schedule-service %s (%s)\n", BUILD_VERSION, BUILD_REVISION);
+    fprintf(out, "schedule-service %s\n", version_text());
     fprintf(out, "librdkafka %s\nlibevent %s\nlibpq %d.%d\nprotobuf-c %s\njansson %s\n%s\ntzdata %s\n",
             rd_kafka_version_str(), event_get_version(), PQlibVersion() / 10000, PQlibVersion() % 10000,
             protobuf_c_version(), JANSSON_VERSION, OpenSSL_version(OPENSSL_VERSION), zones);

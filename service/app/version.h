@@ -4,6 +4,9 @@
 
 #include <stdio.h>
 
+/* "VERSION (REVISION)". */
+const char *version_text(void);
+
 /* Prints the version, the revision and the versions of the libraries and time zones it runs with. */
 void version_print(FILE *out);
 

@@ -18,7 +18,7 @@ enum status directory_decode(struct slice key, struct slice value, bool is_json,
 enum status directory_decode_json(struct slice text, struct arena *arena, struct directory_input *ret_input,
                                   const char **ret_reason);
 
-/* Appends the entry in that form, the one that apply_directory() takes (migrations/0006). */
+/* Appends the entry in that form, the one that apply_directory() takes (migrations/functions/directory.sql). */
 void directory_write_json(struct buf *out, const struct directory_entry *entry);
 
 #endif

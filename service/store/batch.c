@@ -58,7 +58,7 @@ static const enum pg_oid column_types[COLUMNS] = {
     [KEY] = PG_OID_UUID,       [ENTRY] = PG_OID_JSON,        [TRACEPARENT] = PG_OID_TEXT, [RECORD] = PG_OID_BYTEA,
 };
 
-/* The kinds of migrations/0005. */
+/* The kinds of migrations/functions/schedules.sql. */
 enum kind { KIND_RECORD, KIND_CREATE, KIND_UPDATE, KIND_DELETE, KIND_CREATE_ONCE, KIND_ENTRY };
 
 enum { AT_PARAM = COLUMNS, KEEP_PARAM, SCHEDULES_MAX_PARAM, SCRATCH_MAX_BYTES = 16 << 20 };

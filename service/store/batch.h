@@ -1,4 +1,4 @@
-/* A batch of writes as the parameters of write_batch() (migrations/0026): columns as binary arrays, the events of creates built with
+/* A batch of writes as the parameters of write_batch() (migrations/functions/schedules.sql): columns as binary arrays, the events of creates built with
  * the ids the rows will have. */
 #ifndef STORE_BATCH_H
 #define STORE_BATCH_H

@@ -23,7 +23,7 @@ extern const char get_default_schedule_sql[];
 /* The text lives as long as the result. */
 struct schedule_row schedule_row_read(const PGresult *result, int row);
 
-enum { SCHEDULE_BYTES_LEAST = 200 }; /* of any in a list: see migrations/0017 */
+enum { SCHEDULE_BYTES_LEAST = 200 }; /* of any in a list: see migrations/functions/access.sql */
 
 /* A list, or why it is none: is_cut, it would have more than $1 bytes, and no rows are read. */
 struct schedule_list {

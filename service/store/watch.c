@@ -1,6 +1,7 @@
 #include "store/watch.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "driver/log.h"
 #include "driver/metrics.h"
@@ -15,6 +16,8 @@ static const struct pg_statement statements[] = {
     {"look",
      "SELECT CASE WHEN to_regclass('schema_migrations') IS NULL THEN 0::bigint ELSE coalesce(substring(query_to_xml("
      "'SELECT max(version) AS v FROM schema_migrations', false, false, '')::text FROM '<v>([0-9]+)</v>')::bigint, 0) END, "
+     "CASE WHEN to_regclass('schema_functions') IS NULL THEN '' ELSE coalesce(substring(query_to_xml("
+     "'SELECT checksum AS c FROM schema_functions', false, false, '')::text FROM '<c>(.+)</c>'), '') END, "
      "current_setting('transaction_read_only')::bool::int::bigint, "
      "(s.slot_name IS NOT NULL AND s.wal_status IS DISTINCT FROM 'lost')::int::bigint, "
      "coalesce(s.active, false)::int::bigint, "
@@ -30,7 +33,7 @@ static const struct pg_statement statements[] = {
 };
 
 /* Columns of look; those of a position come last. */
-enum { VERSION, READ_ONLY, SLOT, ACTIVE, BEHIND, KEPT, SAFE, WAL_STATUS, POSITION_STATE, POSITION };
+enum { VERSION, FUNCTIONS, READ_ONLY, SLOT, ACTIVE, BEHIND, KEPT, SAFE, WAL_STATUS, POSITION_STATE, POSITION };
 
 /* Nothing is known, so that no alarm rings of it. */
 static const struct watch_view unknown = {.slot_safe_ppm = WATCH_SAFE_PPM};
@@ -41,7 +44,7 @@ struct watch {
     struct event *timer;
     struct event *again; /* pending: before the timer is due */
     const char *slot;
-    int64_t schema_version;
+    struct watch_schema schema;
     void (*changed)(void *ctx, const struct watch_view *view);
     void *ctx;
     struct watch_view view;
@@ -137,13 +140,24 @@ static bool is_accepted(struct watch *watch, const PGresult *result)
     return ok;
 }
 
+/* What is not known here is newer. */
+static bool has_schema(const struct watch_schema *schema, const PGresult *result)
+{
+    const char *functions = PQgetvalue(result, 0, FUNCTIONS);
+    if (number(result, VERSION) < schema->version || functions[0] == '\0') return false;
+    for (const char *const *former = schema->former_functions; *former != NULL; former++) {
+        if (strcmp(*former, functions) == 0) return false;
+    }
+    return true;
+}
+
 static void on_result(void *ctx, const PGresult *result)
 {
     struct watch *watch = ctx;
     watch->view = unknown;
     if (PQresultStatus(result) != PGRES_TUPLES_OK || PQntuples(result) != 1) return;
     watch->view.is_known = true;
-    watch->view.has_schema = number(result, VERSION) >= watch->schema_version;
+    watch->view.has_schema = has_schema(&watch->schema, result);
     watch->view.is_read_only = number(result, READ_ONLY) != 0;
     watch->view.is_slot_active = number(result, ACTIVE) != 0;
     watch->view.slot_behind_bytes = number(result, BEHIND);
@@ -174,15 +188,16 @@ static void on_lost(void *ctx)
     show(watch);
 }
 
-struct watch *watch_new(struct event_base *base, const char *database_url, const char *slot, int64_t schema_version,
-                        void (*changed)(void *ctx, const struct watch_view *view), void *ctx)
+struct watch *watch_new(struct event_base *base, const char *database_url, const char *slot,
+                        const struct watch_schema *schema, void (*changed)(void *ctx, const struct watch_view *view),
+                        void *ctx)
 {
     static const struct pg_handler handler = {on_ready, on_result, on_sync, on_lost};
     struct watch *watch = calloc(1, sizeof(*watch));
     if (watch == NULL) return NULL;
     watch->view = unknown;
     watch->slot = slot;
-    watch->schema_version = schema_version;
+    watch->schema = *schema;
     watch->changed = changed;
     watch->ctx = ctx;
     watch->pg_config = (struct pg_config){

@@ -11,11 +11,17 @@
 
 struct watch;
 
+/* The schema that a build was written for. A database that is ahead of it will do. */
+struct watch_schema {
+    int64_t version;
+    const char *const *former_functions; /* the checksums of older texts, ended by NULL */
+};
+
 /* What was seen last. All false or 0, and nothing near its limit, until the first answer, and while the database is away. */
 struct watch_view {
     bool is_known;
     bool is_read_only; /* a standby, or set so */
-    bool has_schema;   /* every migration of this build was applied */
+    bool has_schema;   /* that of this build, or a newer one */
     bool has_slot;     /* the slot is there, not invalidated and not refused by a relay */
     bool
         is_accepted; /* a relay has accepted the server at this position, or did before and it is still the same: see mark */
@@ -32,8 +38,9 @@ struct watch_view {
 enum { WATCH_SAFE_PPM = 1000000 };
 
 /* changed is called after each answer and when the database goes away. Texts are borrowed. Registers its metrics. */
-struct watch *watch_new(struct event_base *base, const char *database_url, const char *slot, int64_t schema_version,
-                        void (*changed)(void *ctx, const struct watch_view *view), void *ctx);
+struct watch *watch_new(struct event_base *base, const char *database_url, const char *slot,
+                        const struct watch_schema *schema, void (*changed)(void *ctx, const struct watch_view *view),
+                        void *ctx);
 void watch_free(struct watch *watch);
 const struct watch_view *watch_view(const struct watch *watch);
 

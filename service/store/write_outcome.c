@@ -141,7 +141,7 @@ static void settle_moved(struct write_connection *connection)
     write_outcome_put_back(connection);
 }
 
-/* The verdicts of migrations/0005; what follows the word is not looked at. */
+/* The verdicts of migrations/functions/schedules.sql; what follows the word is not looked at. */
 static enum status refusal_of(const char *word)
 {
     static const struct {

@@ -5,8 +5,6 @@ import json
 import re
 import shlex
 import subprocess
-import uuid
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,78 +16,9 @@ from ledger import query
 from line import BINARY, EXAMPLE, MINIMAL, Line, Servers
 from servers import ServerError
 
-MakeDatabase = Callable[[], str]
-
-
-@pytest.fixture
-def make_database(servers: Servers) -> Iterator[MakeDatabase]:
-    """Makes empty databases; returns their DSN."""
-    made: list[str] = []
-
-    def make() -> str:
-        made.append(f"empty-{uuid.uuid4().hex[:8]}")
-        return servers.postgres.create_database(made[-1])
-
-    yield make
-    for name in made:
-        servers.postgres.psql(
-            f"SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = '{name}'")
-        servers.postgres.psql(f'DROP DATABASE "{name}" WITH (FORCE)')
-
-
 def cli(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     """Runs a subcommand with `env` as its whole environment."""
     return subprocess.run([str(BINARY), *arguments], env=env, capture_output=True, text=True, timeout=60, check=False)
-
-
-def migrate_env(database_url: str) -> dict[str, str]:
-    return {"DATABASE_URL": database_url, "REPLICATION_SLOT": "slot_" + database_url.rpartition("-")[2]}
-
-
-# ---- migrate
-
-def test_migrate_twice_changes_nothing(make_database: MakeDatabase) -> None:
-    env = migrate_env(make_database())
-    first, second = cli("migrate", **env), cli("migrate", **env)
-    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
-    assert "applied 0001" in first.stdout
-    assert "made replication slot" in first.stdout
-    assert second.stdout == first.stdout.splitlines()[-1] + "\n"
-    assert query(env["DATABASE_URL"], "SELECT plugin FROM pg_replication_slots WHERE slot_name = %s",
-                 env["REPLICATION_SLOT"]) == [("pgoutput",)]
-
-
-def test_migrate_from_three_processes_at_once(make_database: MakeDatabase) -> None:
-    env = migrate_env(make_database())
-    processes = [subprocess.Popen([str(BINARY), "migrate"], env=env, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    printed = [process.communicate(timeout=60)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0]
-    assert sum("applied 0001" in text for text in printed) == 1
-    assert sum("made replication slot" in text for text in printed) == 1
-
-
-def test_a_changed_migration_is_refused(make_database: MakeDatabase) -> None:
-    env = migrate_env(make_database())
-    assert cli("migrate", **env).returncode == 0
-    query(env["DATABASE_URL"], "UPDATE schema_migrations SET checksum = repeat('0', 64) WHERE version = 1")
-    refused = cli("migrate", **env)
-    assert refused.returncode == 1
-    assert "was applied with another content" in refused.stderr
-
-
-def test_the_service_waits_for_its_schema(make_line: MakeLine, make_database: MakeDatabase) -> None:
-    database_url = make_database()
-    line = make_line()
-    env = {"DATABASE_URL": database_url}
-    line.start(wait=False, **env)
-    line.wait_log("started")
-    line.wait_readiness((503, "the schema is older than this build; run schedule-service migrate"))
-    # The slot's name is taken by the line's own database.
-    line.sql("SELECT pg_drop_replication_slot(%s)", line.place.slot)
-    line.env |= env
-    line.cli("migrate")
-    line.wait_readiness((200, None))
-    line.stop()  # before its database goes
 
 
 # ---- topics
@@ -225,16 +154,6 @@ def test_check_config_hides_secrets(tmp_path: Path) -> None:
     assert "DATABASE_URL=***" in shown.stdout.splitlines()
     assert "HTTP_LISTEN=127.0.0.1:1" in shown.stdout.splitlines()
     assert "RDKAFKA_sasl.password=***" in shown.stdout.splitlines()
-
-
-@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
-def test_migrate_refuses_a_database_that_is_not_utf8(servers: Servers, encoding: str) -> None:
-    name = f"encoding-{uuid.uuid4().hex[:8]}"
-    url = servers.postgres.create_database(name, f"encoding '{encoding}' locale 'C' template template0")
-    refused = cli("migrate", **migrate_env(url))
-    assert (refused.returncode, refused.stdout) == (1, "")
-    assert f"the encoding of database {name} is {encoding} and has to be UTF8" in refused.stderr
-    assert query(url, "SELECT to_regclass('schema_migrations')") == [(None,)]
 
 
 FIXED = [

@@ -135,10 +135,10 @@ APPLY = """SELECT apply_directory('{"type":"organization","id":1,"name":"Mine"}'
 CREATE = ["CREATE TABLE mine ()", "CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
           "ALTER FUNCTION apply_directory SECURITY INVOKER", "DROP TABLE schedules", "TRUNCATE schedules",
           "INSERT INTO schema_migrations VALUES (99, 'mine', '')", "UPDATE schema_migrations SET checksum = ''",
-          "INSERT INTO role_grants VALUES ('schedule_service', 'ALL', 'TABLE users')", "SELECT grant_roles()",
+          "CREATE OR REPLACE VIEW role_grants AS SELECT 1", "UPDATE schema_functions SET checksum = ''", "SELECT grant_roles()",
           "CREATE PUBLICATION mine FOR TABLE schedules", "DROP PUBLICATION schedule_service"]
 TABLES = ["organizations", "users", "memberships", "teams", "team_memberships", "api_keys", "api_key_limits", "oauth_clients",
-          "schedules", "default_schedules", "command_offsets", "settled_commands", "schema_migrations", "role_grants",
+          "schedules", "default_schedules", "command_offsets", "settled_commands", "schema_migrations", "schema_functions", "role_grants",
           "schedule_hours"]
 POSITION = ["SELECT accept_position('x', 1, 1)", "SELECT refuse_position('x', 'y')"]
 REFUSED = {

@@ -22,8 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Edit:
-    """`old`, which is in `file` once, becomes `new`. Of several files, as functions of the database are made anew by later migrations, the
-    last one that holds it."""
+    """`old`, which is in `file` once, becomes `new`."""
 
     file: str
     old: str
@@ -42,9 +41,9 @@ class Mutant:
 
 MUTANTS = [
     Mutant("no compare-and-set of offsets", "short-cut", "twice: ", (
-        Edit("migrations/*.sql", "o.partition = u.partition AND o.next_offset = u.expected", "o.partition = u.partition"),)),
+        Edit("migrations/functions/schedules.sql", "o.partition = u.partition AND o.next_offset = u.expected", "o.partition = u.partition"),)),
     Mutant("repeated commands are not told apart", "short-cut", "twice: ", (
-        Edit("migrations/*.sql", "v_all_new := cardinality(v_inserted) = v_schedules;", "v_all_new := true;"),)),
+        Edit("migrations/functions/schedules.sql", "v_all_new := cardinality(v_inserted) = v_schedules;", "v_all_new := true;"),)),
     Mutant("a write is settled by its row, before the commit", "short-cut", "lost: HTTP answered", (
         Edit("service/driver/pg.c", "    return is_sent == 1 || doom(pg);\n}\n\nbool pg_sync",
              "    return (is_sent == 1 && PQsendFlushRequest(pg->conn) == 1) || doom(pg);\n}\n\nbool pg_sync"),
@@ -61,15 +60,15 @@ MUTANTS = [
     Mutant("positions of another timeline are taken for this one's", "failover", "lost: ", (
         Edit("service/relay/acceptance.c", "if (verdict == VERDICT_SWITCHED) next.lsn = lesser(next.lsn, end);", ""),)),
     Mutant("ids are not moved behind those that are published", "restore", "twice: ", (
-        Edit("migrations/*.sql", "    IF p_id > v_highest THEN\n", "    IF false THEN\n"),)),
+        Edit("migrations/functions/positions.sql", "    IF p_id > v_highest THEN\n", "    IF false THEN\n"),)),
     Mutant("schedules keep versions that are below the published ones", "failover", "twice: |lost: ", (
-        Edit("migrations/*.sql", "p.schedule_id = s.id AND s.version < p.version", "false"),)),
+        Edit("migrations/functions/positions.sql", "p.schedule_id = s.id AND s.version < p.version", "false"),)),
     Mutant("what is published and not there is not ended", "failover", "never told to be deleted", (
-        Edit("migrations/*.sql", "p.schedule_id = ANY (v_ids) AND p.deletion IS NOT NULL", "false"),)),
+        Edit("migrations/functions/positions.sql", "p.schedule_id = ANY (v_ids) AND p.deletion IS NOT NULL", "false"),)),
     Mutant("a slot is known by its name alone", "slot-anew", "lost: ", (
         Edit("service/relay/acceptance.c", "    if (source->confirmed > lesser(progress->lsn, end)) return VERDICT_FOREIGN_SLOT;\n", ""),)),
     Mutant("a create is not looked for behind its insert", "repeat-deleted", "twice: ", (
-        Edit("migrations/*.sql", "    IF cardinality(v_settled) > 0 THEN\n", "    IF false THEN\n"),)),
+        Edit("migrations/functions/schedules.sql", "    IF cardinality(v_settled) > 0 THEN\n", "    IF false THEN\n"),)),
     Mutant("a relay that takes over leaves open what is open", "forgotten", "twice: ", (
         Edit("service/relay/publisher.c", "partition < count && error ==", "partition < count && count < 0 && error =="),)),
     Mutant("what Kafka refuses for good is left out", "refused", "lost: ", (
@@ -113,7 +112,7 @@ def build(mutant: Mutant, directory: Path) -> Path:
         shutil.copy2(ROOT / name, directory / name)
     shutil.copytree(ROOT / "build/release", directory / "build/release")
     for edit in mutant.edits:
-        source = [path for path in sorted(directory.glob(edit.file)) if edit.old in path.read_text()][-1]
+        source = directory / edit.file
         text = source.read_text()
         assert text.count(edit.old) == 1, f"{edit.file} holds `{edit.old}` {text.count(edit.old)} times"
         source.write_text(text.replace(edit.old, edit.new))

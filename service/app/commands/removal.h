@@ -1,4 +1,4 @@
-/* Removals of users and organizations, as commands wait for them: whoever waits takes part in the steps (migrations/0012), so that they end
+/* Removals of users and organizations, as commands wait for them: whoever waits takes part in the steps (migrations/functions/removals.sql), so that they end
  * without a service too. */
 #ifndef APP_COMMANDS_REMOVAL_H
 #define APP_COMMANDS_REMOVAL_H

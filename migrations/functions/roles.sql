@@ -1,22 +1,16 @@
 -- Who may do what in the database. The roles are groups without a login; a login is made a member of what it is for:
---   schedule_service  serves: the doors, which write through write_batch alone and read what answers need
+--   schedule_service  serves: HTTP and the consumers, which write through write_batch alone and read what answers need
 --   schedule_relay    publishes: the WAL, for which its login has REPLICATION itself, and no table of schedules
 --   schedule_admin    keeps the directory, its credentials and the stored offsets, by the commands of the binary
 -- The schema belongs to whoever migrates.
 
--- What each role needs. What needs more later adds a row here.
-CREATE TABLE role_grants (
-    role_name   text NOT NULL,
-    privileges  text NOT NULL,  -- as GRANT takes them
-    object      text NOT NULL,
-    PRIMARY KEY (role_name, privileges, object)
-);
-
-INSERT INTO role_grants (role_name, privileges, object) VALUES
+-- What each role needs. privileges: as GRANT takes them.
+CREATE OR REPLACE VIEW role_grants (role_name, privileges, object) AS VALUES
     ('schedule_service', 'EXECUTE', 'FUNCTION write_batch'),
     ('schedule_service', 'USAGE', 'SEQUENCE schedule_id_blocks'),
     ('schedule_service', 'SELECT, INSERT', 'TABLE command_offsets'),
     ('schedule_service', 'SELECT (version)', 'TABLE schema_migrations'),
+    ('schedule_service', 'SELECT (checksum)', 'TABLE schema_functions'),
     ('schedule_service', 'SELECT', 'TABLE schedules'),
     ('schedule_service', 'SELECT', 'TABLE default_schedules'),
     ('schedule_service', 'SELECT (id)', 'TABLE organizations'),
@@ -27,6 +21,17 @@ INSERT INTO role_grants (role_name, privileges, object) VALUES
     ('schedule_service', 'SELECT (id, user_id, key_hash, expires_at, revoked_at)', 'TABLE api_keys'),
     ('schedule_service', 'SELECT', 'TABLE api_key_limits'),
     ('schedule_service', 'SELECT (id, org_id, secret_hash, permissions)', 'TABLE oauth_clients'),
+    ('schedule_service', 'SELECT', 'TABLE removals'),
+    ('schedule_service', 'EXECUTE', 'FUNCTION run_removals'),
+    ('schedule_service', 'EXECUTE', 'FUNCTION sweep_settled_commands'),
+    ('schedule_service', 'EXECUTE', 'FUNCTION position_state'),
+    ('schedule_service', 'EXECUTE', 'FUNCTION schedules_left_to_remove'),
+    ('schedule_relay', 'SELECT', 'TABLE slot_generations'),
+    ('schedule_relay', 'EXECUTE', 'FUNCTION accept_position'),
+    ('schedule_relay', 'EXECUTE', 'FUNCTION refuse_position'),
+    ('schedule_relay', 'SELECT', 'TABLE relay_positions'),
+    ('schedule_relay', 'EXECUTE', 'FUNCTION note_published'),
+    ('schedule_relay', 'EXECUTE', 'FUNCTION heal_published'),
     ('schedule_admin', 'EXECUTE', 'FUNCTION apply_directory'),
     ('schedule_admin', 'USAGE', 'SEQUENCE organizations_id_seq, users_id_seq, teams_id_seq'),
     ('schedule_admin', 'SELECT', 'TABLE organizations, users, memberships, teams, team_memberships'),
@@ -35,10 +40,13 @@ INSERT INTO role_grants (role_name, privileges, object) VALUES
     ('schedule_admin', 'INSERT (user_id, key_hash, note, expires_at), UPDATE (revoked_at)', 'TABLE api_keys'),
     ('schedule_admin', 'SELECT, INSERT, UPDATE, DELETE', 'TABLE api_key_limits'),
     ('schedule_admin', 'SELECT (id, org_id, name, permissions, created_at), INSERT, DELETE', 'TABLE oauth_clients'),
-    ('schedule_admin', 'SELECT, INSERT, UPDATE (next_offset)', 'TABLE command_offsets');
+    ('schedule_admin', 'SELECT, INSERT, UPDATE (next_offset)', 'TABLE command_offsets'),
+    ('schedule_admin', 'SELECT', 'TABLE removals'),
+    ('schedule_admin', 'EXECUTE', 'FUNCTION apply_entries'),
+    ('schedule_admin', 'EXECUTE', 'FUNCTION run_removals');
 
 -- Roles belong to the whole cluster: they may be there already, or another database's migration may be making them right now.
-CREATE FUNCTION ensure_role(p_name text) RETURNS boolean
+CREATE OR REPLACE FUNCTION ensure_role(p_name text) RETURNS boolean
 LANGUAGE plpgsql
 AS $$
 BEGIN
@@ -58,7 +66,7 @@ $$;
 
 -- Callers of these functions act with their owner's privileges, and so can change rows in no other way than with their events. Not
 -- for everybody then, and with names that mean what they mean here.
-CREATE FUNCTION seal_functions() RETURNS void
+CREATE OR REPLACE FUNCTION seal_functions() RETURNS void
 LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -73,7 +81,7 @@ $$;
 
 -- Makes the roles and gives them what role_grants says, as often as one likes: each `schedule-service migrate` does it at its end.
 -- Roles that cannot be made are passed over with a warning; who uses none needs none.
-CREATE FUNCTION grant_roles() RETURNS void
+CREATE OR REPLACE FUNCTION grant_roles() RETURNS void
 LANGUAGE plpgsql
 AS $$
 DECLARE

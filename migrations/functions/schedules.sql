@@ -1,85 +1,10 @@
--- Updates and deletes beside creates, all through one function, write_batch. What follows from a write is decided here, in its
--- transaction: whose default is replaced, which version comes next, which events tell it.
-
--- Commands that have no row in schedules to tell that they were settled: updates, deletes, the creates of schedules that were
--- deleted, and Idempotency-Keys. Each is kept until it expires.
-CREATE TABLE settled_commands (
-    id           uuid PRIMARY KEY,      -- the command's id, or one made from the key
-    digest       bytea NOT NULL CHECK (length(digest) = 16),
-    schedule_id  bigint NOT NULL,
-    state        text,                  -- of a key: what its first answer told, see schedule_state
-    expires_at   timestamptz NOT NULL
-);
-CREATE INDEX settled_commands_expiry ON settled_commands (expires_at);
-
--- Each one that comes takes two with it whose time is over.
-CREATE FUNCTION settle_command(p_id uuid, p_digest bytea, p_schedule_id bigint, p_state text, p_keep interval) RETURNS void
-LANGUAGE plpgsql
-AS $$
-BEGIN
-    INSERT INTO settled_commands (id, digest, schedule_id, state, expires_at)
-    VALUES (p_id, p_digest, p_schedule_id, p_state, now() + p_keep)
-        ON CONFLICT DO NOTHING;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'the command was settled meanwhile' USING ERRCODE = 'serialization_failure';
-    END IF;
-    DELETE FROM settled_commands
-     WHERE id IN (SELECT id FROM settled_commands WHERE expires_at <= now()
-                   ORDER BY expires_at LIMIT 2 FOR UPDATE SKIP LOCKED);
-END;
-$$;
-
--- How long a repeated update or delete, or the create of a deleted schedule, is known as such.
-CREATE FUNCTION command_memory() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '7 days' $$;
-
--- Which of these owners may have no schedule of the organization beside them, or without one none of their own: their ordinals. A
--- null owner is passed over.
-CREATE FUNCTION unknown_owners(p_org_ids bigint[], p_owner_ids bigint[]) RETURNS SETOF bigint
-LANGUAGE sql STABLE
-AS $$
-    SELECT o.ordinal
-      FROM unnest(p_org_ids, p_owner_ids) WITH ORDINALITY AS o (org_id, owner_id, ordinal)
-     WHERE o.owner_id IS NOT NULL
-       AND CASE WHEN o.org_id IS NULL THEN NOT EXISTS (SELECT FROM users u WHERE u.id = o.owner_id)
-                ELSE NOT EXISTS (SELECT FROM memberships m WHERE m.org_id = o.org_id AND m.user_id = o.owner_id) END
-$$;
-
--- ---- events -------------------------------------------------------------------------------------------------------------
-
--- A schedule as it is now and what happened to it, as the relay reads it (service/codec/schedule_state.h).
-CREATE FUNCTION schedule_state(p_type text, p_schedule schedules, p_is_default boolean, p_command_id uuid, p_at timestamptz,
-                               p_traceparent text) RETURNS text
-LANGUAGE sql STABLE
-AS $$
-    SELECT json_build_object(
-        'type', p_type,
-        'schedule', json_build_object(
-            'id', p_schedule.id, 'ownerId', p_schedule.owner_id, 'orgId', p_schedule.org_id, 'name', p_schedule.name,
-            'timeZone', p_schedule.time_zone, 'availability', p_schedule.availability, 'isDefault', p_is_default,
-            'overrides', p_schedule.overrides, 'version', p_schedule.version),
-        'commandId', p_command_id,
-        'occurredUs', (extract(epoch FROM p_at) * 1000000)::bigint,
-        'traceparent', p_traceparent)::text
-$$;
-
--- Emits the event of a type (ScheduleCreated, ScheduleUpdated, ScheduleDeleted) with the state, which it returns.
-CREATE FUNCTION emit_schedule(p_type text, p_schedule schedules, p_is_default boolean, p_command_id uuid, p_at timestamptz,
-                              p_traceparent text) RETURNS text
-LANGUAGE plpgsql
-AS $$
-DECLARE
-    v_state text := schedule_state(p_type, p_schedule, p_is_default, p_command_id, p_at, p_traceparent);
-BEGIN
-    PERFORM pg_logical_emit_message(true, 'schedule-service.state', convert_to(v_state, 'UTF8'));
-    RETURN v_state;
-END;
-$$;
-
--- ---- what follows from a write; the caller holds the locks of the owners' rows in users --------------------------------------
+-- Writes of schedules, all through one function, write_batch. What follows from a write is decided here, in its transaction: whose
+-- default is replaced, which version comes next, which events tell it. The kinds of writes: 0 a record to emit, 1 create, 2 update,
+-- 3 delete, 4 create with an Idempotency-Key, 5 a directory entry. Locks: see removals.sql.
 
 -- Makes schedules their owners' defaults, in the order of the arrays, which run in parallel; a null schedule is passed over. That a
 -- former one is none any more is a change of that one: returns the states to emit before the event of the write of that ordinal.
-CREATE FUNCTION take_defaults(p_owner_ids bigint[], p_schedule_ids bigint[], p_command_ids uuid[], p_traceparents text[],
+CREATE OR REPLACE FUNCTION take_defaults(p_owner_ids bigint[], p_schedule_ids bigint[], p_command_ids uuid[], p_traceparents text[],
                               p_at timestamptz)
 RETURNS TABLE (ordinal integer, state text)
 LANGUAGE plpgsql
@@ -112,30 +37,8 @@ BEGIN
 END;
 $$;
 
--- Deletes the schedule with its event, whose version is one above the last, and returns that state.
-CREATE FUNCTION delete_schedule(p_schedule schedules, p_command_id uuid, p_at timestamptz, p_traceparent text) RETURNS text
-LANGUAGE plpgsql
-AS $$
-DECLARE
-    v_is_default boolean := EXISTS (SELECT FROM default_schedules d WHERE d.schedule_id = p_schedule.id);
-BEGIN
-    DELETE FROM schedules WHERE id = p_schedule.id;
-    PERFORM settle_command(p_schedule.command_id, p_schedule.command_digest, p_schedule.id, NULL, command_memory());
-    p_schedule.version := p_schedule.version + 1;
-    RETURN emit_schedule('ScheduleDeleted', p_schedule, v_is_default, p_command_id, p_at, p_traceparent);
-END;
-$$;
-
--- ---- a batch ------------------------------------------------------------------------------------------------------------
-
--- What became of one write of a batch. verdict: 'repeat' (settled before; schedule_id is the original's), 'changed', or why it is
--- refused: 'member', 'conflict', 'missing', 'owner', 'version', 'running'. state: see schedule_state.
-CREATE TYPE write_outcome AS (ordinal bigint, verdict text, schedule_id bigint, state text);
-
--- The kinds of writes: 0 a record to emit, 1 create, 2 update, 3 delete, 4 create with an Idempotency-Key, 5 a directory entry.
-
 -- Creates and records, in one go. Returns the repeats, and the refused ones: the caller then undoes everything.
-CREATE FUNCTION create_schedules(
+CREATE OR REPLACE FUNCTION create_schedules(
     p_before bigint, p_ids bigint[], p_command_ids uuid[], p_digests bytea[], p_org_ids bigint[], p_owner_ids bigint[],
     p_names text[], p_time_zones text[], p_availability json[], p_overrides json[], p_defaults boolean[],
     p_traceparents text[], p_records bytea[], p_at timestamptz)
@@ -147,6 +50,8 @@ DECLARE
     v_schedules bigint := cardinality(p_ids) - cardinality(array_positions(p_ids, NULL));
     v_unknown   bigint[]; -- the ordinals of those whose owner may have none
     v_inserted  bigint[];
+    v_settled   uuid[]; -- commands whose schedules were deleted
+    v_all_new   boolean;
     v_repeated  bigint;
     v_defaults  bigint[]; -- in parallel to the writes; null: becomes no default
     v_at        integer[]; -- in parallel: the writes before whose events these states go
@@ -155,7 +60,9 @@ BEGIN
     -- The others go on: what comes after them in the batch is judged by them.
     v_unknown := ARRAY(SELECT unknown_owners(p_org_ids, p_owner_ids));
     v_schedules := v_schedules - cardinality(v_unknown);
-    RETURN QUERY SELECT p_before + ordinal, 'member', NULL::bigint, NULL FROM unnest(v_unknown) AS ordinal;
+    IF cardinality(v_unknown) > 0 THEN
+        RETURN QUERY SELECT p_before + ordinal, 'member', NULL::bigint, NULL FROM unnest(v_unknown) AS ordinal;
+    END IF;
 
     WITH inserted AS (
         INSERT INTO schedules (id, command_id, command_digest, org_id, owner_id, name, time_zone, availability, overrides,
@@ -166,11 +73,19 @@ BEGIN
                WITH ORDINALITY
                AS u (id, command_id, digest, org_id, owner_id, name, time_zone, availability, overrides, ordinal)
          WHERE u.id IS NOT NULL AND u.ordinal <> ALL (v_unknown)
-           AND NOT EXISTS (SELECT FROM settled_commands s WHERE s.id = u.command_id)
          ORDER BY u.ordinal -- the first with an id is the original
             ON CONFLICT (command_id) DO NOTHING
         RETURNING id)
     SELECT coalesce(array_agg(id), '{}') INTO v_inserted FROM inserted;
+
+    -- A new statement: it sees the deletes that the insert waited for.
+    v_settled := ARRAY(SELECT id FROM settled_commands WHERE id = ANY (p_command_ids));
+    IF cardinality(v_settled) > 0 THEN
+        WITH gone AS (DELETE FROM schedules WHERE id = ANY (v_inserted) AND command_id = ANY (v_settled) RETURNING id)
+        SELECT ARRAY(SELECT u.id FROM unnest(v_inserted) AS u (id) WHERE NOT EXISTS (SELECT FROM gone g WHERE g.id = u.id))
+          INTO v_inserted;
+    END IF;
+    v_all_new := cardinality(v_inserted) = v_schedules;
 
     IF true = ANY (p_defaults) THEN
         v_defaults := ARRAY(SELECT CASE WHEN u.is_default AND u.id = ANY (v_inserted) THEN u.id END
@@ -179,16 +94,22 @@ BEGIN
           FROM take_defaults(p_owner_ids, v_defaults, p_command_ids, p_traceparents, p_at) AS f;
     END IF;
 
-    -- In the order of the writes.
-    PERFORM pg_logical_emit_message(true, m.prefix, m.content)
-       FROM (SELECT u.ordinal, 1 AS turn, 'schedule-service' AS prefix, u.record AS content
-               FROM unnest(p_ids, p_records) WITH ORDINALITY AS u (id, record, ordinal)
-              WHERE cardinality(v_inserted) = v_schedules OR u.id IS NULL OR u.id = ANY (v_inserted)
-              UNION ALL
-             SELECT f.ordinal, 0, 'schedule-service.state', convert_to(f.state, 'UTF8')
-               FROM unnest(v_at, v_states) AS f (ordinal, state)
-              ORDER BY ordinal, turn) AS m;
-    IF cardinality(v_inserted) = v_schedules THEN
+    -- In the order of the writes. Where no states come between, the records go together.
+    IF v_at IS NULL THEN
+        PERFORM pg_logical_emit_message(true, 'schedule-service', string_agg(u.record, ''))
+           FROM unnest(p_ids, p_records) AS u (id, record)
+          WHERE v_all_new OR u.id IS NULL OR u.id = ANY (v_inserted);
+    ELSE
+        PERFORM pg_logical_emit_message(true, m.prefix, m.content)
+           FROM (SELECT u.ordinal, 1 AS turn, 'schedule-service' AS prefix, u.record AS content
+                   FROM unnest(p_ids, p_records) WITH ORDINALITY AS u (id, record, ordinal)
+                  WHERE v_all_new OR u.id IS NULL OR u.id = ANY (v_inserted)
+                  UNION ALL
+                 SELECT f.ordinal, 0, 'schedule-service.state', convert_to(f.state, 'UTF8')
+                   FROM unnest(v_at, v_states) AS f (ordinal, state)
+                  ORDER BY ordinal, turn) AS m;
+    END IF;
+    IF v_all_new THEN
         RETURN;
     END IF;
 
@@ -198,7 +119,8 @@ BEGIN
       FROM unnest(p_ids, p_command_ids, p_digests) WITH ORDINALITY AS u (id, command_id, digest, ordinal),
            LATERAL (SELECT s.id, s.command_digest FROM schedules s WHERE s.command_id = u.command_id
                     UNION ALL
-                    SELECT s.schedule_id, s.digest FROM settled_commands s WHERE s.id = u.command_id) AS o (id, digest)
+                    SELECT s.schedule_id, s.digest FROM settled_commands s WHERE s.id = u.command_id
+                     LIMIT 1) AS o (id, digest)
      WHERE o.id <> u.id AND u.ordinal <> ALL (v_unknown);
     GET DIAGNOSTICS v_repeated = ROW_COUNT;
     IF cardinality(v_inserted) + v_repeated <> v_schedules THEN
@@ -209,7 +131,7 @@ $$;
 
 -- A create whose sender may repeat it with the same Idempotency-Key, within p_keep. One that another transaction has under way is
 -- not waited for.
-CREATE FUNCTION create_schedule_once(
+CREATE OR REPLACE FUNCTION create_schedule_once(
     p_ordinal bigint, p_key uuid, p_keep interval, p_id bigint, p_command_id uuid, p_digest bytea, p_org_id bigint,
     p_owner_id bigint, p_name text, p_time_zone text, p_availability json, p_overrides json, p_is_default boolean,
     p_traceparent text, p_record bytea, p_at timestamptz)
@@ -245,7 +167,7 @@ END;
 $$;
 
 -- An update (what is null stays) or a delete.
-CREATE FUNCTION change_schedule(
+CREATE OR REPLACE FUNCTION change_schedule(
     p_ordinal bigint, p_is_delete boolean, p_id bigint, p_command_id uuid, p_digest bytea, p_org_id bigint, p_owner_id bigint,
     p_name text, p_time_zone text, p_availability json, p_overrides json, p_is_default boolean, p_version bigint,
     p_traceparent text, p_at timestamptz)
@@ -258,7 +180,11 @@ DECLARE
     v_schedule   schedules;
     v_is_default boolean := EXISTS (SELECT FROM default_schedules d WHERE d.schedule_id = p_id);
 BEGIN
-    SELECT * INTO v_schedule FROM schedules WHERE id = p_id FOR UPDATE;
+    -- Of somebody else's nothing is locked: who locks schedules holds their owner's row.
+    SELECT * INTO v_schedule FROM schedules WHERE id = p_id AND owner_id = p_owner_id FOR UPDATE;
+    IF NOT FOUND THEN
+        SELECT * INTO v_schedule FROM schedules WHERE id = p_id;
+    END IF;
     SELECT digest INTO v_settled FROM settled_commands WHERE id = p_command_id
     UNION ALL
     SELECT command_digest FROM schedules WHERE command_id = p_command_id;
@@ -275,7 +201,7 @@ BEGIN
         v_outcome.state := schedule_state('ScheduleUpdated', v_schedule, v_is_default, p_command_id, p_at, p_traceparent);
     ELSIF v_outcome.verdict = 'changed' THEN
         IF p_is_delete THEN
-            v_outcome.state := delete_schedule(v_schedule, p_command_id, p_at, p_traceparent);
+            v_outcome.state := (delete_schedules(ARRAY[p_id], p_command_id, p_at, p_traceparent))[1];
         ELSE
             IF p_is_default AND NOT v_is_default THEN
                 PERFORM pg_logical_emit_message(true, 'schedule-service.state', convert_to(f.state, 'UTF8'))
@@ -296,12 +222,9 @@ BEGIN
 END;
 $$;
 
-DROP FUNCTION write_schedules(text[], integer[], bigint[], bigint[], bigint[], uuid[], bytea[], bigint[], bigint[], text[], text[],
-                              json[], json[], boolean[], timestamptz, bytea[]);
-
 -- Moves the stored offsets, as a compare-and-set. SS001: some are not the expected ones; the detail tells them as
 -- "<ordinal>:<its offset>,...".
-CREATE FUNCTION move_offsets(p_topics text[], p_partitions integer[], p_expected bigint[], p_next bigint[]) RETURNS void
+CREATE OR REPLACE FUNCTION move_offsets(p_topics text[], p_partitions integer[], p_expected bigint[], p_next bigint[]) RETURNS void
 LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -327,18 +250,45 @@ BEGIN
 END;
 $$;
 
+-- They are counted behind the creates of a batch, under their owner's lock, and only until there are more: no counter has to be kept
+-- true by all that creates and deletes. A default schedule that comes with a user is that user's first, and is not counted.
+--
+-- The last creates of a batch, as many as their owner has schedules beyond p_max. What the batch made and deleted again does not count.
+CREATE OR REPLACE FUNCTION beyond_limit(p_kinds integer[], p_ids bigint[], p_owner_ids bigint[], p_max bigint) RETURNS SETOF write_outcome
+LANGUAGE plpgsql
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT m.ordinal, 'limit', NULL::bigint, NULL
+      FROM (SELECT DISTINCT u.owner_id FROM unnest(p_kinds, p_owner_ids) AS u (kind, owner_id) WHERE u.kind IN (1, 4)) AS o,
+           LATERAL (SELECT count(*) AS schedules FROM (SELECT FROM schedules s WHERE s.owner_id = o.owner_id
+                                                       OFFSET p_max LIMIT cardinality(p_ids)) AS s) AS beyond,
+           LATERAL (SELECT u.ordinal FROM unnest(p_kinds, p_ids, p_owner_ids) WITH ORDINALITY AS u (kind, id, owner_id, ordinal)
+                     WHERE u.kind IN (1, 4) AND u.owner_id = o.owner_id AND EXISTS (SELECT FROM schedules s WHERE s.id = u.id)
+                     ORDER BY u.ordinal DESC LIMIT beyond.schedules) AS m;
+END;
+$$;
+
 -- One batch of writes: everything happens, or nothing and the error says what is in the way.
 --
 -- The arrays of the offsets run in parallel, and so do those of the writes; what a kind of write does not use is null. p_keys are
--- ids made from Idempotency-Keys, kept for p_keep. Returns the repeats, and what was changed when no offsets are moved
--- (requests wait for the answer, commands do not).
+-- ids made from Idempotency-Keys, kept for p_keep. No create brings a user beyond p_schedules_max schedules; 0: no limit. Returns the
+-- repeats, and what was changed when no offsets are moved (requests wait for the answer, commands do not).
 --
--- Errors of its own: SS001 (see move_offsets); SS002, writes are refused, detail "<ordinal>:<verdict>,...". Ordinals count from 1.
-CREATE FUNCTION write_batch(
+-- Entries come before all else of the batch: nothing in it has an order to them.
+--
+-- Locks, in this order: the offsets' rows; what entries name (see lock_entries); by id the users whose default is replaced, or whose
+-- schedules are changed or counted, FOR NO KEY UPDATE; what creates depend on (see unknown_owners); schedules.
+--
+-- Errors of its own: SS001 (see move_offsets); SS002, writes are refused, detail "<ordinal>:<verdict>,...", where ordinals count from
+-- 1; SS003, an entry names what is being removed: it goes on, alone, when that has ended.
+CREATE OR REPLACE FUNCTION write_batch(
     p_topics text[], p_partitions integer[], p_expected bigint[], p_next bigint[],
     p_kinds integer[], p_ids bigint[], p_command_ids uuid[], p_digests bytea[], p_org_ids bigint[], p_owner_ids bigint[],
     p_names text[], p_time_zones text[], p_availability json[], p_overrides json[], p_defaults boolean[], p_versions bigint[],
-    p_keys uuid[], p_entries json[], p_traceparents text[], p_records bytea[], p_at timestamptz, p_keep interval)
+    p_keys uuid[], p_entries json[], p_traceparents text[], p_records bytea[], p_at timestamptz, p_keep interval,
+    p_schedules_max bigint DEFAULT 0)
 RETURNS SETOF write_outcome
 LANGUAGE plpgsql
 -- Plans are made once, when tables may be empty: they must be right for large ones too.
@@ -357,16 +307,20 @@ BEGIN
         PERFORM move_offsets(p_topics, p_partitions, p_expected, p_next);
     END IF;
 
-    -- What concerns an owner's default, or changes an owner's schedule, happens one after the other.
-    IF true = ANY (p_defaults) OR p_kinds && '{2,3}' THEN
+    IF 5 = ANY (p_kinds) THEN
+        PERFORM apply_entries(ARRAY(SELECT e FROM unnest(p_entries) AS e WHERE e IS NOT NULL), p_at);
+    END IF;
+
+    -- What concerns an owner's default, or changes or counts an owner's schedules, happens one after the other.
+    IF true = ANY (p_defaults) OR p_kinds && '{2,3}' OR p_schedules_max > 0 AND p_kinds && '{1,4}' THEN
         PERFORM FROM users
           WHERE id IN (SELECT u.owner_id FROM unnest(p_kinds, p_owner_ids, p_defaults) AS u (kind, owner_id, is_default)
-                        WHERE u.is_default OR u.kind IN (2, 3))
+                        WHERE u.is_default OR u.kind IN (2, 3) OR p_schedules_max > 0)
           ORDER BY id FOR NO KEY UPDATE;
     END IF;
 
     FOREACH v_at IN ARRAY ARRAY(SELECT u.ordinal FROM unnest(p_kinds) WITH ORDINALITY AS u (kind, ordinal)
-                                 WHERE u.kind > 1 ORDER BY u.ordinal) || cardinality(p_kinds) + 1::bigint
+                                 WHERE u.kind IN (2, 3, 4) ORDER BY u.ordinal) || cardinality(p_kinds) + 1::bigint
     LOOP
         IF v_at > v_done + 1 THEN
             v_outcomes := v_outcomes || ARRAY(
@@ -391,13 +345,18 @@ BEGIN
                     v_at, p_keys[v_at], p_keep, p_ids[v_at], p_command_ids[v_at], p_digests[v_at], p_org_ids[v_at],
                     p_owner_ids[v_at], p_names[v_at], p_time_zones[v_at], p_availability[v_at], p_overrides[v_at],
                     p_defaults[v_at], p_traceparents[v_at], p_records[v_at], p_at) AS o);
-        WHEN 5 THEN
-            PERFORM apply_directory(p_entries[v_at], p_at);
         ELSE
             NULL; -- behind the last
         END CASE;
     END LOOP;
 
+    IF p_schedules_max > 0 AND p_kinds && '{1,4}' THEN
+        v_outcomes := v_outcomes || ARRAY(SELECT o FROM beyond_limit(p_kinds, p_ids, p_owner_ids, p_schedules_max) AS o);
+    END IF;
+
+    IF cardinality(v_outcomes) = 0 THEN
+        RETURN;
+    END IF;
     SELECT string_agg(o.ordinal || ':' || o.verdict, ',' ORDER BY o.ordinal) INTO v_detail
       FROM unnest(v_outcomes) AS o
      WHERE o.verdict NOT IN ('repeat', 'changed');
@@ -405,5 +364,42 @@ BEGIN
         RAISE EXCEPTION 'writes are refused' USING ERRCODE = 'SS002', DETAIL = v_detail;
     END IF;
     RETURN QUERY SELECT * FROM unnest(v_outcomes) AS o WHERE o.verdict = 'repeat' OR cardinality(p_topics) = 0;
+END;
+$$;
+
+-- Deletes schedules of which the caller holds the locks (see write_batch), each with its event, whose version is one above the last.
+-- That state is kept with the id of the create, which therefore makes nothing again. p_command_id: what deletes them; null: each gets
+-- an id of its own. Returns the states in the order of owners and ids.
+--
+-- One that was deleted before, by a build that let it come back, is settled anew.
+CREATE OR REPLACE FUNCTION delete_schedules(p_ids bigint[], p_command_id uuid, p_at timestamptz, p_traceparent text) RETURNS text[]
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_ids      bigint[];
+    v_commands uuid[];
+    v_digests  bytea[];
+    v_states   text[];
+BEGIN
+    WITH gone AS (
+        DELETE FROM schedules WHERE id = ANY (p_ids) RETURNING *),
+    told AS (
+        SELECT g.owner_id, g.id, g.command_id, g.command_digest,
+               schedule_state('ScheduleDeleted',
+                              ROW(g.id, g.command_id, g.command_digest, g.org_id, g.owner_id, g.name, g.time_zone, g.availability,
+                                  g.overrides, g.version + 1, g.created_at, g.updated_at)::schedules,
+                              d.schedule_id IS NOT NULL, coalesce(p_command_id, gen_random_uuid()), p_at, p_traceparent) AS state
+          FROM gone g LEFT JOIN default_schedules d ON d.schedule_id = g.id)
+    SELECT array_agg(t.id ORDER BY t.owner_id, t.id), array_agg(t.command_id ORDER BY t.owner_id, t.id),
+           array_agg(t.command_digest ORDER BY t.owner_id, t.id), array_agg(t.state ORDER BY t.owner_id, t.id)
+      INTO v_ids, v_commands, v_digests, v_states
+      FROM told t;
+    INSERT INTO settled_commands AS s (id, digest, schedule_id, state, expires_at)
+    SELECT u.id, u.digest, u.schedule_id, u.state, now() + command_memory()
+      FROM unnest(v_commands, v_digests, v_ids, v_states) AS u (id, digest, schedule_id, state)
+        ON CONFLICT (id) DO UPDATE
+       SET digest = excluded.digest, schedule_id = excluded.schedule_id, state = excluded.state, expires_at = excluded.expires_at;
+    PERFORM pg_logical_emit_message(true, 'schedule-service.state', convert_to(u.state, 'UTF8')) FROM unnest(v_states) AS u (state);
+    RETURN v_states;
 END;
 $$;

@@ -1,6 +1,4 @@
--- Settled commands whose time is over are removed beside the writes. Each write that settled a command took two of them with it, and
--- passed over all that were deleted before and not vacuumed yet: many writes in one transaction passed over the same ones again and
--- again.
+-- What is remembered of commands that have no row in schedules.
 
 -- Remembers a command, for as long as p_keep. 40001: it was settled meanwhile; who tries again sees it.
 CREATE OR REPLACE FUNCTION settle_command(p_id uuid, p_digest bytea, p_schedule_id bigint, p_state text, p_keep interval) RETURNS void
@@ -16,9 +14,12 @@ BEGIN
 END;
 $$;
 
+-- How long a repeated update or delete, or the create of a deleted schedule, is known as such.
+CREATE OR REPLACE FUNCTION command_memory() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '7 days' $$;
+
 -- Deletes up to p_max settled commands whose time is over, the oldest first, from p_after on (null: from the first), and returns how many
 -- they were and where the next call goes on, which so passes over no row that is deleted and not vacuumed. Waits for no lock.
-CREATE FUNCTION sweep_settled_commands(p_after timestamptz, p_max bigint, OUT swept bigint, OUT up_to timestamptz)
+CREATE OR REPLACE FUNCTION sweep_settled_commands(p_after timestamptz, p_max bigint, OUT swept bigint, OUT up_to timestamptz)
 LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
@@ -33,5 +34,3 @@ BEGIN
     SELECT count(*), coalesce(max(g.expires_at), p_after) INTO swept, up_to FROM gone g;
 END;
 $$;
-
-INSERT INTO role_grants (role_name, privileges, object) VALUES ('schedule_service', 'EXECUTE', 'FUNCTION sweep_settled_commands');

@@ -1,29 +1,64 @@
--- A database that failed over, was set back or restored may have a schedule in an older version than is published, or none of it at all. Before a
--- relay accepts it, what it has is brought beyond what is published and told again: no ce_id is told of two states then, and whoever keeps
--- the latest version of each schedule ends with the rows.
-
--- What is published and the database lacks, as a relay read it from the events topic, until heal_published() has dealt with it.
-CREATE TABLE published_versions (
-    schedule_id  bigint PRIMARY KEY,
-    version      bigint NOT NULL,  -- the highest that is published
-    deletion     bytea             -- a record of its deletion, a version above; null: it is published as deleted, or is not known to say how
-);
-
--- The process id of the walsender that holds the slot and that lock: the relay that asks.
+-- Which servers may be written to. A server that was restored, set back or promoted may hold other commits than those whose events are
+-- published, and hand out ids again that are known to the world: nothing is written there until a relay has looked and accepted it.
 --
--- Errors: object_in_use, it is another one's.
-CREATE FUNCTION relay_walsender(p_slot text, p_holder integer) RETURNS integer
+-- A server that failed over, was set back or restored may have a schedule in an older version than is published, or none of it at all.
+-- Before a relay accepts it, what it has is brought beyond what is published and published again: no ce_id is of two states then, and
+-- whoever keeps the latest version of each schedule ends with the rows.
+
+-- Any fixed number that no other application locks with on the same database.
+CREATE OR REPLACE FUNCTION relay_lock_class() RETURNS integer
+LANGUAGE sql IMMUTABLE
+AS $$ SELECT 721583012 $$;
+
+-- The locks of this kind that the process holds.
+CREATE OR REPLACE FUNCTION relay_holders(p_pid integer) RETURNS SETOF integer
+LANGUAGE sql STABLE
+AS $$
+    SELECT objid::bigint::integer FROM pg_locks
+     WHERE pid = p_pid AND locktype = 'advisory' AND objsubid = 2 AND granted AND classid = relay_lock_class()::oid
+       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+$$;
+
+-- 'accepted', 'refused', or 'waits'. A process without such a lock is a relay of a build that knew none: it vouches for nothing, and
+-- while it works the doors of newer builds must open as its own do, or no build could follow another one without a gap.
+CREATE OR REPLACE FUNCTION position_state(p_slot text) RETURNS text
 LANGUAGE plpgsql STABLE
 AS $$
 DECLARE
-    v_pid integer;
+    v_position relay_positions;
+    v_pid      integer;
+    v_holders  integer[];
 BEGIN
-    SELECT s.active_pid INTO v_pid FROM pg_replication_slots s
-     WHERE s.slot_name = p_slot AND p_holder IN (SELECT relay_holders(s.active_pid));
-    IF v_pid IS NULL THEN
-        RAISE EXCEPTION 'another process holds the replication slot "%"', p_slot USING ERRCODE = 'object_in_use';
+    SELECT * INTO v_position FROM relay_positions WHERE slot = p_slot;
+    IF v_position.refusal IS NOT NULL THEN
+        RETURN 'refused';
     END IF;
-    RETURN v_pid;
+    SELECT active_pid INTO v_pid FROM pg_replication_slots WHERE slot_name = p_slot;
+    IF v_pid IS NULL THEN
+        RETURN 'waits';
+    END IF;
+    v_holders := ARRAY(SELECT relay_holders(v_pid));
+    IF cardinality(v_holders) = 0 OR v_position.holder = ANY (v_holders) THEN
+        RETURN 'accepted';
+    END IF;
+    RETURN 'waits';
+END;
+$$;
+
+-- Lets ids begin behind p_id, and returns the highest that may have been handed out by now; 0: none. Ids come in blocks, of which the
+-- sequence hands out the first.
+CREATE OR REPLACE FUNCTION move_schedule_ids(p_id bigint) RETURNS bigint
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_block   CONSTANT bigint := 1000;
+    v_highest bigint;
+BEGIN
+    SELECT CASE WHEN is_called THEN last_value + v_block - 1 ELSE 0 END INTO v_highest FROM schedule_id_blocks;
+    IF p_id > v_highest THEN
+        v_highest := setval('schedule_id_blocks', (p_id - 1) / v_block * v_block + 1) + v_block - 1;
+    END IF;
+    RETURN v_highest;
 END;
 $$;
 
@@ -43,11 +78,37 @@ BEGIN
 END;
 $$;
 
+-- A relay has found that the slot is not the one whose events were published.
+CREATE OR REPLACE FUNCTION refuse_position(p_slot text, p_reason text) RETURNS void
+LANGUAGE sql
+AS $$
+    INSERT INTO relay_positions (slot, refusal) VALUES (p_slot, p_reason)
+    ON CONFLICT (slot) DO UPDATE SET holder = NULL, holder_pid = NULL, accepted_at = NULL, refusal = excluded.refusal
+$$;
+
+-- The process id of the walsender that holds the slot and that lock: the relay that asks.
+--
+-- Errors: object_in_use, it is another one's.
+CREATE OR REPLACE FUNCTION relay_walsender(p_slot text, p_holder integer) RETURNS integer
+LANGUAGE plpgsql STABLE
+AS $$
+DECLARE
+    v_pid integer;
+BEGIN
+    SELECT s.active_pid INTO v_pid FROM pg_replication_slots s
+     WHERE s.slot_name = p_slot AND p_holder IN (SELECT relay_holders(s.active_pid));
+    IF v_pid IS NULL THEN
+        RAISE EXCEPTION 'another process holds the replication slot "%"', p_slot USING ERRCODE = 'object_in_use';
+    END IF;
+    RETURN v_pid;
+END;
+$$;
+
 -- Keeps what of published events the database lacks: those of a schedule that is not there, or in an older version. The arrays run in
 -- parallel, in the order of the topic; p_deletions: as in published_versions. Noting the same again changes nothing.
 --
 -- Locks: none but the rows it writes, which only relays do. Errors: those of relay_walsender.
-CREATE FUNCTION note_published(p_slot text, p_holder integer, p_ids bigint[], p_versions bigint[], p_deletions bytea[]) RETURNS void
+CREATE OR REPLACE FUNCTION note_published(p_slot text, p_holder integer, p_ids bigint[], p_versions bigint[], p_deletions bytea[]) RETURNS void
 LANGUAGE plpgsql
 AS $$
 BEGIN
@@ -71,7 +132,7 @@ $$;
 --
 -- Locks, in this order: the owners in users by id, as whoever changes a schedule (FOR NO KEY UPDATE), then the schedules.
 -- Errors: those of relay_walsender.
-CREATE FUNCTION heal_published(p_slot text, p_holder integer, p_max integer, OUT raised bigint, OUT ended bigint, OUT is_left boolean)
+CREATE OR REPLACE FUNCTION heal_published(p_slot text, p_holder integer, p_max integer, OUT raised bigint, OUT ended bigint, OUT is_left boolean)
 LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -102,7 +163,3 @@ BEGIN
     is_left := EXISTS (SELECT FROM published_versions);
 END;
 $$;
-
-INSERT INTO role_grants (role_name, privileges, object) VALUES
-    ('schedule_relay', 'EXECUTE', 'FUNCTION note_published'),
-    ('schedule_relay', 'EXECUTE', 'FUNCTION heal_published');

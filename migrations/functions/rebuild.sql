@@ -1,34 +1,9 @@
--- What it takes to tell the events again that were lost with the replication slot: each schedule's last event, made of its row, and
--- the deletions of the time that settled_commands remembers.
-
--- A replication slot by its name, as it was made last. What was published of an earlier one of that name says nothing of this one.
-CREATE TABLE slot_generations (
-    slot        text PRIMARY KEY,
-    generation  uuid NOT NULL
-);
-INSERT INTO role_grants (role_name, privileges, object) VALUES ('schedule_relay', 'SELECT', 'TABLE slot_generations');
-
--- Deletes the schedule with its event, whose version is one above the last, and returns that state. It is kept with the create's id.
-CREATE OR REPLACE FUNCTION delete_schedule(p_schedule schedules, p_command_id uuid, p_at timestamptz, p_traceparent text)
-RETURNS text
-LANGUAGE plpgsql
-AS $$
-DECLARE
-    v_is_default boolean := EXISTS (SELECT FROM default_schedules d WHERE d.schedule_id = p_schedule.id);
-    v_create_id  uuid := p_schedule.command_id;
-    v_state      text;
-BEGIN
-    DELETE FROM schedules WHERE id = p_schedule.id;
-    p_schedule.version := p_schedule.version + 1;
-    v_state := emit_schedule('ScheduleDeleted', p_schedule, v_is_default, p_command_id, p_at, p_traceparent);
-    PERFORM settle_command(v_create_id, p_schedule.command_digest, p_schedule.id, v_state, command_memory());
-    RETURN v_state;
-END;
-$$;
+-- The events again that were lost with the replication slot: each schedule's last one, made of its row, and the deletions of the time
+-- that settled_commands remembers.
 
 -- Emits the last events of the first p_max schedules behind (p_owner_id, p_id), in the order of owners and ids, and returns the
 -- place of the last one and how many they were. A row keeps the command of version 1 alone: the nil UUID stands for later ones.
-CREATE FUNCTION emit_schedules(p_owner_id bigint, p_id bigint, p_max integer,
+CREATE OR REPLACE FUNCTION emit_schedules(p_owner_id bigint, p_id bigint, p_max integer,
                                OUT owner_id bigint, OUT id bigint, OUT emitted bigint)
 LANGUAGE plpgsql
 SET enable_seqscan = off
@@ -59,7 +34,7 @@ $$;
 
 -- The same of schedules that were deleted and are still remembered, in the order of their creates' ids, of which null is before the
 -- first.
-CREATE FUNCTION emit_deletions(p_id uuid, p_max integer, OUT id uuid, OUT emitted bigint)
+CREATE OR REPLACE FUNCTION emit_deletions(p_id uuid, p_max integer, OUT id uuid, OUT emitted bigint)
 LANGUAGE plpgsql
 -- Along the primary key, from p_id on.
 SET plan_cache_mode = force_custom_plan
@@ -78,5 +53,25 @@ BEGIN
     emitted := cardinality(v_ids);
     id := v_ids[emitted];
     PERFORM pg_logical_emit_message(true, 'schedule-service.state', convert_to(s, 'UTF8')) FROM unnest(v_states) AS s;
+END;
+$$;
+
+-- Emits the last event of a schedule: the one that its row tells, or its deletion while that is remembered. Whether there was one.
+CREATE OR REPLACE FUNCTION emit_last_event(p_id bigint) RETURNS boolean
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_owner_id bigint := (SELECT owner_id FROM schedules WHERE id = p_id);
+BEGIN
+    -- As in emit_schedules: what is read now is followed by no older version. It takes what is behind a place.
+    PERFORM FROM users WHERE id = v_owner_id FOR NO KEY UPDATE;
+    IF EXISTS (SELECT FROM schedules WHERE id = p_id) THEN
+        PERFORM emit_schedules(v_owner_id, p_id - 1, 1);
+        RETURN true;
+    END IF;
+    PERFORM pg_logical_emit_message(true, 'schedule-service.state', convert_to(state, 'UTF8'))
+       FROM settled_commands
+      WHERE schedule_id = p_id AND state::json ->> 'type' = 'ScheduleDeleted';
+    RETURN FOUND;
 END;
 $$;
