@@ -80,7 +80,7 @@ MUTANTS = [
     Mutant("the end of a partition is not stored", "control-records", "stopped although nothing is missing", (
         Edit("service/source/kafka_door.c", "partition->end = message->offset; break;", "break;"),)),
     Mutant("a removal leaves no tombstone", "remove-users", "still have schedules", (
-        Edit("migrations/*.sql", "    INSERT INTO removals (type, id) VALUES (TG_ARGV[0], OLD.id) ON CONFLICT DO NOTHING;\n", ""),)),
+        Edit("migrations/functions/removals.sql", "    INSERT INTO removals (type, id) VALUES (TG_ARGV[0], OLD.id) ON CONFLICT DO NOTHING;\n", ""),)),
     Mutant("a partition that stops makes the process unready", "topic-anew", '"status":"unavailable"', (
         Edit("service/app/readiness.c", "kafka_door_degraded(parts->doors[i], &ret->degraded);\n    }\n",
              "kafka_door_degraded(parts->doors[i], &ret->degraded);\n    }\n"
