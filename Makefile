@@ -144,8 +144,8 @@ $(REPLAY): $(BUILD)/tests/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/replay.
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-# What the tools of the benchmarks share.
-BENCH_O := $(addprefix $(BUILD)/tests/support/,sample.o sample_row.o latencies.o kafka_client.o) $(BUILD)/service/driver/pg_array.o
+# What the tools share.
+BENCH_O := $(addprefix $(BUILD)/tests/support/,sample.o sample_row.o latencies.o kafka_client.o zone_file.o) $(BUILD)/service/driver/pg_array.o
 $(BUILD)/tests/tools/%.o $(BENCH_O): CPPFLAGS += -Itests/support
 $(TOOLS): $(BUILD)/tests/%: $(BUILD)/tests/tools/%.o $(BENCH_O) $(BUILD)/pure.a
 	@mkdir -p $(@D)

@@ -6,20 +6,12 @@
 #include <time.h>
 
 #include "core/hours.h"
+#include "zone_file.h"
 
-enum { FILE_MAX_BYTES = 64 << 10, ARENA_MAX_BYTES = 1 << 20, RANGES_OF_A_YEAR = 262 };
+enum { ARENA_MAX_BYTES = 1 << 20, RANGES_OF_A_YEAR = 262 };
 
 static const int64_t from_s = 1704063600; /* 2024-01-01 in Rome */
 static const int64_t to_s = 1735686000;   /* 2025-01-01 */
-
-static struct zone *read_zone(const char *path)
-{
-    static char bytes[FILE_MAX_BYTES];
-    FILE *file = fopen(path, "re");
-    size_t len = file == NULL ? 0 : fread(bytes, 1, sizeof(bytes), file);
-    if (file != NULL) fclose(file);
-    return zone_new((struct slice){bytes, len});
-}
 
 static double now_us(void)
 {
@@ -33,7 +25,7 @@ int main(int argc, char **argv)
     const uint8_t days[] = {MONDAY, MONDAY + 1, MONDAY + 2, MONDAY + 3, MONDAY + 4};
     struct availability_window window = {.days = days, .days_len = 5, .start_minute = 540, .end_minute = 1020};
     const struct schedule schedule = {.windows = &window, .windows_len = 1};
-    struct zone *zone = argc == 3 ? read_zone(argv[1]) : NULL;
+    struct zone *zone = argc == 3 ? zone_file_read(argv[1]) : NULL;
     struct arena *arena = arena_new(ARENA_MAX_BYTES);
     const struct hours_plan *plan = arena == NULL ? NULL : hours_plan_new(&schedule, arena);
     if (zone == NULL || plan == NULL) return 2;

@@ -6,17 +6,9 @@
 #include <stdlib.h>
 
 #include "core/hours.h"
+#include "zone_file.h"
 
-enum { LINE_MAX_BYTES = 1 << 16, FILE_MAX_BYTES = 64 << 10, ITEMS_MAX = 1000, ARENA_MAX_BYTES = 1 << 20 };
-
-static struct zone *read_zone(const char *path)
-{
-    static char bytes[FILE_MAX_BYTES];
-    FILE *file = fopen(path, "re");
-    size_t len = file == NULL ? 0 : fread(bytes, 1, sizeof(bytes), file);
-    if (file != NULL) fclose(file);
-    return zone_new((struct slice){bytes, len});
-}
+enum { LINE_MAX_BYTES = 1 << 16, ITEMS_MAX = 1000, ARENA_MAX_BYTES = 1 << 20 };
 
 /* The zone of the line before is kept: lines of one zone come together. */
 static const struct zone *zone_of(const char *path)
@@ -25,7 +17,7 @@ static const struct zone *zone_of(const char *path)
     static struct zone *zone;
     if (zone != NULL && strcmp(last, path) == 0) return zone;
     zone_free(zone);
-    zone = read_zone(path);
+    zone = zone_file_read(path);
     snprintf(last, sizeof(last), "%s", path);
     return zone;
 }
