@@ -45,7 +45,7 @@ REPLAY  := $(FUZZERS:%=$(BUILD)/tests/%)
 # What decodes outside bytes: no more than a fuzzer can call without a server.
 FUZZED  := $(wildcard service/core/*.c service/codec/*.c) $(addprefix service/,app/config.c app/kafka_fixed.c driver/log.c relay/lsn.c \
            relay/pgoutput.c relay/wal_record.c source/http_address.c source/http_header.c source/http_hours_query.c source/http_path.c \
-           source/http_query.c)
+           source/http_people_query.c source/http_query.c)
 TOOLS   := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(wildcard tests/tools/*.c))
 
 # gcc 12's thread sanitizer does not know the C11 threads that librdkafka uses: these stand in for them.

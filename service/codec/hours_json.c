@@ -24,8 +24,7 @@ static void write_local(struct buf *out, const char *before, const struct zone *
     buf_append_char(out, '"');
 }
 
-/* Without the closing brace. */
-static void write_range(struct buf *out, const struct zone *view, const struct hours_range *range)
+void hours_write_range(struct buf *out, const struct zone *view, const struct hours_range *range)
 {
     write_utc(out, "{\"start\":\"", range->start_s);
     write_utc(out, ",\"end\":\"", range->end_s);
@@ -48,61 +47,43 @@ static void write_schedules(struct buf *out, const struct hours_answer *answer)
     buf_append_char(out, ']');
 }
 
-static void write_source(struct buf *out, const struct hours_piece *piece)
+void hours_write_source(struct buf *out, const struct hours_piece *piece)
 {
     char date[DATE_TEXT_LEN];
     date_format(date_of(piece->day), date);
-    write_text(out, "{\"date\":\"");
+    write_text(out, "\"date\":\"");
     buf_append(out, date, sizeof(date));
     write_text(out, piece->source == HOURS_OF_WINDOW ? "\",\"window\":" : "\",\"override\":");
     buf_append_int(out, (int64_t)piece->index);
-    buf_append_char(out, '}');
 }
 
-/* Where ranges come from: a second walk, piece by piece, which follows the one over ranges. */
-struct sources {
-    struct hours hours;
-    struct hours_piece next;
-    bool has_next;
-};
-
-static void sources_start(struct sources *sources, const struct hours_answer *answer)
+/* The pieces that the range is made of. */
+static void write_sources(struct buf *out, const struct hours_answer *answer, const struct hours_range *range)
 {
-    hours_start(&sources->hours, answer->plan, answer->zone, answer->within.start_s, answer->within.end_s);
-    sources->has_next = hours_next_piece(&sources->hours, &sources->next);
-}
-
-/* Takes the pieces of the range, and writes them where there is something to write to. */
-static void sources_take(struct sources *sources, const struct hours_range *range, struct buf *out)
-{
-    const char *before = ",\"sources\":[";
-    while (sources->has_next && sources->next.range.start_s < range->end_s) {
-        if (out != NULL) {
-            write_text(out, before);
-            write_source(out, &sources->next);
-        }
-        before = ",";
-        sources->has_next = hours_next_piece(&sources->hours, &sources->next);
+    const char *before = ",\"sources\":[{";
+    struct hours pieces;
+    struct hours_piece piece;
+    hours_start(&pieces, answer->plan, answer->zone, range->start_s, range->end_s);
+    while (hours_next_piece(&pieces, &piece)) {
+        write_text(out, before);
+        hours_write_source(out, &piece);
+        before = "},{";
     }
-    if (out != NULL) buf_append_char(out, ']');
+    write_text(out, "}]");
 }
 
 static int64_t write_ranges(struct buf *out, const struct hours_answer *answer, struct hours *hours)
 {
-    struct sources sources;
     struct hours_range range;
     int64_t written = 0;
     write_text(out, ",\"ranges\":[");
-    if (answer->explain) sources_start(&sources, answer);
     while (hours_next(hours, &range)) {
-        bool is_wanted = range.start_s >= answer->cursor_s;
-        if (is_wanted && written == answer->limit) return range.start_s;
-        if (is_wanted) {
-            write_text(out, written++ == 0 ? "\n" : ",\n");
-            write_range(out, answer->view, &range);
-        }
-        if (answer->explain) sources_take(&sources, &range, is_wanted ? out : NULL);
-        if (is_wanted) buf_append_char(out, '}');
+        if (range.start_s < answer->cursor_s) continue;
+        if (written == answer->limit) return range.start_s;
+        write_text(out, written++ == 0 ? "\n" : ",\n");
+        hours_write_range(out, answer->view, &range);
+        if (answer->explain) write_sources(out, answer, &range);
+        buf_append_char(out, '}');
     }
     return INT64_MAX;
 }
@@ -117,7 +98,7 @@ static int64_t write_slots(struct buf *out, const struct hours_answer *answer, s
     while (slots_next(&slots, &slot)) {
         if (written == answer->limit) return slot.start_s;
         write_text(out, written++ == 0 ? "\n" : ",\n");
-        write_range(out, answer->view, &slot);
+        hours_write_range(out, answer->view, &slot);
         write_text(out, ",\"free\":[");
         buf_append_int(out, answer->owner_id);
         write_text(out, "],\"freeCount\":1}");
@@ -125,15 +106,20 @@ static int64_t write_slots(struct buf *out, const struct hours_answer *answer, s
     return INT64_MAX;
 }
 
+void hours_write_head(struct buf *out, struct slice zone_data, struct slice time_zone, const struct hours_range *within)
+{
+    write_text(out, "{\"zoneData\":");
+    json_write_string(out, zone_data);
+    write_text(out, ",\"timeZone\":");
+    json_write_string(out, time_zone);
+    write_utc(out, ",\"from\":\"", within->start_s);
+    write_utc(out, ",\"to\":\"", within->end_s);
+}
+
 int64_t hours_write_json(struct buf *out, const struct hours_answer *answer)
 {
     struct hours hours;
-    write_text(out, "{\"zoneData\":");
-    json_write_string(out, answer->zone_data);
-    write_text(out, ",\"timeZone\":");
-    json_write_string(out, answer->time_zone);
-    write_utc(out, ",\"from\":\"", answer->within.start_s);
-    write_utc(out, ",\"to\":\"", answer->within.end_s);
+    hours_write_head(out, answer->zone_data, answer->time_zone, &answer->within);
     write_schedules(out, answer);
     hours_start(&hours, answer->plan, answer->zone, answer->within.start_s, answer->within.end_s);
     int64_t next_s = (answer->slots == NULL ? write_ranges : write_slots)(out, answer, &hours);

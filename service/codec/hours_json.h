@@ -28,4 +28,15 @@ struct hours_answer {
  * Returns the start of the first range or slot beyond the limit, INT64_MAX: there is none. */
 int64_t hours_write_json(struct buf *out, const struct hours_answer *answer);
 
+/* ---- parts of such an answer, for one that is made piece by piece ---- */
+
+/* `{"zoneData":..,"timeZone":..,"from":..,"to":..` */
+void hours_write_head(struct buf *out, struct slice zone_data, struct slice time_zone, const struct hours_range *within);
+
+/* `{"start":..,"end":..,"localStart":..,"localEnd":..` */
+void hours_write_range(struct buf *out, const struct zone *view, const struct hours_range *range);
+
+/* `"date":..,"window":..` or `"date":..,"override":..` */
+void hours_write_source(struct buf *out, const struct hours_piece *piece);
+
 #endif

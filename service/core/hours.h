@@ -10,8 +10,8 @@
 
 struct hours_plan;
 
-/* What the schedule's dates have, in the order in which it is looked up. All fields of the schedule are set; it is borrowed for as long
- * as the plan, which lives in the arena. NULL: the arena is full. */
+/* What the schedule's dates have, in the order in which it is looked up. All fields of the schedule are set; the plan lives in the arena and keeps
+ * nothing of it. NULL: the arena is full. */
 const struct hours_plan *hours_plan_new(const struct schedule *schedule, struct arena *arena);
 
 /* Half-open, in seconds since 1970-01-01T00:00:00Z. */

@@ -126,7 +126,9 @@ static struct zone *read_zone(const struct zone_files *files, struct slice name)
 
 const struct zone *zone_files_find(struct zone_files *files, struct slice name)
 {
-    struct slice target = time_zone_target(files->names, name);
+    struct slice known = time_zone_find(files->names, name);
+    if (known.data == NULL) return NULL;
+    struct slice target = time_zone_target(files->names, known);
     size_t index = time_zone_index(files->names, target);
     if (index == SIZE_MAX) return NULL;
     if (files->zones[index] == NULL) files->zones[index] = read_zone(files, target);

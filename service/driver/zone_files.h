@@ -30,8 +30,8 @@ const struct time_zones *zone_files_names(const struct zone_files *files);
 /* That of its tzdata.zi; borrowed. */
 const char *zone_files_version(const struct zone_files *files);
 
-/* The zone of a name that time_zone_find returned; a link's is its target's. Borrowed until the files are freed. NULL when there is no
- * such file or it cannot be used, which was logged. */
+/* The zone of a name; a link's is its target's. Borrowed until the files are read again or freed. NULL when there is no such name, or its file is not
+ * there or cannot be used, which was logged. */
 const struct zone *zone_files_find(struct zone_files *files, struct slice name);
 
 #endif

@@ -1,5 +1,5 @@
-/* Who asks, how often, and may they. The database is asked once for all of it; what can be refused without it is refused
- * first. */
+/* Who asks, how often, and may they. The database is asked once for all of it, and again about a team that only the body names; what can be
+ * refused without it is refused first. */
 #include "source/http_exchange.h"
 
 static void on_facts(void *ctx, enum status status, const struct access_facts *facts)
@@ -21,18 +21,32 @@ static int64_t number_or_none(const struct exchange *exchange, const char *name)
     return value;
 }
 
-static void look_up(struct exchange *exchange)
+static void look_up(struct exchange *exchange, int64_t team_id, access_done *done)
 {
     bool is_key = exchange->credential.kind == CREDENTIAL_API_KEY;
     const struct access_query query = {
         .key_hash = is_key ? exchange->secret_hash : NULL,
         .client_id = is_key ? NULL : exchange->credential.client_id,
         .org_id = number_or_none(exchange, "orgId"),
-        .team_id = number_or_none(exchange, "teamId"),
+        .team_id = team_id,
         .user_id = number_or_none(exchange, "userId"),
     };
-    enum status status = reader_access(exchange->door->config.reader, &query, on_facts, exchange);
+    enum status status = reader_access(exchange->door->config.reader, &query, done, exchange);
     if (status != STATUS_OK) reply_failure(exchange, status);
+}
+
+static void on_team_facts(void *ctx, enum status status, const struct access_facts *facts)
+{
+    struct exchange *exchange = ctx;
+    if (status != STATUS_OK) reply_failure(exchange, status);
+    else if (credential_check(exchange, facts) && guards_pass_team(exchange, facts)) exchange->go_on(exchange);
+}
+
+void auth_team(struct exchange *exchange, int64_t team_id, void (*go_on)(struct exchange *exchange))
+{
+    exchange->team_id = team_id;
+    exchange->go_on = go_on;
+    look_up(exchange, team_id, on_team_facts);
 }
 
 void auth_start(struct exchange *exchange)
@@ -41,7 +55,7 @@ void auth_start(struct exchange *exchange)
     if (!credential_read(exchange)) {
         reply_failure(exchange, STATUS_NO_MEMORY);
     } else if (credential_is_complete(&exchange->credential)) {
-        if (throttle_peek(exchange)) look_up(exchange);
+        if (throttle_peek(exchange)) look_up(exchange, number_or_none(exchange, "teamId"), on_facts);
     } else if (throttle_address(exchange)) {
         credential_refuse(exchange);
     }

@@ -72,6 +72,7 @@ uint64_t exchange_share(const struct exchange *exchange)
 void exchange_free(struct exchange *exchange)
 {
     unlink_exchange(exchange);
+    people_free(exchange->people);
     json_decref(exchange->body);
     arena_free(exchange->arena);
     free(exchange);

@@ -17,9 +17,10 @@ struct exchange;
 
 /* What a caller must be before the handler runs; an OAuth client needs the permission to read or to write besides. See http_guards.c. */
 enum http_access {
-    ACCESS_OPEN,      /* anybody */
-    ACCESS_ORG,       /* an admin of {orgId} */
-    ACCESS_ORG_USER,  /* an admin of {orgId}, about {userId}, who is in it */
+    ACCESS_OPEN,     /* anybody */
+    ACCESS_ORG,      /* an admin of {orgId} */
+    ACCESS_ORG_USER, /* an admin of {orgId}, about {userId}, who is in it */
+    ACCESS_ORG_OR_TEAM, /* a member of {orgId}, who reads; the body tells whether they have to be an admin of a team or of {orgId} */
     ACCESS_TEAM,      /* an admin of {teamId}, which is in {orgId}, or of {orgId} itself */
     ACCESS_TEAM_USER, /* the same, about {userId}, who is in both */
     ACCESS_OWN        /* anybody who is known, about themselves */
@@ -49,6 +50,8 @@ struct http_door {
     struct event *turn; /* pending: some wait for theirs */
     struct turn_queue light;
     struct turn_queue heavy;
+    struct turn_queue working;
+    size_t held_bytes; /* of schedules that questions about several people work on */
 };
 
 struct exchange {
@@ -64,14 +67,19 @@ struct exchange {
     uint8_t secret_hash[SECRET_HASH_LEN];         /* of the credential */
     uint8_t caller_tracker[RATE_TRACKER_ID_LEN];  /* what requests with this credential count against, if it is good */
     uint8_t address_tracker[RATE_TRACKER_ID_LEN]; /* the same if it is not */
-    int64_t caller_id;                            /* set by the guards, as the next five */
-    int64_t org_id;                               /* 0 on the routes about oneself */
+    int64_t caller_id;                            /* set by the guards, as the next six */
+    bool is_org_admin;
+    int64_t org_id;       /* 0 on the routes about oneself */
     int64_t scope_org_id; /* schedules of this organization and of none are there; 0: all of the user's */
     int64_t team_id;
     int64_t user_id; /* whose schedules: {userId}, or the caller on the routes about oneself */
     int64_t schedule_id;
-    json_t *body;       /* what was sent: a write's body, the numbers in a list's query */
-    struct write write; /* lent to the writer while a schedule is stored */
+    json_t *body;                          /* what was sent: a write's body, the numbers in a list's query */
+    struct write write;                    /* lent to the writer while a schedule is stored */
+    const struct hours_query *hours_query; /* what is asked of one schedule */
+    struct people *people;                 /* what is asked of several; owned */
+    void (*go_on)(struct exchange *exchange);
+    bool (*work)(struct exchange *exchange);
     struct exchange *next;
     struct exchange *previous;
     struct exchange *next_turn;
@@ -104,6 +112,9 @@ const struct http_route *route_at(size_t index);
 /* Who asks, how often, and may they: then the route's handler runs; refuses otherwise. */
 void auth_start(struct exchange *exchange);
 
+/* May they ask about this team: then goes on; refuses otherwise. */
+void auth_team(struct exchange *exchange, int64_t team_id, void (*go_on)(struct exchange *exchange));
+
 /* ---- http_turn.c ---- */
 
 /* False when there is no memory. */
@@ -112,6 +123,11 @@ void turn_done(struct http_door *door);
 
 /* Runs the route's handler: at once, or, where there is a body to be read, when it is its turn. */
 void turn_take(struct exchange *exchange);
+
+/* Calls work, which does a small piece each time, until it returns false, having answered; others have their turns in between. */
+void turn_work(struct exchange *exchange, bool (*work)(struct exchange *exchange));
+
+void turn_metrics_register(void);
 
 /* ---- http_body.c ---- */
 
@@ -137,6 +153,10 @@ bool credential_check(struct exchange *exchange, const struct access_facts *fact
 
 /* Runs the guards of the exchange's route in the contract's order: sets the ids, or answers and returns false. */
 bool guards_pass(struct exchange *exchange, const struct access_facts *facts);
+
+/* What ACCESS_ORG_OR_TEAM left open: an admin of the organization; of team_id, or of the organization. Answer and return false too. */
+bool guards_pass_org_admin(struct exchange *exchange);
+bool guards_pass_team(struct exchange *exchange, const struct access_facts *facts);
 
 /* ---- http_throttle.c: each but the first answers 429 and returns false when there were too many requests ---- */
 
@@ -172,6 +192,12 @@ void handle_get_default_schedule(struct exchange *exchange);
 void handle_get_hours(struct exchange *exchange);
 void handle_get_default_hours(struct exchange *exchange);
 void handle_get_user_hours(struct exchange *exchange);
+void handle_query_people(struct exchange *exchange);
+
+/* ---- http_people.c ---- */
+
+/* NULL is fine. */
+void people_free(struct people *people);
 
 /* ---- http_schedule.c ---- */
 
@@ -198,6 +224,10 @@ void reply_bytes(struct exchange *exchange, int status_code, const char *content
 /* The envelope of the status code's exception. */
 void reply_error(struct exchange *exchange, int status_code, struct slice message);
 void reply_errorf(struct exchange *exchange, int status_code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Adds the Link to what comes behind: the target, with this cursor in place of its own. No link without memory. */
+void reply_next_link(struct exchange *exchange, struct slice target, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* 404, as there is nothing at this path, or not with this method. */
 void reply_no_route(struct exchange *exchange);

@@ -21,7 +21,7 @@ static bool refuse_number(struct exchange *exchange)
 /* Only clients have permissions: a key may do what its user may. */
 static bool guard_permission(struct exchange *exchange, const struct access_facts *facts)
 {
-    bool is_read = exchange->route->method == HTTP_METHOD_GET;
+    bool is_read = exchange->route->method == HTTP_METHOD_GET || exchange->route->access == ACCESS_ORG_OR_TEAM;
     int permission = is_read ? SCHEDULE_READ : SCHEDULE_WRITE;
     if (exchange->credential.kind != CREDENTIAL_CLIENT || (facts->client_permissions & permission) != 0) return true;
     reply_errorf(exchange, 403,
@@ -44,19 +44,33 @@ static bool guard_org(struct exchange *exchange, const struct access_facts *fact
     return false;
 }
 
+static bool is_org_admin(const struct access_facts *facts)
+{
+    return facts->is_system_admin || facts->org_role >= ROLE_ADMIN;
+}
+
+static bool guard_org_member(struct exchange *exchange, const struct access_facts *facts)
+{
+    exchange->is_org_admin = is_org_admin(facts);
+    if (exchange->is_org_admin || facts->org_role != ROLE_NONE) return true;
+    reply_errorf(exchange, 403, "RolesGuard - User is not a member of the organization with id=%" PRId64 ".",
+                 exchange->org_id);
+    return false;
+}
+
+bool guards_pass_org_admin(struct exchange *exchange)
+{
+    if (exchange->is_org_admin) return true;
+    reply_errorf(exchange, 403,
+                 "RolesGuard - user with id=%" PRId64 " does not have the minimum required role=ORG_ADMIN within "
+                 "organization with id=%" PRId64 ".",
+                 exchange->caller_id, exchange->org_id);
+    return false;
+}
+
 static bool guard_org_role(struct exchange *exchange, const struct access_facts *facts)
 {
-    if (facts->is_system_admin || facts->org_role >= ROLE_ADMIN) return true;
-    if (facts->org_role == ROLE_NONE) {
-        reply_errorf(exchange, 403, "RolesGuard - User is not a member of the organization with id=%" PRId64 ".",
-                     exchange->org_id);
-    } else {
-        reply_errorf(exchange, 403,
-                     "RolesGuard - user with id=%" PRId64 " does not have the minimum required role=ORG_ADMIN within "
-                     "organization with id=%" PRId64 ".",
-                     exchange->caller_id, exchange->org_id);
-    }
-    return false;
+    return guard_org_member(exchange, facts) && guards_pass_org_admin(exchange);
 }
 
 static bool guard_user_in_org(struct exchange *exchange, const struct access_facts *facts)
@@ -71,10 +85,17 @@ static bool guard_user_in_org(struct exchange *exchange, const struct access_fac
 
 /* ---- the team ---- */
 
+/* A body may have named it before. */
+static bool read_team(struct exchange *exchange)
+{
+    return exchange->team_id != 0 || path_int(path_param(&exchange->params, "teamId"), &exchange->team_id) ||
+           refuse_number(exchange);
+}
+
 /* A team of another organization is not there. */
 static bool guard_team(struct exchange *exchange, const struct access_facts *facts)
 {
-    if (!path_int(path_param(&exchange->params, "teamId"), &exchange->team_id)) return refuse_number(exchange);
+    if (!read_team(exchange)) return false;
     if (facts->team_in_org) return true;
     reply_errorf(exchange, 404, "IsTeamInOrg - Team (%" PRId64 ") not found.", exchange->team_id);
     return false;
@@ -82,8 +103,7 @@ static bool guard_team(struct exchange *exchange, const struct access_facts *fac
 
 static bool guard_team_role(struct exchange *exchange, const struct access_facts *facts)
 {
-    bool is_org_admin = facts->is_system_admin || facts->org_role >= ROLE_ADMIN;
-    if (is_org_admin || (facts->org_role != ROLE_NONE && facts->team_role >= ROLE_ADMIN)) return true;
+    if (is_org_admin(facts) || (facts->org_role != ROLE_NONE && facts->team_role >= ROLE_ADMIN)) return true;
     if (facts->org_role == ROLE_NONE) {
         reply_errorf(exchange, 403, "RolesGuard - User is not part of the organization with id=%" PRId64 ".",
                      exchange->org_id);
@@ -128,6 +148,7 @@ static guard *const guards[][GUARDS_MAX] = {
     [ACCESS_OPEN] = {NULL},
     [ACCESS_ORG] = {guard_permission, guard_org, guard_org_role},
     [ACCESS_ORG_USER] = {guard_permission, guard_org, guard_org_role, guard_user_in_org},
+    [ACCESS_ORG_OR_TEAM] = {guard_permission, guard_org, guard_org_member},
     [ACCESS_TEAM] = {guard_permission, guard_org, guard_team, guard_team_role},
     [ACCESS_TEAM_USER] = {guard_permission, guard_org, guard_team, guard_team_role, guard_user_in_team},
     [ACCESS_OWN] = {guard_permission, guard_own},
@@ -140,11 +161,21 @@ static bool read_schedule_id(struct exchange *exchange)
     return raw.data == NULL || path_int(raw, &exchange->schedule_id) || refuse_number(exchange);
 }
 
-bool guards_pass(struct exchange *exchange, const struct access_facts *facts)
+static bool pass(struct exchange *exchange, enum http_access access, const struct access_facts *facts)
 {
-    guard *const *own = guards[exchange->route->access];
+    guard *const *own = guards[access];
     for (size_t i = 0; i < GUARDS_MAX && own[i] != NULL; i++) {
         if (!own[i](exchange, facts)) return false;
     }
-    return read_schedule_id(exchange);
+    return true;
+}
+
+bool guards_pass(struct exchange *exchange, const struct access_facts *facts)
+{
+    return pass(exchange, exchange->route->access, facts) && read_schedule_id(exchange);
+}
+
+bool guards_pass_team(struct exchange *exchange, const struct access_facts *facts)
+{
+    return pass(exchange, ACCESS_TEAM, facts);
 }

@@ -5,14 +5,16 @@
 #include "core/instant.h"
 #include "source/http_exchange.h"
 #include "source/http_hours_query.h"
-#include "source/http_query.h"
 
-/* False when it was answered. The query is read before the schedule is, and again when that is there: it is not kept meanwhile. */
-static bool read_query(struct exchange *exchange, struct hours_query *ret_query)
+/* Sets the exchange's hours_query. False when it was answered. */
+static bool read_query(struct exchange *exchange)
 {
     struct violations violations = {0};
     const struct time_zones *names = zone_files_names(exchange->door->config.zones);
-    enum status status = hours_query_read(exchange->target, names, exchange->arena, ret_query, &violations);
+    struct hours_query *query = arena_alloc(exchange->arena, sizeof(*query));
+    enum status status = STATUS_NO_MEMORY;
+    if (query != NULL) status = hours_query_read(exchange->target, NULL, names, exchange->arena, query, &violations);
+    exchange->hours_query = query;
     if (status == STATUS_INVALID) reply_violations(exchange, &violations);
     else if (status != STATUS_OK) reply_failure(exchange, status);
     return status == STATUS_OK;
@@ -36,23 +38,12 @@ static bool reply_not_modified(struct exchange *exchange, const struct schedule_
     return true;
 }
 
-/* The same target, with another cursor at its end. */
-static void add_link(struct exchange *exchange, int64_t next_s)
-{
-    char cursor[INSTANT_TEXT_MAX];
-    struct slice target = query_without(exchange->target, SLICE("cursor"), exchange->arena);
-    struct slice link =
-        arena_printf(exchange->arena, "<%s&cursor=%s>; rel=\"next\"", target.data, instant_format_utc(next_s, cursor).data);
-    if (target.data != NULL && link.data != NULL) http_reply_header(exchange->request, "Link", link.data);
-}
-
 /* ---- the answer ---- */
 
 static const struct zone *find_zone(struct exchange *exchange, const struct schedule_row *row, struct slice name)
 {
     struct zone_files *zones = exchange->door->config.zones;
-    struct slice known = time_zone_find(zone_files_names(zones), name);
-    const struct zone *zone = known.data == NULL ? NULL : zone_files_find(zones, known);
+    const struct zone *zone = zone_files_find(zones, name);
     if (zone != NULL) return zone;
     reply_errorf(exchange, 409, "The time zone %.*s of schedule %" PRId64 " is not in the zone data %s", (int)name.len,
                  name.data, row->id, zone_files_version(zones));
@@ -62,22 +53,23 @@ static const struct zone *find_zone(struct exchange *exchange, const struct sche
 static void reply_answer(struct exchange *exchange, const struct hours_answer *answer)
 {
     struct buf body;
+    char cursor[INSTANT_TEXT_MAX];
     buf_init(&body, REPLY_BYTES_MAX);
     buf_printf(&body, "{\"status\":\"success\",\"data\":");
     int64_t next_s = hours_write_json(&body, answer);
     buf_append_char(&body, '}');
-    if (next_s != INT64_MAX) add_link(exchange, next_s);
+    if (next_s != INT64_MAX) reply_next_link(exchange, exchange->target, "%s", instant_format_utc(next_s, cursor).data);
     reply_json(exchange, 200, &body);
     buf_done(&body);
 }
 
 static void reply_hours(struct exchange *exchange, const struct schedule_row *row)
 {
-    struct hours_query query;
+    const struct hours_query *query = exchange->hours_query;
     struct schedule schedule;
-    if (!read_query(exchange, &query) || reply_not_modified(exchange, row)) return;
+    if (reply_not_modified(exchange, row)) return;
+    struct slice view_name = query->time_zone.data == NULL ? row->time_zone : query->time_zone;
     const struct zone *zone = find_zone(exchange, row, row->time_zone);
-    struct slice view_name = query.time_zone.data == NULL ? row->time_zone : query.time_zone;
     const struct zone *view = zone == NULL ? NULL : find_zone(exchange, row, view_name);
     if (view == NULL) return;
     enum status status = schedule_of_row(row, exchange->arena, &schedule);
@@ -90,16 +82,16 @@ static void reply_hours(struct exchange *exchange, const struct schedule_row *ro
         .zone_data = slice_of(zone_files_version(exchange->door->config.zones)),
         .time_zone = view_name,
         .view = view,
-        .within = hours_query_range(&query, view),
+        .within = hours_query_range(query, view),
         .plan = plan,
         .zone = zone,
         .schedule_id = row->id,
         .owner_id = row->owner_id,
         .version = row->version,
-        .slots = query.has_slots ? &query.slots : NULL,
-        .explain = query.explain,
-        .cursor_s = query.cursor_s,
-        .limit = query.limit,
+        .slots = query->has_slots ? &query->slots : NULL,
+        .explain = query->explain,
+        .cursor_s = query->cursor_s,
+        .limit = query->limit,
     };
     reply_answer(exchange, &answer);
 }
@@ -131,8 +123,7 @@ static void get_schedule(struct exchange *exchange)
 
 void handle_get_hours(struct exchange *exchange)
 {
-    struct hours_query query;
-    if (read_query(exchange, &query)) get_schedule(exchange);
+    if (read_query(exchange)) get_schedule(exchange);
 }
 
 static void get_default(struct exchange *exchange)
@@ -144,16 +135,14 @@ static void get_default(struct exchange *exchange)
 
 void handle_get_default_hours(struct exchange *exchange)
 {
-    struct hours_query query;
-    if (read_query(exchange, &query)) get_default(exchange);
+    if (read_query(exchange)) get_default(exchange);
 }
 
 /* Of the default schedule, or of the one that the query names. */
 void handle_get_user_hours(struct exchange *exchange)
 {
-    struct hours_query query;
-    if (!read_query(exchange, &query)) return;
-    exchange->schedule_id = query.schedule_id;
-    if (query.has_schedule) get_schedule(exchange);
+    if (!read_query(exchange)) return;
+    exchange->schedule_id = exchange->hours_query->schedule_id;
+    if (exchange->hours_query->has_schedule) get_schedule(exchange);
     else get_default(exchange);
 }

@@ -11,15 +11,37 @@ enum { DAY_S = 86400, MINUTE_S = 60 };
 /* The reading of one query. */
 struct reading {
     struct slice target;
+    const json_t *body; /* NULL: of the target */
     struct arena *arena;
     struct violations *violations;
     bool out_of_memory;
 };
 
+/* What a parameter is in a body. */
+enum form { TEXT, NUMBER, BOOLEAN };
+
+/* A member as a target would have it; of another form it is "", which nothing takes. Null counts as absent. */
+static struct slice member_of(struct reading *reading, const char *name, enum form form)
+{
+    const json_t *member = json_object_get(reading->body, name);
+    struct slice value = SLICE("");
+    if (member == NULL || json_is_null(member)) return (struct slice){NULL, 0};
+    if (form == TEXT && json_is_string(member)) {
+        return (struct slice){json_string_value(member), json_string_length(member)};
+    }
+    if (form == BOOLEAN && json_is_boolean(member)) return json_is_true(member) ? SLICE("true") : SLICE("false");
+    if (form == NUMBER && json_is_integer(member)) {
+        value = arena_printf(reading->arena, "%" JSON_INTEGER_FORMAT, json_integer_value(member));
+        if (value.data == NULL) reading->out_of_memory = true;
+    }
+    return value;
+}
+
 /* The value of a parameter; data is NULL when it is not there. */
-static struct slice value_of(struct reading *reading, const char *name)
+static struct slice value_of(struct reading *reading, const char *name, enum form form)
 {
     struct slice value = {NULL, 0};
+    if (reading->body != NULL) return member_of(reading, name, form);
     if (!query_value(reading->target, slice_of(name), reading->arena, &value)) reading->out_of_memory = true;
     return value;
 }
@@ -33,7 +55,7 @@ static void refuse(struct reading *reading, const char *name, const char *constr
 
 static void read_number(struct reading *reading, const char *name, int64_t least, int64_t most, int64_t *value)
 {
-    struct slice text = value_of(reading, name);
+    struct slice text = value_of(reading, name, NUMBER);
     int64_t number;
     if (text.data == NULL) return;
     if (path_int(text, &number) && number >= least && number <= most) *value = number;
@@ -45,9 +67,10 @@ static void read_number(struct reading *reading, const char *name, int64_t least
 }
 
 /* One of two words; sets whether it is the first. */
-static void read_word(struct reading *reading, const char *name, const char *first, const char *second, bool *is_first)
+static void read_word(struct reading *reading, const char *name, enum form form, const char *first, const char *second,
+                      bool *is_first)
 {
-    struct slice text = value_of(reading, name);
+    struct slice text = value_of(reading, name, form);
     if (text.data == NULL) return;
     if (slice_equal(text, slice_of(first))) *is_first = true;
     else if (slice_equal(text, slice_of(second))) *is_first = false;
@@ -56,7 +79,7 @@ static void read_word(struct reading *reading, const char *name, const char *fir
 
 static void read_zone(struct reading *reading, const struct time_zones *names, struct slice *time_zone)
 {
-    struct slice text = value_of(reading, "timeZone");
+    struct slice text = value_of(reading, "timeZone", TEXT);
     if (text.data == NULL) return;
     *time_zone = time_zone_find(names, text);
     if (time_zone->data == NULL) refuse(reading, "timeZone", "isTimeZone", SLICE("timeZone must be a valid IANA time-zone"));
@@ -66,7 +89,7 @@ static void read_zone(struct reading *reading, const struct time_zones *names, s
 
 static bool read_moment(struct reading *reading, const char *name, bool *ret_is_date, int64_t *ret_moment)
 {
-    struct slice text = value_of(reading, name);
+    struct slice text = value_of(reading, name, TEXT);
     struct date date;
     *ret_is_date = text.data != NULL && date_parse(text, &date);
     if (*ret_is_date) *ret_moment = days_of(date);
@@ -100,7 +123,7 @@ static void read_span(struct reading *reading, struct hours_query *query)
 
 static void read_cursor(struct reading *reading, int64_t *cursor_s)
 {
-    struct slice text = value_of(reading, "cursor");
+    struct slice text = value_of(reading, "cursor", TEXT);
     if (text.data == NULL || instant_parse(text, cursor_s)) return;
     refuse(reading, "cursor", "isCursor", SLICE("cursor must be one of a Link header of this query"));
 }
@@ -112,33 +135,46 @@ static void read_slots(struct reading *reading, struct hours_query *query)
     read_number(reading, "duration", 1, HOURS_SLOT_MINUTES_MAX, &duration);
     int64_t step = duration;
     read_number(reading, "step", 1, HOURS_SLOT_MINUTES_MAX, &step);
-    read_word(reading, "align", "range", "clock", &by_range);
-    query->has_slots = value_of(reading, "duration").data != NULL;
-    if (!query->has_slots && (value_of(reading, "step").data != NULL || value_of(reading, "align").data != NULL)) {
+    read_word(reading, "align", TEXT, "range", "clock", &by_range);
+    query->has_slots = value_of(reading, "duration", NUMBER).data != NULL;
+    if (!query->has_slots &&
+        (value_of(reading, "step", NUMBER).data != NULL || value_of(reading, "align", TEXT).data != NULL)) {
         refuse(reading, "duration", "isDefined", SLICE("duration must be given with step or align"));
     }
     query->slots = (struct slots_rule){(int32_t)duration * MINUTE_S, (int32_t)step * MINUTE_S,
                                        by_range ? SLOTS_ALIGN_RANGE : SLOTS_ALIGN_CLOCK};
 }
 
-enum status hours_query_read(struct slice target, const struct time_zones *names, struct arena *arena,
+/* What only a target has. */
+static void read_place(struct reading *reading, struct hours_query *query)
+{
+    read_number(reading, "scheduleId", INT64_MIN, INT64_MAX, &query->schedule_id);
+    query->has_schedule = value_of(reading, "scheduleId", NUMBER).data != NULL;
+    read_cursor(reading, &query->cursor_s);
+}
+
+enum status hours_query_read(struct slice target, const json_t *body, const struct time_zones *names, struct arena *arena,
                              struct hours_query *ret_query, struct violations *violations)
 {
-    struct reading reading = {.target = target, .arena = arena, .violations = violations};
+    struct reading reading = {.target = target, .body = body, .arena = arena, .violations = violations};
     struct hours_query query = {.limit = HOURS_RANGES_MAX, .cursor_s = INT64_MIN};
     size_t earlier = violations->len;
     read_span(&reading, &query);
     read_zone(&reading, names, &query.time_zone);
     read_slots(&reading, &query);
-    read_word(&reading, "explain", "true", "false", &query.explain);
-    read_number(&reading, "scheduleId", INT64_MIN, INT64_MAX, &query.schedule_id);
-    query.has_schedule = value_of(&reading, "scheduleId").data != NULL;
+    read_word(&reading, "explain", BOOLEAN, "true", "false", &query.explain);
     read_number(&reading, "limit", 1, HOURS_RANGES_MAX, &query.limit);
-    read_cursor(&reading, &query.cursor_s);
+    if (body == NULL) read_place(&reading, &query);
     if (reading.out_of_memory || violations->out_of_memory) return STATUS_NO_MEMORY;
     if (violations->len > earlier) return STATUS_INVALID;
     *ret_query = query;
     return STATUS_OK;
+}
+
+int64_t hours_query_days(const struct hours_query *query)
+{
+    int64_t unit = query->is_dates ? 1 : DAY_S;
+    return (query->to - query->from + unit - 1) / unit;
 }
 
 struct hours_range hours_query_range(const struct hours_query *query, const struct zone *view)

@@ -1,6 +1,8 @@
-/* What a request asks of a schedule's hours, read from its target's query. Pure. */
+/* What a request asks about hours, read from its target's query or from its body. Pure. */
 #ifndef SOURCE_HTTP_HOURS_QUERY_H
 #define SOURCE_HTTP_HOURS_QUERY_H
+
+#include <jansson.h>
 
 #include "core/slots.h"
 #include "core/time_zone.h"
@@ -22,9 +24,13 @@ struct hours_query {
     int64_t cursor_s; /* those that start before it were answered; INT64_MIN: none */
 };
 
-/* STATUS_OK; STATUS_INVALID adds every violation; STATUS_NO_MEMORY: the arena is full. */
-enum status hours_query_read(struct slice target, const struct time_zones *names, struct arena *arena,
+/* Reads the target's query, or where a body is given its members, of which numbers and booleans are such in JSON. The cursor and scheduleId are only ever of
+ * a target without a body. STATUS_OK; STATUS_INVALID adds every violation; STATUS_NO_MEMORY: the arena is full. */
+enum status hours_query_read(struct slice target, const json_t *body, const struct time_zones *names, struct arena *arena,
                              struct hours_query *ret_query, struct violations *violations);
+
+/* How many days are asked for, one that is begun counts. */
+int64_t hours_query_days(const struct hours_query *query);
 
 /* What is asked for as instants: dates begin when a clock in the zone reads them first. */
 struct hours_range hours_query_range(const struct hours_query *query, const struct zone *view);

@@ -110,6 +110,7 @@ void http_door_metrics_register(void)
     for (size_t i = 0; i <= routes_len; i++) register_requests(i, label_of(i));
     for (size_t i = 0; i <= routes_len; i++) register_duration(i, label_of(i));
     throttle_metrics_register();
+    turn_metrics_register();
     metrics_register(&in_flight);
     metrics_register(&connections);
     metrics_register(&connections_refused);

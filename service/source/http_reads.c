@@ -28,17 +28,6 @@ static void on_user_list(void *ctx, enum status status, const struct schedule_li
     else reply_list(exchange, list);
 }
 
-/* The same target, from behind the last of this page. */
-static void add_link(struct exchange *exchange, int64_t last_id)
-{
-    struct slice target = query_without(exchange->target, SLICE("cursor"), exchange->arena);
-    if (target.data != NULL) target = query_without(target, SLICE("skip"), exchange->arena);
-    if (target.data == NULL) return;
-    struct slice link = arena_printf(exchange->arena, "<%s%ccursor=%" PRId64 ">; rel=\"next\"", target.data,
-                                     target_path(target).len == target.len ? '?' : '&', last_id);
-    if (link.data != NULL) http_reply_header(exchange->request, "Link", link.data);
-}
-
 static void on_page(void *ctx, enum status status, const struct schedule_list *list)
 {
     struct exchange *exchange = ctx;
@@ -49,7 +38,8 @@ static void on_page(void *ctx, enum status status, const struct schedule_list *l
                      READER_LIST_BYTES_MAX, list->len);
     } else {
         http_reply_header(exchange->request, "Access-Control-Expose-Headers", "Link");
-        if (list->has_more) add_link(exchange, list->rows[list->len - 1].id);
+        struct slice target = query_without(exchange->target, SLICE("skip"), exchange->arena);
+        if (list->has_more) reply_next_link(exchange, target, "%" PRId64, list->rows[list->len - 1].id);
         reply_list(exchange, list);
     }
 }

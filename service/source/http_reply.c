@@ -6,6 +6,9 @@
 #include "driver/clock.h"
 #include "driver/log.h"
 #include "source/http_exchange.h"
+#include "source/http_query.h"
+
+enum { CURSOR_SIZE = 64 };
 
 /* Status codes by the names the contract's envelope gives them; without a reason the details are the message. */
 static const struct exception {
@@ -100,6 +103,20 @@ void reply_errorf(struct exchange *exchange, int status_code, const char *format
     va_end(args);
     reply_error(exchange, status_code, slice_of(long_text == NULL ? text : long_text));
     buf_done(&message);
+}
+
+void reply_next_link(struct exchange *exchange, struct slice target, const char *format, ...)
+{
+    char cursor[CURSOR_SIZE];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(cursor, sizeof(cursor), format, args);
+    va_end(args);
+    if (target.data != NULL) target = query_without(target, SLICE("cursor"), exchange->arena);
+    if (target.data == NULL) return;
+    char separator = target_path(target).len == target.len ? '?' : '&';
+    struct slice link = arena_printf(exchange->arena, "<%s%ccursor=%s>; rel=\"next\"", target.data, separator, cursor);
+    if (link.data != NULL) http_reply_header(exchange->request, "Link", link.data);
 }
 
 void reply_no_route(struct exchange *exchange)

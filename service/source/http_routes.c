@@ -28,6 +28,7 @@ static const struct http_route routes[] = {
     ROUTE(GET, OWN_SCHEDULE, ACCESS_OWN, handle_get_schedule),
     ROUTE(PATCH, OWN_SCHEDULE, ACCESS_OWN, handle_update_schedule),
     ROUTE(DELETE, OWN_SCHEDULE, ACCESS_OWN, handle_delete_schedule),
+    ROUTE(POST, ORG "/availability/query", ACCESS_ORG_OR_TEAM, handle_query_people),
     ROUTE(GET, ORG "/users/{userId}/availability", ACCESS_ORG_USER, handle_get_user_hours),
     ROUTE(GET, ORG_USER_SCHEDULE "/availability", ACCESS_ORG_USER, handle_get_hours),
     ROUTE(GET, OWN_SCHEDULES "/default/availability", ACCESS_OWN, handle_get_default_hours),

@@ -21,6 +21,7 @@ static const struct pg_statement statements[] = {
     {"list_user_schedules", list_user_schedules_sql},
     {"list_org_schedules", list_org_schedules_sql},
     {"list_team_schedules", list_team_schedules_sql},
+    {"list_people", list_people_sql},
     {"get_schedule", get_schedule_sql},
     {"get_default_schedule", get_default_schedule_sql},
 };
@@ -70,9 +71,15 @@ static void settle(struct read *read, const PGresult *result)
     read->take_result(read, result);
 }
 
+static void release(struct read *read)
+{
+    lookups_free(read->lookups);
+    free(read->list);
+}
+
 static void pop(struct read_connection *connection)
 {
-    lookups_free(connection->sent[connection->sent_first].lookups);
+    release(&connection->sent[connection->sent_first]);
     connection->sent_first = (connection->sent_first + 1) % READER_PENDING_MAX;
     connection->sent_len--;
 }
@@ -88,7 +95,7 @@ static void give_up(struct read_connection *connection, size_t index)
 {
     struct read read = take_waiting(connection, index);
     settle(&read, NULL);
-    lookups_free(read.lookups);
+    release(&read);
 }
 
 static void give_up_late(struct read_connection *connection)
@@ -106,7 +113,7 @@ static bool is_before(const struct read *one, const struct read *other)
     return one->turn < other->turn || (one->turn == other->turn && one->number < other->number);
 }
 
-enum { PARAMS_MAX = (int)READ_PARAMS_MAX > (int)LOOKUPS_PARAMS ? (int)READ_PARAMS_MAX : (int)LOOKUPS_PARAMS };
+enum { PARAMS_MAX = (int)READ_PARAMS_MAX > (int)LOOKUPS_PARAMS ? (int)READ_PARAMS_MAX + 1 : (int)LOOKUPS_PARAMS };
 
 /* Parameters, and the text of those that are numbers. */
 struct read_params {
@@ -124,6 +131,8 @@ static bool fill_params(const struct read *read, struct read_params *params)
         int len = snprintf(params->texts[i], sizeof(params->texts[i]), "%" PRId64, read->params[i]);
         params->items[i] = (struct pg_param){.data = params->texts[i], .len = len};
     }
+    if (read->list != NULL)
+        params->items[params->len++] = (struct pg_param){.data = read->list, .len = (int)strlen(read->list)};
     return true;
 }
 
@@ -248,7 +257,7 @@ void read_connection_free(struct read_connection *connection)
     if (connection == NULL) return;
     pg_free(connection->pg);
     for (; connection->sent_len > 0; pop(connection)) continue;
-    for (size_t i = 0; i < connection->waiting_len; i++) lookups_free(connection->waiting[i].lookups);
+    for (size_t i = 0; i < connection->waiting_len; i++) release(&connection->waiting[i]);
     free(connection);
 }
 

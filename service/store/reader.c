@@ -4,10 +4,11 @@
 
 #include <stdlib.h>
 
+#include "core/buf.h"
 #include "store/lookups.h"
 #include "store/read_connection.h"
 
-enum { LIST_TIMEOUT_MS = 3000, SENT_SINGLES_MAX = 32, SENT_LISTS_MAX = 2 };
+enum { LIST_TIMEOUT_MS = 3000, SENT_SINGLES_MAX = 32, SENT_LISTS_MAX = 2, PEOPLE_TEXT_MAX = 16 << 10 };
 
 /* Apart, so that none waits for what another takes. */
 enum purpose { CALLERS, SINGLES, LISTS, PAGES, PURPOSES };
@@ -44,6 +45,19 @@ static void take_schedules(struct read *read, const PGresult *result)
     for (size_t i = 0; rows != NULL && !list.is_cut && i < list.len; i++) rows[i] = schedule_row_read(result, (int)i);
     list.rows = rows;
     read->schedules_done(read->ctx, status, &list);
+    free(rows);
+}
+
+static void take_people(struct read *read, const PGresult *result)
+{
+    enum status status = result == NULL ? STATUS_UNAVAILABLE : pg_result_status(result);
+    struct people_list list = {0};
+    if (status == STATUS_OK) list = people_list_read(result);
+    struct person_row *rows = calloc(list.len + 1, sizeof(*rows));
+    if (rows == NULL) status = STATUS_NO_MEMORY;
+    for (size_t i = 0; rows != NULL && i < list.len; i++) rows[i] = person_row_read(result, (int)i);
+    list.rows = rows;
+    read->people_done(read->ctx, status, &list);
     free(rows);
 }
 
@@ -153,6 +167,42 @@ enum status reader_list_team_schedules(struct reader *reader, uint64_t caller, i
         .caller = caller,
     };
     return submit(reader, PAGES, &read);
+}
+
+/* "{1,0,2,7}": users and their schedules. The caller frees it; NULL: no memory. */
+static char *list_of_pairs(const struct people_key *key)
+{
+    struct buf text;
+    buf_init(&text, PEOPLE_TEXT_MAX);
+    buf_append_char(&text, '{');
+    for (size_t i = 0; i < key->users_len; i++) {
+        if (i > 0) buf_append_char(&text, ',');
+        buf_append_int(&text, key->users[i]);
+        buf_append_char(&text, ',');
+        buf_append_int(&text, key->schedules[i]);
+    }
+    buf_append(&text, "}", 2); /* with its NUL */
+    if (!text.failed) return text.data;
+    buf_done(&text);
+    return NULL;
+}
+
+enum status reader_list_people(struct reader *reader, uint64_t caller, int64_t org_id, const struct people_key *key,
+                               people_done *done, void *ctx)
+{
+    const struct read read = {
+        .take_result = take_people,
+        .statement = "list_people",
+        .params = {READER_LIST_BYTES_MAX, org_id, key->team_id, key->team_max},
+        .params_len = 4,
+        .list = list_of_pairs(key),
+        .people_done = done,
+        .ctx = ctx,
+        .caller = caller,
+    };
+    enum status status = read.list == NULL ? STATUS_NO_MEMORY : submit(reader, LISTS, &read);
+    if (status != STATUS_OK) free(read.list);
+    return status;
 }
 
 enum status reader_get_schedule(struct reader *reader, uint64_t caller, int64_t org_id, int64_t user_id, int64_t schedule_id,

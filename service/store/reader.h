@@ -68,4 +68,20 @@ enum status reader_get_schedule(struct reader *reader, uint64_t caller, int64_t 
 enum status reader_get_default_schedule(struct reader *reader, uint64_t caller, int64_t org_id, int64_t user_id,
                                         schedule_done *done, void *ctx);
 
+/* Empty unless the status is STATUS_OK. */
+typedef void people_done(void *ctx, enum status status, const struct people_list *list);
+
+/* Whose hours are asked for: users with a schedule each, and the members of a team. */
+struct people_key {
+    const int64_t *users;
+    const int64_t *schedules; /* of each; 0: the default one */
+    size_t users_len;
+    int64_t team_id;  /* 0: none */
+    int64_t team_max; /* at most so many of its members */
+};
+
+/* Each with their schedule, as far as it is theirs and the organization may see it; in ascending order of users. */
+enum status reader_list_people(struct reader *reader, uint64_t caller, int64_t org_id, const struct people_key *key,
+                               people_done *done, void *ctx);
+
 #endif

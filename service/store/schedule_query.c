@@ -15,7 +15,11 @@ enum column {
     STANDING,        /* of a get */
     FITS = STANDING, /* of a list, in each row */
     IS_CUT,
-    HAS_MORE
+    HAS_MORE,
+    PEOPLE_CUT = STANDING, /* of people, in each row */
+    USER_ID,
+    IS_MEMBER,
+    ASKED_ID
 };
 
 #define SCHEDULE_COLUMNS                                                                      \
@@ -54,6 +58,24 @@ const char list_team_schedules_sql[] =
 const char get_schedule_sql[] = GET_SQL("$3::bigint");
 const char get_default_schedule_sql[] = GET_SQL("(SELECT schedule_id FROM default_schedules WHERE owner_id = $2::bigint)");
 
+/* As a user's own schedules are: see schedule_standing. */
+const char list_people_sql[] =
+    "WITH asked AS (SELECT user_id, asked_id, EXISTS (SELECT FROM memberships m WHERE m.org_id = $2::bigint"
+    " AND m.user_id = pair.user_id) AS is_member"
+    " FROM (SELECT ($5::bigint[])[2 * i - 1] AS user_id, ($5::bigint[])[2 * i] AS asked_id"
+    " FROM generate_series(1, cardinality($5::bigint[]) / 2) AS i) AS pair"
+    " UNION ALL (SELECT t.user_id, 0, true FROM team_memberships t"
+    " JOIN memberships m ON m.org_id = $2::bigint AND m.user_id = t.user_id"
+    " WHERE t.team_id = $3::bigint ORDER BY t.user_id LIMIT $4::bigint)),"
+    " chosen AS (SELECT a.*, (SELECT p.id FROM schedules p WHERE a.is_member AND p.id = CASE a.asked_id"
+    " WHEN 0 THEN (SELECT d.schedule_id FROM default_schedules d WHERE d.owner_id = a.user_id) ELSE a.asked_id END"
+    " AND schedule_standing($2::bigint, a.user_id, p.org_id, p.owner_id) = 'own') AS id FROM asked a),"
+    " told AS (SELECT ids, schedules_that_fit(ids, $1::bigint) < cardinality(ids) AS is_cut"
+    " FROM (SELECT coalesce(array_agg(id) FILTER (WHERE id IS NOT NULL), '{}') AS ids FROM chosen) AS them)"
+    " SELECT l.*, t.is_cut, c.user_id, c.is_member, c.asked_id FROM chosen c CROSS JOIN told t LEFT JOIN"
+    " (SELECT " SCHEDULE_COLUMNS " FROM " SCHEDULE_TABLES " WHERE s.id = ANY ((SELECT ids FROM told)::bigint[])"
+    " AND NOT (SELECT is_cut FROM told)) AS l ON l.id = c.id ORDER BY c.user_id";
+
 /* Null reads as 0. */
 static int64_t int_at(const PGresult *result, int row, enum column column)
 {
@@ -63,6 +85,11 @@ static int64_t int_at(const PGresult *result, int row, enum column column)
 static struct slice text_at(const PGresult *result, int row, enum column column)
 {
     return (struct slice){PQgetvalue(result, row, column), (size_t)PQgetlength(result, row, column)};
+}
+
+static bool is_true(const PGresult *result, int row, enum column column)
+{
+    return slice_equal(text_at(result, row, column), SLICE("t"));
 }
 
 struct schedule_row schedule_row_read(const PGresult *result, int row)
@@ -75,21 +102,32 @@ struct schedule_row schedule_row_read(const PGresult *result, int row)
         .time_zone = text_at(result, row, TIME_ZONE),
         .availability_json = text_at(result, row, AVAILABILITY),
         .overrides_json = text_at(result, row, OVERRIDES),
-        .is_default = slice_equal(text_at(result, row, IS_DEFAULT), SLICE("t")),
+        .is_default = is_true(result, row, IS_DEFAULT),
         .version = int_at(result, row, VERSION),
     };
-}
-
-static bool is_true(const PGresult *result, enum column column)
-{
-    return slice_equal(text_at(result, 0, column), SLICE("t"));
 }
 
 struct schedule_list schedule_list_read(const PGresult *result)
 {
     return (struct schedule_list){.len = (size_t)int_at(result, 0, FITS),
-                                  .is_cut = is_true(result, IS_CUT),
-                                  .has_more = is_true(result, HAS_MORE)};
+                                  .is_cut = is_true(result, 0, IS_CUT),
+                                  .has_more = is_true(result, 0, HAS_MORE)};
+}
+
+struct people_list people_list_read(const PGresult *result)
+{
+    int len = PQntuples(result);
+    return (struct people_list){.len = (size_t)len, .is_cut = len > 0 && is_true(result, 0, PEOPLE_CUT)};
+}
+
+struct person_row person_row_read(const PGresult *result, int row)
+{
+    return (struct person_row){
+        .user_id = int_at(result, row, USER_ID),
+        .is_member = is_true(result, row, IS_MEMBER),
+        .asked_id = int_at(result, row, ASKED_ID),
+        .schedule = schedule_row_read(result, row),
+    };
 }
 
 enum schedule_standing schedule_standing_read(const PGresult *result)

@@ -20,6 +20,10 @@ extern const char list_team_schedules_sql[];
 extern const char get_schedule_sql[];
 extern const char get_default_schedule_sql[];
 
+/* Several people of an organization ($2) with a schedule each: those of the pairs of user and schedule id in $5, where 0 stands for the default
+ * schedule, and the members of the team $3, at most $4. In ascending order of users. */
+extern const char list_people_sql[];
+
 /* The text lives as long as the result. */
 struct schedule_row schedule_row_read(const PGresult *result, int row);
 
@@ -35,6 +39,24 @@ struct schedule_list {
 
 /* All but the rows. */
 struct schedule_list schedule_list_read(const PGresult *result);
+
+/* One of several people. */
+struct person_row {
+    int64_t user_id;
+    bool is_member;               /* of the organization; else there is no schedule */
+    int64_t asked_id;             /* of the schedule; 0: the default one */
+    struct schedule_row schedule; /* id 0: none that is theirs and that the organization may see */
+};
+
+struct people_list {
+    const struct person_row *rows;
+    size_t len;
+    bool is_cut; /* their schedules would have more than $1 bytes: none is read */
+};
+
+/* All but the rows. */
+struct people_list people_list_read(const PGresult *result);
+struct person_row person_row_read(const PGresult *result, int row);
 
 /* What a schedule is to somebody who names it. */
 enum schedule_standing {

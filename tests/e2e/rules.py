@@ -26,6 +26,7 @@ ENDPOINTS = {
     f"DELETE {USER}/{{scheduleId}}": "ORG_ADMIN",
     f"GET {ORG}/users/{{userId}}/availability": "ORG_ADMIN",
     f"GET {USER}/{{scheduleId}}/availability": "ORG_ADMIN",
+    f"POST {ORG}/availability/query": "ORG_ADMIN",  # where the body names no team
     f"GET {TEAM}/schedules": "TEAM_ADMIN",
     f"GET {TEAM}/users/{{userId}}/schedules": "TEAM_ADMIN",
     "POST /v2/schedules": "OWN",
@@ -78,11 +79,15 @@ def refusal(endpoint: str, caller: Caller, target: Target) -> Answer | None:
     need = ENDPOINTS[endpoint]
     if caller.refusal:
         return 401, caller.refusal
-    lacking = of_permission(caller, "SCHEDULE_READ" if endpoint.startswith("GET ") else "SCHEDULE_WRITE")
+    lacking = of_permission(caller, "SCHEDULE_READ" if is_read(endpoint) else "SCHEDULE_WRITE")
     if lacking or need == "OWN":
         return lacking
     return (of_org(target) or (of_team(caller, target) if need == "TEAM_ADMIN" else of_org_role(caller, target))
             or (of_user(target, need) if "{userId}" in endpoint else None))
+
+
+def is_read(endpoint: str) -> bool:
+    return endpoint.startswith("GET ") or endpoint.endswith("/query")
 
 
 def of_permission(caller: Caller, need: str) -> Answer | None:

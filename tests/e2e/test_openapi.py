@@ -183,6 +183,8 @@ def refuse(caller: Caller, operation: Operation, status: str) -> requests.Respon
             return caller.call(operation, query={"scheduleId": NOWHERE})
         case "404" if operation.path.endswith("/default/availability"):
             return caller.call(operation, key=caller.line.people.admin_key)  # who has none
+        case "404" if operation.path.endswith("/availability/query"):
+            return caller.call(operation, body | {"users": None, "teamId": NOWHERE, "combine": "each", "k": None, "groups": None})
         case "404":
             return caller.call(operation, body, **{name: NOWHERE for name in ("scheduleId", "teamId", "file") if name in path})
         case "412":

@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct violations violations = {0};
     struct slice target = slice_of_input(data, size);
     if (names != NULL && arena != NULL) {
-        enum status status = hours_query_read(target, names, arena, &query, &violations);
+        enum status status = hours_query_read(target, NULL, names, arena, &query, &violations);
         MUST((status == STATUS_INVALID) == (violations.len > 0) || status == STATUS_NO_MEMORY);
         if (status == STATUS_OK) check(&query);
         MUST(query_without(target, SLICE("cursor"), arena).len <= target.len);

@@ -134,6 +134,15 @@ SEEDS = {
         "slots": b"/x?from=2024-05-20T00:00:00%2B02:00&to=2024-05-21T00:00:00.000Z&duration=30&step=15&align=clock&cursor=2024-05-20T01:00:00Z",
         "bad": b"/x?from=2024-05-20&to=2024-05-20T00:00Z&duration=0&align=x&limit=99999&scheduleId=%35", "empty": b"",
     },
+    "people_query": {
+        "users": b'/v2/x?cursor=7@2024-05-20T09:00:00Z\n{"from":"2024-05-20","to":"2024-05-21","users":[{"userId":7},{"userId":8,"scheduleId":9}],'
+                 b'"timeZone":"utc","limit":5,"explain":true}',
+        "team": b'/x?cursor=2024-05-20T09:00:00Z\n{"from":"2024-05-20T00:00:00Z","to":"2024-05-21T00:00:00Z","teamId":5,"combine":"atLeast","k":2,'
+                b'"duration":30,"step":15,"align":"clock"}',
+        "groups": b'/x\n{"from":"2024-05-20","to":"2024-06-20","users":[{"userId":1},{"userId":2}],"combine":"groups",'
+                  b'"groups":[{"users":[1],"atLeast":1},{"users":[1,2],"atLeast":2}]}',
+        "bad": b'/x?cursor=x\n{"from":5,"to":null,"teamId":"1","users":[],"combine":"most","k":0,"groups":[{"users":[3,3],"atLeast":9}]}', "empty": b"",
+    },
     "time_zone": {
         "zones": b"# version 2024a\nR d 1916 o - Jun 14 23s 1 S\nZ Europe/Rome 0:49:56 - LMT 1866 D 12\n1 d CE%sT\nL Asia/Kolkata Asia/Calcutta\n"
                  b"\0EUROPE/rome",
