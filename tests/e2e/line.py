@@ -82,6 +82,7 @@ class Line:
             "DIRECTORY_TOPIC": f"{name}.directory", "CONSUMER_GROUP": name, "TRANSACTIONAL_ID": name, "REPLICATION_SLOT": slot,
             "RDKAFKA_SESSION_TIMEOUT_MS": "2000", "RDKAFKA_HEARTBEAT_INTERVAL_MS": "300",
             "RDKAFKA_RECONNECT_BACKOFF_MAX_MS": "500",
+            "MAX_SCHEDULES_PER_USER": "0",  # one member has the schedules of many tests
         } | env
         self.sql(f"SELECT pg_create_logical_replication_slot('{slot}', 'pgoutput')")
         self.cli("topics", "--partitions", str(PARTITIONS))
