@@ -348,7 +348,7 @@ def test_the_old_primary_that_comes_back_is_refused(make_pair: MakePair) -> None
     pair.primary.start()
     pair.go_to(pair.primary)
     line.wait_readiness(SLOT_LOST, 60)
-    assert "is on timeline 1, which does not come from timeline 2" in line.log()
+    line.wait_log("is on timeline 1, which does not come from timeline 2")
     assert line.request("POST", line.schedules_path(), line.people.admin_key, json=MINIMAL).status_code == 503
     pair.primary.kill9()
     pair.standby.start()
