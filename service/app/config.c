@@ -10,7 +10,7 @@
 #include "app/kafka_fixed.h"
 #include "driver/zone_files.h"
 
-enum kind { KIND_TEXT, KIND_CHOICE, KIND_SWITCH, KIND_NUMBER };
+enum kind { KIND_TEXT, KIND_CHOICE, KIND_ROLES, KIND_NUMBER };
 
 struct option {
     const char *name;
@@ -48,8 +48,10 @@ static const struct option options[] = {
     {"REPLICATION_SLOT", KIND_TEXT, "schedule_service", NULL, false, AT(slot), "the logical replication slot"},
     {"TRANSACTIONAL_ID", KIND_TEXT, "schedule-service-relay", NULL, false, AT(transactional_id),
      "of the relay's producer; the same in all replicas"},
-    {"RELAY", KIND_SWITCH, "on", NULL, false, AT(relay), "off: only the doors"},
-    {"DOORS", KIND_SWITCH, "on", NULL, false, AT(doors), "off: only the relay"},
+    {"ROLES", KIND_ROLES, "http,consumer,relay", NULL, false, AT(roles),
+     "what the process does: any of `http` (the API), `consumer` (commands and the directory from Kafka) and `relay` "
+     "(events "
+     "to Kafka); health, metrics and documentation are served by all"},
     {"WAL_BUDGET", KIND_NUMBER, "1073741824", "1|4611686018427387904", false, AT(wal_budget_bytes),
      "bytes of WAL that may wait for the relay before `/readyz` answers 503"},
     {"COMMAND_WRITE_CONNECTIONS", KIND_NUMBER, "2", "2|16", false, AT(command_write_connections),
@@ -143,6 +145,36 @@ static bool read_number(const struct option *option, const char *value, int64_t 
     return errno == 0 && end != value && *end == '\0' && *ret_number >= least && *ret_number <= most;
 }
 
+static const struct {
+    const char *name;
+    enum role role;
+} roles[] = {{"http", SERVES_HTTP}, {"consumer", SERVES_CONSUMER}, {"relay", SERVES_RELAY}};
+
+enum { ROLES = sizeof(roles) / sizeof(roles[0]) };
+
+/* The role that the first len bytes name; 0: none. */
+static unsigned role_of(const char *name, size_t len)
+{
+    for (size_t i = 0; i < ROLES; i++) {
+        if (strlen(roles[i].name) == len && strncmp(roles[i].name, name, len) == 0) return roles[i].role;
+    }
+    return 0;
+}
+
+/* Names with commas between; 0 when one is unknown, or there is none. */
+static unsigned parse_roles(const char *value)
+{
+    unsigned all = 0;
+    for (const char *p = value;; p++) {
+        size_t len = strcspn(p, ",");
+        unsigned role = role_of(p, len);
+        if (role == 0) return 0;
+        all |= role;
+        p += len;
+        if (*p == '\0') return all;
+    }
+}
+
 /* Stores the value, which is taken where the member is a text. */
 static void store(struct config *config, const struct option *option, char *value, struct buf *errors)
 {
@@ -154,13 +186,33 @@ static void store(struct config *config, const struct option *option, char *valu
         *(char **)member = value;
         return;
     }
-    if (option->kind == KIND_SWITCH) {
-        if (!is_choice("on|off", value)) fault(errors, option->name, "must be on or off");
-        *(bool *)member = strcmp(value, "on") == 0;
+    if (option->kind == KIND_ROLES) {
+        *(unsigned *)member = parse_roles(value);
+        if (*(unsigned *)member == 0)
+            fault(errors, option->name, "must be some of http, consumer and relay, with commas between");
     } else if (!read_number(option, value, member)) {
-        buf_printf(errors, "%s: must be a whole number between %s (least|most)\n", option->name, option->choices);
+        buf_printf(errors, "%s: must be a whole number between %.*s and %s\n", option->name,
+                   (int)strcspn(option->choices, "|"), option->choices, strchr(option->choices, '|') + 1);
     }
     free(value);
+}
+
+/* The switches that ROLES replaced. False where the variable is not "off". */
+static bool is_switched_off(const char *name, struct config *config, struct buf *errors)
+{
+    const char *value = getenv(name);
+    if (value == NULL) return false;
+    config->has_former_roles = true;
+    if (!is_choice("on|off", value)) fault(errors, name, "must be on or off");
+    return strcmp(value, "off") == 0;
+}
+
+static void read_former_roles(struct config *config, struct buf *errors)
+{
+    bool has_roles = config->roles != 0; /* else it was said */
+    if (is_switched_off("RELAY", config, errors)) config->roles &= ~(unsigned)SERVES_RELAY;
+    if (is_switched_off("DOORS", config, errors)) config->roles &= (unsigned)SERVES_RELAY;
+    if (has_roles && config->roles == 0) fault(errors, "ROLES", "RELAY and DOORS leave nothing to do");
 }
 
 static void read_option(struct config *config, const struct option *option, struct buf *errors)
@@ -219,7 +271,7 @@ bool config_load(struct config *config, struct buf *errors)
     if ((config->http_tls_certificate[0] == '\0') != (config->http_tls_key[0] == '\0')) {
         fault(errors, "HTTP_TLS_CERTIFICATE", "goes with HTTP_TLS_KEY; set both or none");
     }
-    if (!config->relay && !config->doors) fault(errors, "RELAY", "RELAY=off and DOORS=off leave nothing to do");
+    read_former_roles(config, errors);
     return errors->len == 0;
 }
 
@@ -235,12 +287,22 @@ void config_done(struct config *config)
     }
 }
 
+static void print_roles(unsigned set, FILE *out)
+{
+    const char *separator = "";
+    for (size_t i = 0; i < ROLES; i++) {
+        if (!(set & roles[i].role)) continue;
+        fprintf(out, "%s%s", separator, roles[i].name);
+        separator = ",";
+    }
+}
+
 static void print_value(const struct config *config, const struct option *option, FILE *out)
 {
     const void *member = (const char *)config + option->at;
     if (option->is_secret) fprintf(out, "***");
     else if (option->kind == KIND_NUMBER) fprintf(out, "%" PRId64, *(const int64_t *)member);
-    else if (option->kind == KIND_SWITCH) fprintf(out, "%s", *(const bool *)member ? "on" : "off");
+    else if (option->kind == KIND_ROLES) print_roles(*(const unsigned *)member, out);
     else fprintf(out, "%s", *(char *const *)member);
 }
 
@@ -267,7 +329,6 @@ void config_print_table(FILE *out)
         else if (option->fallback[0] == '\0') fprintf(out, "empty");
         else fprintf(out, "`%s`", option->fallback);
         fprintf(out, " | %s", option->doc);
-        if (option->kind == KIND_SWITCH) fprintf(out, "; `on` or `off`");
         if (option->kind == KIND_CHOICE) {
             fprintf(out, ": ");
             for (const char *p = option->choices; *p != '\0'; p++) fprintf(out, *p == '|' ? " or " : "%c", *p);

@@ -12,6 +12,9 @@
 
 enum { CONFIG_KAFKA_PROPERTIES_MAX = 64 };
 
+/* What a process does. */
+enum role { SERVES_HTTP = 1, SERVES_CONSUMER = 2, SERVES_RELAY = 4 };
+
 /* Texts are owned by the struct and never NULL. */
 struct config {
     char *database_url;
@@ -34,8 +37,8 @@ struct config {
     char *log_format;
     char *event_format;     /* "protobuf" or "json" */
     char *transactional_id; /* of the relay's producer */
-    bool relay;
-    bool doors;
+    unsigned roles; /* of enum role */
+    bool has_former_roles;
     int64_t wal_budget_bytes;
     int64_t command_write_connections;
     int64_t http_write_connections;

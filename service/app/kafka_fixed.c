@@ -10,7 +10,7 @@
 #define OFFSETS "offsets are stored in the database, with what they stand for"
 #define OUTSIDE "a partition whose offset is outside of its log must stop, not skip"
 #define PARTITIONS "partitions are taken and given up all at once"
-#define TIME_OUTS "the deadlines of the relay and of the doors rest on it"
+#define TIME_OUTS "the deadlines of the relay and of the consumers rest on it"
 #define MEMORY "the memory's maximum rests on it"
 #define SIZES "what is too large is cut by it"
 #define END "the end of a partition is known by it"

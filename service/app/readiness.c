@@ -33,9 +33,9 @@ static const char *door_obstacle(const struct readiness_parts *parts)
 static const char *reason_of(const struct readiness_parts *parts)
 {
     if (parts->is_stopping) return "stopping";
-    if (!parts->config->doors) return database_obstacle(parts->view);
+    if (parts->config->roles == SERVES_RELAY) return database_obstacle(parts->view);
     const char *obstacle = readiness_obstacle(parts->view);
-    return obstacle != NULL ? obstacle : door_obstacle(parts);
+    return obstacle != NULL || !(parts->config->roles & SERVES_HTTP) ? obstacle : door_obstacle(parts);
 }
 
 void readiness_judge(const struct readiness_parts *parts, struct readiness *ret)

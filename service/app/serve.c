@@ -107,14 +107,14 @@ static void on_watch(void *ctx, const struct watch_view *view)
     const char *obstacle = readiness_obstacle(view);
     maintenance_allow_removals(service->maintenance, obstacle == NULL && service->drain_until_us == 0 &&
                                                          view->slot_behind_bytes <= service->config->wal_budget_bytes / 2);
-    if (!service->config->doors) return;
+    if (service->config->roles == SERVES_RELAY) return;
     if (obstacle != NULL) {
         shut_doors(service, view, obstacle);
         return;
     }
     service->obstacle = NULL;
     writer_open(service->writer, &view->mark);
-    if (service->drain_until_us == 0) start_kafka_doors(service);
+    if (service->drain_until_us == 0 && (service->config->roles & SERVES_CONSUMER)) start_kafka_doors(service);
 }
 
 /* ---- stopping ---- */
@@ -268,6 +268,7 @@ static bool start_doors(struct service *service)
                    .oauth_client = limit_of(config, config->rate_limit_oauth_client),
                    .address = limit_of(config, config->rate_limit_address),
                    .address_header = config->client_address_header},
+        .serves_api = (config->roles & SERVES_HTTP) != 0,
         .judge = judge,
         .ctx = service,
     };
@@ -291,7 +292,7 @@ static bool start_relay(struct service *service)
         .events = event_context_of(config),
     };
     relay_metrics_register();
-    if (!config->relay) return true;
+    if (!(config->roles & SERVES_RELAY)) return true;
     service->relay = relay_start(&service->relay_config);
     return service->relay != NULL;
 }
@@ -350,6 +351,7 @@ static void stop(struct service *service)
 int serve_run(const struct config *config)
 {
     struct service service = {.config = config};
+    if (config->has_former_roles) LOG_WARN("RELAY and DOORS are former names; set ROLES");
     if (start(&service)) {
         LOG_INFO("started", LOG_INT("http_port", http_door_port(service.http)), LOG_INT("pid", getpid()));
         event_base_dispatch(service.base);

@@ -29,7 +29,7 @@ static void answer(struct exchange *exchange)
     exchange->route = route_find(method, target_path(exchange->target), &exchange->params);
     if (method == HTTP_METHOD_OPTIONS) {
         reply_preflight(exchange);
-    } else if (exchange->route == NULL) {
+    } else if (exchange->route == NULL || (!door->config.serves_api && exchange->route->access != ACCESS_OPEN)) {
         reply_no_route(exchange);
     } else if (exchange->route->access == ACCESS_OPEN) {
         exchange->route->handle(exchange);

@@ -36,6 +36,7 @@ struct http_door_config {
     const char *tls_key;
     size_t connections_max;
     struct http_limits limits;
+    bool serves_api;                                 /* false: health, metrics and documentation alone */
     void (*judge)(void *ctx, struct readiness *ret); /* *ret comes zeroed */
     void *ctx;
 };

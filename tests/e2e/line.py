@@ -109,8 +109,8 @@ class Line:
 
     def start_doors(self, **env: str) -> Service:
         """One more replica that takes writes although no relay works: one did until a moment ago, and has accepted the database."""
-        doors = self.start(wait=False, RELAY="off", **env)
-        relay = self.start(DOORS="off", **env)
+        doors = self.start(wait=False, ROLES="http,consumer", **env)
+        relay = self.start(ROLES="relay", **env)
         doors.wait_ready()
         self.stop(relay)
         return doors

@@ -99,7 +99,7 @@ def ask(line: Line, count: int, key: str | None) -> None:
 
 @contextmanager
 def nobody_publishes(line: Line) -> Iterator[None]:
-    restart(line, RELAY="off")
+    restart(line, ROLES="http,consumer")
     yield
 
 
@@ -179,7 +179,7 @@ def events_unpublishable(line: Line) -> Iterator[None]:
 
 @contextmanager
 def slot_behind(line: Line) -> Iterator[None]:
-    restart(line, RELAY="off")
+    restart(line, ROLES="http,consumer")
     line.sql("SELECT pg_logical_emit_message(false, 'filler', repeat('x', 1 << 20)) FROM generate_series(1, 260)")
     yield
 

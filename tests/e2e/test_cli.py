@@ -182,10 +182,10 @@ def test_a_secret_from_a_file_is_used(servers: Servers, tmp_path: Path) -> None:
 
 
 def test_every_fault_of_a_wrong_configuration_is_told_at_once() -> None:
-    told = cli("serve", EVENT_FORMAT="xml", RELAY="maybe", WAL_BUDGET="-1", HTTP_MAX_CONNECTIONS="many", LOG_LEVEL="loud",
+    told = cli("serve", EVENT_FORMAT="xml", RELAY="maybe", ROLES="http,api", WAL_BUDGET="-1", HTTP_MAX_CONNECTIONS="many", LOG_LEVEL="loud",
                KAFKA_BROKERS="x", KAFKA_BROKERS_FILE="/nowhere", EVENTS_TOPIC_FILE="/nowhere")
     assert (told.returncode, told.stdout) == (2, "")
-    for name in ("DATABASE_URL", "EVENT_FORMAT", "RELAY", "WAL_BUDGET", "HTTP_MAX_CONNECTIONS", "LOG_LEVEL", "KAFKA_BROKERS",
+    for name in ("DATABASE_URL", "EVENT_FORMAT", "RELAY", "ROLES", "WAL_BUDGET", "HTTP_MAX_CONNECTIONS", "LOG_LEVEL", "KAFKA_BROKERS",
                  "EVENTS_TOPIC_FILE"):
         assert re.search(rf"^{name}: ", told.stderr, re.MULTILINE), (name, told.stderr)
 
@@ -194,6 +194,27 @@ def test_choices_in_a_row_are_no_choice() -> None:
     told = cli("check-config", DATABASE_URL="x", EVENT_FORMAT="protobuf|json", RELAY="on|off")
     assert (told.returncode, told.stdout) == (2, "")
     assert "EVENT_FORMAT: must be one of protobuf|json\nRELAY: must be on or off\n" in told.stderr
+
+
+def test_a_number_out_of_bounds_is_told_its_bounds() -> None:
+    told = cli("check-config", DATABASE_URL="x", HTTP_MAX_CONNECTIONS="0")
+    assert (told.returncode, "HTTP_MAX_CONNECTIONS: must be a whole number between 1 and 1000000\n" in told.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(("env", "roles"), [
+    ({}, "http,consumer,relay"), ({"ROLES": "relay"}, "relay"), ({"ROLES": "consumer,http"}, "http,consumer"),
+    ({"ROLES": "http,http"}, "http"), ({"RELAY": "off"}, "http,consumer"), ({"DOORS": "off"}, "relay"), ({"RELAY": "on"}, "http,consumer,relay"),
+    ({"ROLES": "consumer,relay", "RELAY": "off"}, "consumer")])
+def test_roles_are_named_or_switched_off_by_former_names(env: dict[str, str], roles: str) -> None:
+    shown = cli("check-config", DATABASE_URL="x", **env)
+    assert (shown.returncode, f"ROLES={roles}" in shown.stdout.splitlines()) == (0, True), shown.stdout + shown.stderr
+
+
+@pytest.mark.parametrize("roles", ["", ",", "http,", "http consumer", "HTTP", "webhooks"])
+def test_unknown_roles_are_refused(roles: str) -> None:
+    told = cli("check-config", DATABASE_URL="x", ROLES=roles)
+    assert (told.returncode, told.stdout) == (2, "")
+    assert "ROLES: must be some of http, consumer and relay" in told.stderr
 
 
 def test_a_variable_that_is_only_prefix_and_suffix_shows_no_value() -> None:

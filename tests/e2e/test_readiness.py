@@ -66,7 +66,7 @@ def test_without_a_relay_it_is_ready_and_says_so(make_line: MakeLine) -> None:
     line.start_doors()
     wait_degraded(line, "no relay holds the replication slot")
     assert answers(line)
-    relay = line.start(DOORS="off")
+    relay = line.start(ROLES="relay")
     wait_degraded(line)
     until(lambda: line.readiness(relay) == (200, None), "so is the relay's process")
 
@@ -102,8 +102,8 @@ def test_events_that_wait_are_told(make_line: MakeLine) -> None:
 
 def test_a_relay_alone_is_ready_whatever_only_doors_need(make_line: MakeLine) -> None:
     line = make_line(WAL_BUDGET="1000")
-    line.start(DOORS="off", RELAY_DATABASE_URL=re.sub(r":\d+/", ":1/", line.database_url))  # where nobody listens
-    doors = line.start(wait=False, RELAY="off")
+    line.start(ROLES="relay", RELAY_DATABASE_URL=re.sub(r":\d+/", ":1/", line.database_url))  # where nobody listens
+    doors = line.start(wait=False, ROLES="http,consumer")
     until(lambda: "started" in doors.log_tail(), "it listens")
     until(lambda: line.readiness(doors) == (503, "no relay has accepted the position of the database yet"), "who has doors is not")
     wait_degraded(line, "no relay holds the replication slot", "the relay has failed and begins anew; the log says why")
@@ -174,3 +174,35 @@ def test_a_slot_that_is_about_to_be_lost_is_not_ready(make_line: MakeLine) -> No
         line.wait_readiness((200, None), 60)
     assert answers(line)
     line.balance()
+
+
+# ---- roles
+
+def test_each_role_can_be_a_process_of_its_own(make_line: MakeLine) -> None:
+    """One that is not for HTTP serves its health alone; the one that is takes nothing from Kafka."""
+    line = make_line()
+    api = line.start(wait=False, ROLES="http")
+    relay, consumer = line.start(ROLES="relay"), line.start(ROLES="consumer")
+    api.wait_ready()
+    line.replicas = [api, relay, consumer]  # the first is the one that is asked
+    created = line.post(MINIMAL)
+    assert created.status_code == 201
+    command = line.command()
+    line.send(command)
+    until(lambda: line.sql("SELECT count(*) FROM schedules") == [(2,)], "the consumer has stored the command's")
+    until(lambda: "partition assigned" in consumer.log_tail(200), "it is the process that consumes")
+    assert "partition assigned" not in api.log_tail(200)
+    for replica in (relay, consumer):
+        assert line.readiness(replica) == (200, None)
+        line.replicas = [replica]
+        assert line.request("GET", "/v2/schedules", line.people.admin_key).status_code == 404
+    line.replicas = [api, relay, consumer]
+    line.event_of_schedule(created.json()["data"]["id"])
+
+
+def test_former_names_of_roles_go_on_working_with_a_warning(make_line: MakeLine) -> None:
+    line = make_line()
+    line.start(wait=False, RELAY="off")
+    line.start(DOORS="off")
+    line.wait_readiness((200, None))
+    line.wait_log("RELAY and DOORS are former names; set ROLES")

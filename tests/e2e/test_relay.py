@@ -51,8 +51,8 @@ def test_events_may_be_json(make_line: MakeLine) -> None:
 
 def test_doors_and_relay_may_run_apart(make_line: MakeLine) -> None:
     line = make_line()
-    doors = line.start(wait=False, RELAY="off")
-    relay = line.start(wait=False, DOORS="off")
+    doors = line.start(wait=False, ROLES="http,consumer")
+    relay = line.start(wait=False, ROLES="relay")
     relay.wait_ready()
     doors.wait_ready()
     line.load(300)
@@ -69,7 +69,7 @@ def test_doors_without_a_relay_store_and_the_relay_publishes_later(make_line: Ma
     made = line.post(EXAMPLE).json()["data"]
     until(lambda: ledger.is_settled(line.place), "the commands are settled")
     assert line.topic(line.place.events).read_to_end() == []
-    line.start(DOORS="off")
+    line.start(ROLES="relay")
     line.event_of_schedule(made["id"])
     line.balance()
 

@@ -165,9 +165,9 @@ def write_unpublished(rig: Rig) -> None:
     """Of all kinds."""
     replicas = list(rig.replicas)
     for replica in replicas:
-        replica.env["RELAY"] = "off"
+        replica.env["ROLES"] = "http,consumer"
         replica.start(wait=False)
-    relay = rig.start(DOORS="off")  # accepts the database, or the doors stay shut
+    relay = rig.start(ROLES="relay")  # accepts the database, or the doors stay shut
     for replica in replicas:
         replica.wait_ready(DEADLINE_S)
     rig.stop(relay)
@@ -178,7 +178,7 @@ def write_unpublished(rig: Rig) -> None:
     wait_settled(rig.place, DEADLINE_S)
     for replica in rig.replicas:
         rig.stop(replica)
-        del replica.env["RELAY"]
+        del replica.env["ROLES"]
 
 
 def says(rig: Rig, replica: Service, answer: tuple[int, str | None]) -> bool:

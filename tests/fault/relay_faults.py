@@ -112,7 +112,7 @@ def _change_build(rig: Rig, binary: Path) -> None:
 def upgrade_and_roll_back(rig: Rig, events: int) -> Report:
     """The relay alone. An earlier build reads of a progress record its value: it publishes a transaction that was published in part from
     its beginning, and nothing else twice."""
-    rig.service.env["DOORS"] = "off"
+    rig.service.env["ROLES"] = "relay"
     _change_build(rig, WithPrevious.BINARY)
     with _trickle(rig, 0) as count:
         rig.pause(2, 4)
