@@ -131,9 +131,10 @@ $$;
 -- deletion that comes twice is the same.
 --
 -- Locks, in this order: the owners in users by id, as whoever changes a schedule (FOR NO KEY UPDATE), then the schedules.
--- Errors: those of relay_walsender.
+-- Errors: those of relay_walsender; lock_not_available, somebody else holds an owner's row.
 CREATE OR REPLACE FUNCTION heal_published(p_slot text, p_holder integer, p_max integer, OUT raised bigint, OUT ended bigint, OUT is_left boolean)
 LANGUAGE plpgsql
+SET lock_timeout = '5s' -- the relay begins anew: it does not wait any longer than that for an answer
 AS $$
 DECLARE
     v_nil CONSTANT uuid := '00000000-0000-0000-0000-000000000000'; -- the command of what no command asked for

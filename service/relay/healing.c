@@ -113,9 +113,10 @@ static void append_bytes(struct buf *array, struct slice bytes)
 {
     static const char digits[] = "0123456789abcdef";
     buf_printf(array, "\"\\\\x");
-    for (size_t i = 0; i < bytes.len; i++) {
-        buf_append_char(array, digits[(unsigned char)bytes.data[i] >> 4]);
-        buf_append_char(array, digits[(unsigned char)bytes.data[i] & 15]);
+    char *to = buf_extend(array, 2 * bytes.len);
+    for (size_t i = 0; to != NULL && i < bytes.len; i++) {
+        *to++ = digits[(unsigned char)bytes.data[i] >> 4];
+        *to++ = digits[(unsigned char)bytes.data[i] & 15];
     }
     buf_printf(array, "\",");
 }

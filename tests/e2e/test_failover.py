@@ -79,7 +79,7 @@ def make_pair(servers: Servers, request: pytest.FixtureRequest) -> Iterator[Make
             primary.start()
             people = fill_directory(primary.create_database("template_line"))
             primary.psql("SELECT pg_drop_replication_slot('schedule_service')")
-            line = Line(Servers(primary, servers.kafka, "template_line", people, servers.directory))
+            line = Line(Servers(primary, servers.kafka, "template_line", people, servers.directory), MAX_SCHEDULES_PER_USER="0")
             standby.follow(primary)
         except BaseException:
             primary.close()
@@ -306,8 +306,18 @@ def test_a_dump_that_is_restored_is_healed(make_pair: MakePair) -> None:
     lost.assert_healed(line)
 
 
-def test_a_disk_that_is_set_back_is_healed(make_pair: MakePair) -> None:
-    """With its slot, as a snapshot of the machine is: its WAL ends before what is published."""
+def wait_looks(line: Line, count: int) -> None:
+    """Until the service has looked so many times more at where its database stands."""
+    sql = "SELECT query_start FROM pg_stat_activity WHERE application_name = 'schedule-service watch'"
+    for _ in range(count):
+        last = line.sql(sql)
+        until(lambda: line.sql(sql) != last, "it looks")
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+def test_a_disk_that_is_set_back_is_healed(make_pair: MakePair, is_running: bool) -> None:
+    """With its slot, as a snapshot of the machine is: its WAL ends before what is published. A process that runs meanwhile sees that it ends
+    before what it has seen itself, and shuts its doors."""
     pair = make_pair()
     line, postgres = pair.line, pair.primary
     assert postgres.data
@@ -321,12 +331,22 @@ def test_a_disk_that_is_set_back_is_healed(make_pair: MakePair) -> None:
     postgres.start()
     line.service.start()
     lost.happen(line)
-    line.stop()
-    postgres.stop()
+    shut = line.log().count(WAITS[1])
+    if is_running:
+        wait_looks(line, 3)
+        postgres.kill9()
+    else:
+        line.stop()
+        postgres.stop()
     shutil.rmtree(postgres.data)
     snapshot.rename(postgres.data)
     postgres.start()
-    line.service.start()
+    if is_running:
+        line.wait_log("the database was set back behind what is published", 60)
+        line.wait_readiness(READY, 60)
+    else:
+        line.service.start()
+    assert line.log().count(WAITS[1]) == shut + 1
     assert "the database was set back behind what is published" in line.log()
     assert line.metric(NEVER_TOLD) == 12
     lost.assert_healed(line)

@@ -66,6 +66,7 @@ def restore_a_dump(rig: Rig) -> Report:
         rig.wait_writes(50)
         rig.wait_commands(500)
         dump = _dump(rig)
+        rig.kill_one()  # it takes new ids, which the dump does not know to be taken
         rig.wait_writes(100)
         rig.wait_commands(1000)
     _quiet(rig)
