@@ -155,6 +155,24 @@ def test_a_user_of_an_organization(line: Line, page: Page) -> None:
     assert page.browser.requests[-1].startswith(f"GET /v2/organizations/{people.org}/users/{people.member}/availability?")
 
 
+def test_everybody_of_a_team_has_a_lane(line: Line, page: Page) -> None:
+    people = line.people
+    other, without = line.make_owners(2)
+    assert line.post(NIGHT_AND_DAY | {"timeZone": "America/New_York", "overrides": []}, user=other).status_code == 201
+    team = line.sql("INSERT INTO teams (org_id, name) VALUES (%s, 'Support') RETURNING id", people.org)[0][0]
+    line.sql("INSERT INTO team_memberships (team_id, user_id) SELECT %s, unnest(%s)", team, [people.member, other, without])
+    page.ask(key=people.admin_key, whose="team", org=people.org, team=team, zone="Europe/Berlin", day="2026-03-26")
+    sunday = "[data-date='2026-03-29']"
+    assert len(page.boxes(f"#picture g{sunday} .day")) == 2
+    rows = {people.member: f"user {people.member}: 01:30+01:00 to 03:00+02:00", other: f"user {other}: 07:30+02:00 to 08:30+02:00"}
+    bars = {people.member: f"user {people.member}: 2026-03-29T01:30:00+01:00 to 2026-03-29T03:00:00+02:00",
+            other: f"user {other}: 2026-03-29T07:30:00+02:00 to 2026-03-29T08:30:00+02:00"}
+    assert page.text(f"#text tr{sunday} td > div") == [text for _, text in sorted(rows.items())]
+    assert page.text(f"#picture g{sunday} .range title") == [text for _, text in sorted(bars.items())]
+    assert page.text("#note")[0].startswith(f"user {without}: ")
+    assert page.browser.requests[-1] == f"POST /v2/organizations/{people.org}/availability/query"
+
+
 @pytest.mark.parametrize(("fields", "message"), [
     ({"key": "cal_nobody"}, "401: "),
     ({"zone": "Europe/Atlantis"}, "timeZone must be a valid IANA time-zone"),
