@@ -250,23 +250,39 @@ BEGIN
 END;
 $$;
 
--- They are counted behind the creates of a batch, under their owner's lock, and only until there are more: no counter has to be kept
--- true by all that creates and deletes. A default schedule that comes with a user is that user's first, and is not counted.
+-- The last creates of a batch, as many as their owner has schedules beyond p_max (0: none are too many). What the batch made and deleted
+-- again does not count. The caller holds the locks of the owners' rows in users.
 --
--- The last creates of a batch, as many as their owner has schedules beyond p_max. What the batch made and deleted again does not count.
+-- To count at each create would cost more the more schedules there are. So a bound is kept that only creates move (users.schedules_bound), and
+-- they are counted when it is not known or reaches the limit. Who has more, from before, keeps them.
 CREATE OR REPLACE FUNCTION beyond_limit(p_kinds integer[], p_ids bigint[], p_owner_ids bigint[], p_max bigint) RETURNS SETOF write_outcome
 LANGUAGE plpgsql
 AS $$
 #variable_conflict use_column
+DECLARE
+    v_owners bigint[]; -- who may be beyond it
 BEGIN
+    WITH moved AS (
+        UPDATE users u SET schedules_bound = u.schedules_bound + made.schedules
+          FROM (SELECT m.owner_id, count(*) AS schedules FROM unnest(p_kinds, p_owner_ids) AS m (kind, owner_id)
+                 WHERE m.kind IN (1, 4) GROUP BY m.owner_id) AS made
+         WHERE u.id = made.owner_id
+        RETURNING u.id, u.schedules_bound)
+    SELECT array_agg(m.id) INTO v_owners FROM moved m WHERE p_max > 0 AND (m.schedules_bound < p_max) IS NOT TRUE;
+    IF v_owners IS NULL THEN
+        RETURN;
+    END IF;
+    UPDATE users u
+       SET schedules_bound = (SELECT nullif(count(*), p_max + cardinality(p_ids)) -- or more
+                                FROM (SELECT FROM schedules s WHERE s.owner_id = u.id LIMIT p_max + cardinality(p_ids)) AS s)
+     WHERE u.id = ANY (v_owners);
     RETURN QUERY
     SELECT m.ordinal, 'limit', NULL::bigint, NULL
-      FROM (SELECT DISTINCT u.owner_id FROM unnest(p_kinds, p_owner_ids) AS u (kind, owner_id) WHERE u.kind IN (1, 4)) AS o,
-           LATERAL (SELECT count(*) AS schedules FROM (SELECT FROM schedules s WHERE s.owner_id = o.owner_id
-                                                       OFFSET p_max LIMIT cardinality(p_ids)) AS s) AS beyond,
+      FROM users o,
            LATERAL (SELECT u.ordinal FROM unnest(p_kinds, p_ids, p_owner_ids) WITH ORDINALITY AS u (kind, id, owner_id, ordinal)
-                     WHERE u.kind IN (1, 4) AND u.owner_id = o.owner_id AND EXISTS (SELECT FROM schedules s WHERE s.id = u.id)
-                     ORDER BY u.ordinal DESC LIMIT beyond.schedules) AS m;
+                     WHERE u.kind IN (1, 4) AND u.owner_id = o.id AND EXISTS (SELECT FROM schedules s WHERE s.id = u.id)
+                     ORDER BY u.ordinal DESC LIMIT CASE WHEN o.schedules_bound <= p_max THEN 0 ELSE o.schedules_bound - p_max END) AS m
+     WHERE o.id = ANY (v_owners);
 END;
 $$;
 
@@ -278,8 +294,8 @@ $$;
 --
 -- Entries come before all else of the batch: nothing in it has an order to them.
 --
--- Locks, in this order: the offsets' rows; what entries name (see lock_entries); by id the users whose default is replaced, or whose
--- schedules are changed or counted, FOR NO KEY UPDATE; what creates depend on (see unknown_owners); schedules.
+-- Locks, in this order: the offsets' rows; what entries name (see lock_entries); by id the users whose schedules are created or
+-- changed, FOR NO KEY UPDATE; what creates depend on (see unknown_owners); schedules.
 --
 -- Errors of its own: SS001 (see move_offsets); SS002, writes are refused, detail "<ordinal>:<verdict>,...", where ordinals count from
 -- 1; SS003, an entry names what is being removed: it goes on, alone, when that has ended.
@@ -311,12 +327,9 @@ BEGIN
         PERFORM apply_entries(ARRAY(SELECT e FROM unnest(p_entries) AS e WHERE e IS NOT NULL), p_at);
     END IF;
 
-    -- What concerns an owner's default, or changes or counts an owner's schedules, happens one after the other.
-    IF true = ANY (p_defaults) OR p_kinds && '{2,3}' OR p_schedules_max > 0 AND p_kinds && '{1,4}' THEN
-        PERFORM FROM users
-          WHERE id IN (SELECT u.owner_id FROM unnest(p_kinds, p_owner_ids, p_defaults) AS u (kind, owner_id, is_default)
-                        WHERE u.is_default OR u.kind IN (2, 3) OR p_schedules_max > 0)
-          ORDER BY id FOR NO KEY UPDATE;
+    -- What concerns an owner's schedules happens one after the other.
+    IF p_kinds && '{1,2,3,4}' THEN
+        PERFORM FROM users WHERE id = ANY (p_owner_ids) ORDER BY id FOR NO KEY UPDATE;
     END IF;
 
     FOREACH v_at IN ARRAY ARRAY(SELECT u.ordinal FROM unnest(p_kinds) WITH ORDINALITY AS u (kind, ordinal)
@@ -350,7 +363,7 @@ BEGIN
         END CASE;
     END LOOP;
 
-    IF p_schedules_max > 0 AND p_kinds && '{1,4}' THEN
+    IF p_kinds && '{1,4}' THEN
         v_outcomes := v_outcomes || ARRAY(SELECT o FROM beyond_limit(p_kinds, p_ids, p_owner_ids, p_schedules_max) AS o);
     END IF;
 
