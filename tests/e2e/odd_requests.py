@@ -3,6 +3,7 @@ keyboard may send within one well-formed HTTP request."""
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +40,11 @@ HEADERS = {
     "Range": ["bytes=0-0", "x"], "X-HTTP-Method-Override": ["DELETE"],
     "traceparent": ["", "00-x", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"]}
 
+QUESTION_MEMBERS: dict[str, list[Any]] = {
+    "from": [None, "2024", "2024-05-20T00:00:00+14:00"], "users": [[], [{}], [{"userId": 2 ** 63 - 1, "scheduleId": 1}]], "teamId": [1, -1, "1", None],
+    "combine": ["all", "any", "atLeast", "groups", "x"], "k": [1, 0], "groups": [[{"users": [1], "atLeast": 1}], {}, []],
+    "duration": [30, 0], "step": [1, 1.5], "align": ["clock", 5], "explain": [True, "true"], "limit": [1, 10_001]}
+
 
 @dataclass(frozen=True)
 class OddRequest:
@@ -68,7 +74,8 @@ class OddRequests:
         method, pattern = endpoint.split(" ")
         if self._rarely():
             method = self.pick.choice(METHODS)
-        return OddRequest(endpoint, method, self._target(pattern), self._headers(), self._body())
+        body = self._question() if pattern.endswith("/query") and not self._rarely() else self._body()
+        return OddRequest(endpoint, method, self._target(pattern), self._headers(), body)
 
     def _rarely(self) -> bool:
         return self.pick.random() < 0.15
@@ -92,6 +99,15 @@ class OddRequests:
             if self.pick.random() < 0.05:
                 headers[name] = self.pick.choice(values)
         return headers | self.pick.choice(self.credentials)
+
+    def _question(self) -> bytes:
+        """About the hours of several people; most are in order."""
+        users = self.pick.sample(sorted({*self.ids["userId"]}), self.pick.randrange(1, 3))
+        question: dict[str, Any] = {"from": "2024-05-20", "to": "2024-05-27", "users": [{"userId": user} for user in users]}
+        for name, values in QUESTION_MEMBERS.items():
+            if self.pick.random() < 0.1:
+                question[name] = self.pick.choice(values)
+        return json.dumps(question).encode()
 
     def _body(self) -> bytes:
         kind = self.pick.random()
