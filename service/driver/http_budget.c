@@ -57,7 +57,7 @@ static void shed(struct http_peer *peer, size_t most, size_t wanted)
         struct http_conn *next;
         for (struct http_conn *conn = peer->conns; conn != NULL && peer->request_bytes > wanted; conn = next) {
             next = conn->peer_next;
-            if (may_go(conn) && size_class(conn->request_bytes) == class) http_refusal_at_once(conn);
+            if (may_go(conn) && size_class(conn->request_bytes) == class) http_refusal_at_once(conn, 503);
         }
     }
     http_peer_release(peer);

@@ -16,6 +16,10 @@ enum { READ_SLACK_BYTES = 16384 };
 /* The same while the handler has the request: nothing of it can be closed then. */
 enum { AHEAD_BYTES_MAX = 8192 };
 
+/* Each line costs evhttp as much as hundreds of bytes, and all of a head, and the heads of all that have something to read, are parsed in
+ * one turn of the loop. */
+enum { HEAD_LINES_MAX = 256 };
+
 /* Over the maximum of connections, for as long as it takes to refuse them. */
 enum { REFUSED_AT_ONCE = 32 };
 
@@ -80,6 +84,20 @@ static bool is_tls_hello(struct evbuffer *input)
     return evbuffer_copyout(input, &first, 1) == 1 && first == 22;
 }
 
+static void pass_over(struct http_conn *conn, struct evbuffer *input)
+{
+    evbuffer_drain(input, evbuffer_get_length(input));
+    event_active(conn->deferred, 0, 0);
+}
+
+/* Comes before evhttp takes anything of it. */
+static void follow_head(struct http_conn *conn, struct evbuffer *input, size_t from)
+{
+    http_framing_follow(&conn->head, input, from);
+    conn->is_lengthy = conn->head.lines > HEAD_LINES_MAX;
+    if (conn->is_lengthy) pass_over(conn, input);
+}
+
 static void on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *ctx)
 {
     struct http_conn *conn = ctx;
@@ -88,8 +106,8 @@ static void on_input(struct evbuffer *input, const struct evbuffer_cb_info *info
         conn->has_asked = true;
         conn->is_astray = conn->server->tls == NULL && is_tls_hello(input);
     }
-    if (info->n_added > 0 && conn->phase == CONN_READING) http_framing_follow(&conn->head, input, info->orig_size);
     http_budget_count(conn, info);
+    if (info->n_added > 0 && conn->phase == CONN_READING) follow_head(conn, input, info->orig_size);
     if (info->n_added > 0 && (conn->is_lingering || conn->is_astray)) event_active(conn->deferred, 0, 0);
 }
 
@@ -141,7 +159,7 @@ static bool make_room(const struct http_conn *conn)
     struct http_conn *longest = longest_waiting(most, conn, false);
     if (longest == NULL && most->conns_len > conn->peer->conns_len) longest = longest_waiting(most, conn, true);
     if (longest == NULL) return false;
-    if (longest->phase == CONN_READING) http_refusal_at_once(longest);
+    if (longest->phase == CONN_READING) http_refusal_at_once(longest, 503);
     else evhttp_connection_free(longest->evcon); /* nothing was asked that could be answered */
     return true;
 }
@@ -150,7 +168,7 @@ static void mind_maximum(struct http_conn *conn)
 {
     if (conn->server->known_len <= conn->server->config.connections_max) return;
     conn->server->refused++;
-    if (!make_room(conn)) http_refusal_at_once(conn);
+    if (!make_room(conn)) http_refusal_at_once(conn, 503);
 }
 
 /* ---- life cycle ---- */
@@ -189,6 +207,8 @@ static void on_deferred(evutil_socket_t fd, short what, void *ctx)
         settle(conn);
     } else if (is_over(conn)) {
         evhttp_connection_free(conn->evcon);
+    } else if (conn->is_lengthy) {
+        http_refusal_at_once(conn, 400);
     } else if (conn->refusal != 0) {
         http_refusal_step(conn, what & EV_TIMEOUT);
     }
@@ -265,7 +285,7 @@ static void on_reply_sent(struct evhttp_request *ev, void *ctx)
     http_budget_drop_reply(conn);
     bufferevent_setwatermark(conn->bev, EV_READ, 0, input_max(conn->server));
     conn->head = (struct http_head){0};
-    http_framing_follow(&conn->head, input, 0);
+    follow_head(conn, input, 0);
     if (conn->server->is_draining) event_active(conn->deferred, 0, 0);
 }
 

@@ -30,6 +30,7 @@ struct http_head {
     bool has_text; /* in the line at hand */
     bool is_whole;
     bool has_nul;
+    int lines;
 };
 
 struct http_conn {
@@ -46,6 +47,7 @@ struct http_conn {
     bool is_last;      /* closed once what is being said is sent */
     bool has_asked;    /* something, at any time */
     bool is_astray;    /* speaks TLS where none is spoken */
+    bool is_lengthy;   /* its head has too many lines: evhttp does not get to see them */
     int64_t since_us;  /* steady clock: when the phase began */
     struct http_head head;
     size_t request_bytes; /* what it holds of requests, see http_budget.c */
@@ -128,8 +130,8 @@ void http_refusal_watch(struct http_conn *conn);
 /* The refusal's next step, from the loop: after http_refusal_watch saw a page, after input, and when there was none. */
 void http_refusal_step(struct http_conn *conn, bool is_quiet);
 
-/* 503, if nothing else is being said, and the connection is gone. */
-void http_refusal_at_once(struct http_conn *conn);
+/* That status, if nothing else is being said, and the connection is gone. */
+void http_refusal_at_once(struct http_conn *conn, int status_code);
 
 /* ---- http_framing.c ---- */
 

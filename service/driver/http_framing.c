@@ -24,6 +24,7 @@ static void follow(struct http_head *head, const char *data, size_t len)
 {
     for (size_t i = 0; i < len && !head->is_whole; i++) {
         if (data[i] == '\n') {
+            head->lines++;
             head->is_whole = head->has_begun && !head->has_text;
             head->has_text = false;
         } else if (data[i] != '\r') {

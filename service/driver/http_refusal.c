@@ -110,18 +110,18 @@ void http_refusal_step(struct http_conn *conn, bool is_quiet)
 }
 
 /* A courtesy: it fits into an empty socket buffer or is lost. */
-static void send_page_at_once(const struct http_conn *conn)
+static void send_page_at_once(const struct http_conn *conn, int status_code)
 {
     struct buf page;
     buf_init(&page, 2 * REFUSAL_BYTES_MAX);
-    write_refusal(conn, 503, &page);
+    write_refusal(conn, status_code, &page);
     ssize_t sent = send(conn->fd, page.data, page.len, MSG_DONTWAIT | MSG_NOSIGNAL);
     (void)sent;
     buf_done(&page);
 }
 
-void http_refusal_at_once(struct http_conn *conn)
+void http_refusal_at_once(struct http_conn *conn, int status_code)
 {
-    if (conn->server->tls == NULL && conn->phase <= CONN_READING) send_page_at_once(conn);
+    if (conn->server->tls == NULL && conn->phase <= CONN_READING) send_page_at_once(conn, status_code);
     evhttp_connection_free(conn->evcon);
 }

@@ -51,6 +51,14 @@ def test_pipelined_requests_are_answered_in_their_order(line: Line) -> None:
     assert [note_created(line, body) for status, _, body in answers if status == 201] == names
 
 
+def test_a_head_of_too_many_lines_is_refused_however_it_comes(line: Line) -> None:
+    """Few bytes, and much to parse: alone, behind another request, and without an end."""
+    before = request(line, "GET", "/v2/nothing")
+    few, many = (request(line, "GET", "/v2/nothing", b"", *["a:"] * lines, close=True) for lines in (200, 300))
+    for text, expected in ((few, [404]), (many, [400]), (before + many, [404, 400]), (many[:-2], [400])):
+        assert [answer[0] for answer in parse_answers(line.raw(text))] == expected
+
+
 def test_http_1_0_and_close_end_the_connection(line: Line) -> None:
     path = line.schedules_path()
     for text in (request(line, "GET", path, close=True), request(line, "GET", path).replace(b"HTTP/1.1", b"HTTP/1.0")):
