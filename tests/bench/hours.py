@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
+from statistics import mean
 
-from rig import FIRST_OWNER, OWNERS, World, tool
+from rig import FIRST_OWNER, World, cpu_us, tool
 from web import READ, Requests, reads
 
 CONNECTIONS = 64
 EXPANSIONS = 20_000
+TURNS = 5
 TEAM = 100
 MONTH = {"from": "2024-10-01", "to": "2024-11-01"}  # clocks change in Rome
 
 
 def hours(world: World) -> dict[str, float]:
-    """Requests of one kind by turns with the others."""
+    """The kinds of requests by turns of a second, with what they cost."""
     results = {"expansion_us": float(tool("expansion", "/usr/share/zoneinfo/Europe/Rome", EXPANSIONS))}
     key, path = world.demo["ADMIN_API_KEY"], READ.replace("{org}", world.org) + "/availability?from={from}&to={to}".format(**MONTH)
-    month, held = Requests("GET", path, key), Requests("GET", path, key, if_none_match="*")
+    kinds = {"read": (reads(world), CONNECTIONS), "month": (Requests("GET", path, key), CONNECTIONS),
+             "held": (Requests("GET", path, key, if_none_match="*"), CONNECTIONS), "team": (team_month(world, key), 1)}
     with world.service() as service:
         reads(world).wrk(service.url, CONNECTIONS, 1)
-        for what, requests in (("read", reads(world)), ("month", month), ("held", held)):
-            results |= {f"{what} {name}": value for name, value in requests.wrk(service.url, CONNECTIONS).items()}
-        results |= {f"team {name}": value for name, value in team_month(world, key).wrk(service.url, 1).items()}
-    return results
+        measured: dict[str, list[float]] = defaultdict(list)
+        for what, (requests, connections) in list(kinds.items()) * TURNS:
+            before = world.rig.cpu(service)
+            figures = requests.wrk(service.url, connections, 1)
+            figures |= cpu_us(before, world.rig.cpu(service), figures["per_s"])
+            for name, value in figures.items():
+                measured[f"{what} {name}"].append(value)
+    return results | {name: mean(values) for name, values in measured.items()}
 
 
 def team_month(world: World, key: str) -> Requests:
