@@ -48,6 +48,9 @@ FUZZED  := $(wildcard service/core/*.c service/codec/*.c) $(addprefix service/,a
            source/http_people_query.c source/http_query.c)
 TOOLS   := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(wildcard tests/tools/*.c))
 
+# driver/calendar.c's; of libical's libraries only the first.
+$(BINARY) $(UNIT) $(COMPONENT): LDLIBS += -lical
+
 # gcc 12's thread sanitizer does not know the C11 threads that librdkafka uses: these stand in for them.
 ifeq ($(PROFILE),tsan)
 LDFLAGS += -rdynamic

@@ -3,6 +3,7 @@
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 enum { PRINTABLE_MAX = 128, REQUEST_ID_MAX = 64 };
 
@@ -69,6 +70,47 @@ void etag_of_bytes(struct slice bytes, char ret_etag[static ETAG_SIZE])
 bool if_none_match_has(const char *if_none_match, const char *etag)
 {
     return if_none_match != NULL && (strcmp(if_none_match, "*") == 0 || strstr(if_none_match, etag) != NULL);
+}
+
+/* In thousandths (RFC 9110, 12.4.2): "1", "0.125"; what is none is 0. */
+static int quality(const char *text)
+{
+    int thousandths = 0;
+    if (text[0] == '1') return 1000;
+    if (text[0] != '0' || text[1] != '.') return 0;
+    for (int place = 100, i = 2; place > 0 && text[i] >= '0' && text[i] <= '9'; place /= 10, i++) {
+        thousandths += (text[i] - '0') * place;
+    }
+    return thousandths;
+}
+
+/* Of the parameters of a media range; 1000 when there is none. */
+static int quality_of(const char *parameters, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (parameters[i] != ';') continue;
+        const char *name = parameters + i + 1 + strspn(parameters + i + 1, " \t");
+        if (strncasecmp(name, "q=", 2) == 0) return quality(name + 2);
+    }
+    return 1000;
+}
+
+static int accept_quality(const char *accept, const char *type)
+{
+    size_t type_len = strlen(type);
+    while (*accept != '\0') {
+        accept += strspn(accept, " \t,");
+        size_t len = strcspn(accept, ",");
+        bool is_it = len >= type_len && strncasecmp(accept, type, type_len) == 0;
+        if (is_it && strcspn(accept + type_len, " \t;,") == 0) return quality_of(accept + type_len, len - type_len);
+        accept += len;
+    }
+    return 0;
+}
+
+bool accept_prefers(const char *accept, const char *type)
+{
+    return accept != NULL && accept_quality(accept, type) > accept_quality(accept, "application/json");
 }
 
 bool is_idempotency_key(const char *text)

@@ -3,8 +3,34 @@
 
 #include "codec/hours_json.h"
 #include "core/instant.h"
+#include "driver/calendar.h"
+#include "driver/clock.h"
 #include "source/http_exchange.h"
 #include "source/http_hours_query.h"
+#include "source/http_query.h"
+
+enum { CALENDAR_RANGES_MAX = 500 };
+
+static bool wants_calendar(const struct exchange *exchange)
+{
+    return accept_prefers(http_request_header(exchange->request, "Accept"), "text/calendar");
+}
+
+/* A calendar has ranges of hours only, and fewer: libical takes about 5 us for each. False when it was answered. */
+static bool check_calendar(struct exchange *exchange, struct hours_query *query)
+{
+    struct slice limit = {NULL, 0};
+    if (!query_value(exchange->target, SLICE("limit"), exchange->arena, &limit)) reply_failure(exchange, STATUS_NO_MEMORY);
+    else if (query->has_slots || query->explain)
+        reply_error(exchange, 400, SLICE("duration and explain are not for text/calendar"));
+    else if (limit.data != NULL && query->limit > CALENDAR_RANGES_MAX)
+        reply_errorf(exchange, 400, "limit must be an integer from 1 to %d for text/calendar", CALENDAR_RANGES_MAX);
+    else {
+        if (limit.data == NULL) query->limit = CALENDAR_RANGES_MAX;
+        return true;
+    }
+    return false;
+}
 
 /* Sets the exchange's hours_query. False when it was answered. */
 static bool read_query(struct exchange *exchange)
@@ -17,7 +43,7 @@ static bool read_query(struct exchange *exchange)
     exchange->hours_query = query;
     if (status == STATUS_INVALID) reply_violations(exchange, &violations);
     else if (status != STATUS_OK) reply_failure(exchange, status);
-    return status == STATUS_OK;
+    return status == STATUS_OK && (!wants_calendar(exchange) || check_calendar(exchange, query));
 }
 
 /* ---- what does not change while the schedule, the zone data and the query are the same ---- */
@@ -26,11 +52,15 @@ static bool read_query(struct exchange *exchange)
 static bool reply_not_modified(struct exchange *exchange, const struct schedule_row *row)
 {
     char etag[ETAG_SIZE];
-    struct slice all = arena_printf(exchange->arena, "%" PRId64 ".%" PRId64 " %s %s", row->id, row->version,
-                                    zone_files_version(exchange->door->config.zones), exchange->target.data);
+    bool is_calendar = wants_calendar(exchange); /* which says when it was made: no two have the same bytes */
+    struct slice all = arena_printf(exchange->arena, "%" PRId64 ".%" PRId64 " %s %s %d", row->id, row->version,
+                                    zone_files_version(exchange->door->config.zones), exchange->target.data, is_calendar);
     if (all.data == NULL) return false;
     etag_of_bytes(all, etag);
-    http_reply_header(exchange->request, "ETag", etag);
+    struct slice shown = arena_printf(exchange->arena, "%s%s", is_calendar ? "W/" : "", etag);
+    if (shown.data == NULL) return false;
+    http_reply_header(exchange->request, "ETag", shown.data);
+    http_reply_header(exchange->request, "Vary", "Accept");
     http_reply_header(exchange->request, "Cache-Control", "private, no-cache");
     http_reply_header(exchange->request, "Access-Control-Expose-Headers", "ETag, Link");
     if (!if_none_match_has(http_request_header(exchange->request, "If-None-Match"), etag)) return false;
@@ -50,16 +80,36 @@ static const struct zone *find_zone(struct exchange *exchange, const struct sche
     return NULL;
 }
 
+/* Returns as hours_write_json. */
+static int64_t write_json(struct buf *body, const struct hours_answer *answer)
+{
+    buf_printf(body, "{\"status\":\"success\",\"data\":");
+    int64_t next_s = hours_write_json(body, answer);
+    buf_append_char(body, '}');
+    return next_s;
+}
+
+static int64_t write_calendar(struct buf *body, const struct hours_answer *answer)
+{
+    struct hours hours;
+    const struct calendar calendar = {.schedule_id = answer->schedule_id,
+                                      .within = answer->within,
+                                      .cursor_s = answer->cursor_s,
+                                      .limit = answer->limit,
+                                      .now_s = clock_wall_us() / 1000000};
+    hours_start(&hours, answer->plan, answer->zone, answer->within.start_s, answer->within.end_s);
+    return calendar_write(body, &calendar, &hours);
+}
+
 static void reply_answer(struct exchange *exchange, const struct hours_answer *answer)
 {
     struct buf body;
     char cursor[INSTANT_TEXT_MAX];
+    bool is_calendar = wants_calendar(exchange);
     buf_init(&body, REPLY_BYTES_MAX);
-    buf_printf(&body, "{\"status\":\"success\",\"data\":");
-    int64_t next_s = hours_write_json(&body, answer);
-    buf_append_char(&body, '}');
+    int64_t next_s = (is_calendar ? write_calendar : write_json)(&body, answer);
     if (next_s != INT64_MAX) reply_next_link(exchange, exchange->target, "%s", instant_format_utc(next_s, cursor).data);
-    reply_json(exchange, 200, &body);
+    reply_text(exchange, 200, is_calendar ? "text/calendar; charset=utf-8" : JSON_TYPE, &body);
     buf_done(&body);
 }
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
+import icalendar
 import pytest
 import requests
 
@@ -222,3 +224,81 @@ def test_a_zone_that_the_data_has_not_is_a_conflict(hours: Hours) -> None:
     line.sql("UPDATE schedules SET time_zone = 'America/New_York' WHERE id = %s", made)
     assert answer.status_code == 409
     assert "Europe/Atlantis" in answer.json()["error"]["message"]
+
+
+# ---- as a calendar, read by another library
+
+CALENDAR = {"Accept": "text/calendar"}
+
+
+def stretches(answer: requests.Response) -> list[tuple[str, str, str]]:
+    """Kind, start and end of each stretch of time of the answer's VFREEBUSY."""
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["Content-Type"] == "text/calendar; charset=utf-8"
+    calendar = icalendar.Calendar.from_ical(answer.content)
+    [busy] = calendar.subcomponents
+    assert (calendar["VERSION"], busy.name) == ("2.0", "VFREEBUSY")
+    assert {"UID", "DTSTAMP", "DTSTART", "DTEND"} <= set(busy)
+    found = busy.get("FREEBUSY", [])
+    found = [(one.params["FBTYPE"], utc(one.start), utc(one.end)) for one in (found if isinstance(found, list) else [found])]
+    assert [one[1] for one in found] + [utc(busy["DTEND"].dt)] == [utc(busy["DTSTART"].dt)] + [one[2] for one in found]  # no gaps
+    return found
+
+
+def utc(moment: datetime) -> str:
+    assert moment.utcoffset() == timedelta()
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def test_hours_as_a_calendar_are_those_of_the_ranges(hours: Hours) -> None:
+    ranges = hours.data()["ranges"]
+    answer = hours.ask(**WEEK, headers=CALENDAR)
+    found = stretches(answer)
+    assert [f"{start} {end}" for kind, start, end in found if kind == "FREE"] == spans(ranges)
+    assert {kind for kind, _, _ in found} == {"FREE", "BUSY-UNAVAILABLE"}
+    assert (found[0][1], found[-1][2]) == ("2023-11-01T04:00:00Z", "2023-11-08T05:00:00Z")
+    assert "Accept" in answer.headers["Vary"]
+    old = {"from": "1900-01-01T00:00:00Z", "to": "1900-02-01T00:00:00Z", "scheduleId": hours.other}
+    assert [f"{start} {end}" for kind, start, end in stretches(hours.ask(**old, headers=CALENDAR)) if kind == "FREE"] == spans(
+        hours.data(**old)["ranges"])
+
+
+def test_a_time_without_hours_is_one_stretch(hours: Hours) -> None:
+    answer = hours.ask(**{"from": "2023-11-01", "to": "2023-11-02"}, headers=CALENDAR)
+    assert stretches(answer) == [("BUSY-UNAVAILABLE", "2023-11-01T04:00:00Z", "2023-11-02T04:00:00Z")]
+
+
+def test_pages_of_a_calendar_are_the_whole(hours: Hours) -> None:
+    whole = [one for one in stretches(hours.ask(**WEEK, headers=CALENDAR)) if one[0] == "FREE"]
+    answer, pages = hours.ask(**WEEK, limit=1, headers=CALENDAR), []
+    for _ in range(len(whole)):
+        pages += [one for one in stretches(answer) if one[0] == "FREE"]
+        if "next" in answer.links:
+            answer = hours.ask(answer.links["next"]["url"], headers=CALENDAR)
+    assert pages == whole
+    assert "next" not in answer.links
+
+
+def test_a_calendar_goes_on_where_it_has_500(hours: Hours) -> None:
+    windows = [{"days": ["Sunday", "Saturday"], "startTime": f"{hour:02}:00", "endTime": f"{hour:02}:30"} for hour in range(24)]
+    made = hours.line.post(MORNINGS | {"name": "Many", "isDefault": False, "availability": windows}).json()["data"]["id"]
+    answer = hours.ask(**{"from": "2023-01-01", "to": "2023-05-01"}, scheduleId=made, headers=CALENDAR)
+    assert len([one for one in stretches(answer) if one[0] == "FREE"]) == 500
+    assert "next" in answer.links
+
+
+def test_a_calendar_has_a_tag_of_its_own(hours: Hours) -> None:
+    json_tag, tag = hours.ask(**WEEK).headers["ETag"], hours.ask(**WEEK, headers=CALENDAR).headers["ETag"]
+    assert tag.startswith('W/"')
+    assert hours.ask(**WEEK, headers=CALENDAR | {"If-None-Match": tag}).status_code == 304
+    assert hours.ask(**WEEK, headers=CALENDAR | {"If-None-Match": json_tag}).status_code == 200
+    assert hours.ask(**WEEK, headers={"If-None-Match": tag}).status_code == 200
+
+
+def test_a_calendar_has_500_ranges_and_neither_slots_nor_sources(hours: Hours) -> None:
+    assert hours.ask(**WEEK, limit=500, headers=CALENDAR).status_code == 200
+    for more in ({"duration": 30}, {"explain": "true"}, {"limit": 501}):
+        answer = hours.ask(**WEEK, **more, headers=CALENDAR)
+        assert answer.status_code == 400
+        assert "text/calendar" in answer.json()["error"]["message"]
+    assert hours.ask(**WEEK, headers={"Accept": "application/json, text/calendar;q=0.5"}).json()["status"] == "success"

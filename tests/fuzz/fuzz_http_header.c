@@ -101,6 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     address(texts[0]);
     traceparent(texts[0]);
     content_type(texts[0]);
+    MUST(!accept_prefers(texts[0], "text/calendar") || strcasestr(texts[0], "text/calendar") != NULL);
     for (size_t i = 0; i < TEXTS; i++) free(texts[i]);
     return 0;
 }

@@ -1,9 +1,5 @@
 /* The pure parts of the HTTP door: paths, numbers in them, header fields. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "support.h"
 
 #include "source/http_header.h"
 #include "source/http_path.h"
@@ -241,6 +237,39 @@ static void reads_the_version_that_if_match_asks_for(void **state)
     }
 }
 
+static void prefers_what_has_the_higher_quality(void **state)
+{
+    static const char *const preferring[] = {
+        "text/calendar",
+        "Text/Calendar; charset=utf-8",
+        "text/html, text/calendar;q=0.5, */*",
+        "application/json;q=0.8, text/calendar;q=0.801",
+        "application/json ; Q=0,text/calendar",
+        ",,text/calendar",
+    };
+    static const char *const others[] = {
+        "",
+        "*/*",
+        "text/*",
+        "text/calendars",
+        "application/json",
+        "application/json, text/calendar",
+        "text/calendar;q=0",
+        "text/calendar;q=0.000",
+        "text/calendar;q=x",
+        "text/calendar;q=",
+        "text/calendar;q=0.5, application/json;q=0.6",
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(preferring); i++) {
+        if (!accept_prefers(preferring[i], "text/calendar")) fail_msg("not: %s", preferring[i]);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        if (accept_prefers(others[i], "text/calendar")) fail_msg("takes: %s", others[i]);
+    }
+    assert_false(accept_prefers(NULL, "text/calendar"));
+}
+
 static void takes_visible_idempotency_keys(void **state)
 {
     char longest[257];
@@ -280,6 +309,7 @@ int main(void)
         cmocka_unit_test(hashes_the_key_without_its_prefix),
         cmocka_unit_test(takes_only_sane_request_ids),
         cmocka_unit_test(reads_the_version_that_if_match_asks_for),
+        cmocka_unit_test(prefers_what_has_the_higher_quality),
         cmocka_unit_test(takes_visible_idempotency_keys),
         cmocka_unit_test(shows_only_printable_bytes),
     };
