@@ -3,23 +3,34 @@ and that a large question leaves the loop to others."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
 from conftest import running
-from line import Line, Servers
+from line import Line, Servers, until
 
 DAY = {"from": "2024-05-20", "to": "2024-05-21"}  # a Monday
 ALL_DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 
 
 @pytest.fixture(scope="module")
-def line(servers: Servers) -> Iterator[Line]:
-    with running(Line(servers), audited=False) as one:
+def zones(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the system's zone data."""
+    return Path(shutil.copytree("/usr/share/zoneinfo", tmp_path_factory.mktemp("zones") / "zoneinfo", symlinks=True))
+
+
+@pytest.fixture(scope="module")
+def line(servers: Servers, zones: Path) -> Iterator[Line]:
+    with running(Line(servers, TZDATA=str(zones / "tzdata.zi")), audited=False) as one:
         yield one
 
 
@@ -414,28 +425,93 @@ def turns(line: Line) -> tuple[float, float]:
     return count, count - line.metric('schedule_http_turn_seconds_bucket{le="0.1"}')
 
 
-def test_a_large_question_leaves_the_loop_to_others(people: People) -> None:
-    """100 people, each with 100 windows a day of their own; nobody is free with all others, so every range is looked at."""
+@pytest.fixture(scope="module")
+def large(people: People) -> dict[str, Any]:
+    """A question about 100 people, each with 100 windows a day of their own; nobody is free with all others, so every range is looked at."""
     owners = people.line.make_owners(100)
     for index, owner in enumerate(owners):
         starts = [minute * 14 + index % 13 for minute in range(100)]
         windows = [(f"{start // 60:02}:{start % 60:02}", f"{(start + 1) // 60:02}:{(start + 1) % 60:02}") for start in starts]
-        people.make(owner, schedule(*windows, days=ALL_DAYS))
-    body = {"users": [{"userId": owner} for owner in owners], "from": "2024-01-01", "to": "2024-02-01", "combine": "all"}
+        people.make(owner, schedule(*windows, zone="Asia/Kolkata", days=ALL_DAYS))
+    return {"users": [{"userId": owner} for owner in owners], "from": "2024-01-01", "to": "2024-02-01", "combine": "all"}
+
+
+class Asking:
+    """A question that is under way; its answer when the block ends."""
+
+    def __init__(self, people: People, body: dict[str, Any]) -> None:
+        self.answer: requests.Response
+        self._ask = lambda: requests.post(people.line.service.url + people.path, json=body, timeout=60,
+                                          headers={"Authorization": f"Bearer {people.line.people.admin_key}"})
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        self.answer = self._ask()
+
+    def __enter__(self) -> Asking:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join()
+
+    def is_under_way(self) -> bool:
+        return self._thread.is_alive()
+
+
+def test_a_large_question_leaves_the_loop_to_others(people: People, large: dict[str, Any]) -> None:
     before, long_before = turns(people.line)
-    answers: list[requests.Response] = []
-    asking = threading.Thread(target=lambda: answers.append(requests.post(
-        people.line.service.url + people.path, json=body, timeout=60, headers={"Authorization": f"Bearer {people.line.people.admin_key}"})))
-    asking.start()
     meanwhile = 0
-    while asking.is_alive():
-        assert people.line.request("GET", "/healthz").status_code == 200
-        meanwhile += 1
-    asking.join()
+    with Asking(people, large) as asking:
+        while asking.is_under_way():
+            assert people.line.request("GET", "/healthz").status_code == 200
+            meanwhile += 1
     after, long_after = turns(people.line)
-    assert answers[0].status_code == 200, answers[0].text
-    assert answers[0].json()["data"]["ranges"] == []
-    assert answers[0].json()["data"]["errors"] == []
+    assert asking.answer.status_code == 200, asking.answer.text
+    assert asking.answer.json()["data"]["ranges"] == []
+    assert asking.answer.json()["data"]["errors"] == []
     assert after - before > 20
     assert long_after == long_before
     assert meanwhile > 5
+
+
+# ---- other zone data
+
+def set_zone_data(people: People, zones: Path, version: str) -> None:
+    """Makes it another version, and lets the service read it."""
+    tzdata = zones / "tzdata.zi"
+    _, _, rest = tzdata.read_text().partition("\n")
+    tzdata.write_text(f"# version {version}\n{rest}")
+    os.kill(people.line.service.pid, signal.SIGHUP)
+    people.line.wait_log(f'msg="time zones read again" version={version}')
+
+
+def test_zone_data_is_read_again_at_sighup(people: People, zones: Path) -> None:
+    user = people.line.make_owners(1)[0]
+    people.make(user, schedule(("09:00", "10:00"), zone="Asia/Tokyo"))
+    path = f"/v2/organizations/{people.line.people.org}/users/{user}/availability"
+
+    def get(**headers: str) -> requests.Response:
+        return people.line.request("GET", path, people.line.people.admin_key, params=DAY | {"timeZone": "UTC"}, headers=headers)
+
+    before = get()
+    assert times(before.json()["data"]["ranges"]) == times(people.data(user)["ranges"]) == ["00:00-01:00"]
+    shutil.copy(zones / "Asia/Kolkata", zones / "Asia/Tokyo")
+    set_zone_data(people, zones, "2099a")
+    after = get(**{"If-None-Match": before.headers["ETag"]})
+    assert (after.status_code, after.json()["data"]["zoneData"]) == (200, "2099a")
+    assert times(after.json()["data"]["ranges"]) == times(people.data(user)["ranges"]) == ["03:30-04:30"]
+
+
+def test_questions_that_are_under_way_are_answered_of_one_version_each(people: People, zones: Path, large: dict[str, Any]) -> None:
+    with ExitStack() as stack:
+        askings = [stack.enter_context(Asking(people, large)) for _ in range(6)]
+        turn = turns(people.line)[0]
+        until(lambda: turns(people.line)[0] > turn + 3, "one is under way")
+        set_zone_data(people, zones, "2099b")
+        assert any(asking.is_under_way() for asking in askings)
+    answers = [asking.answer for asking in askings]
+    assert [answer.status_code for answer in answers] == [200] * 6
+    data = [answer.json()["data"] for answer in answers]
+    assert "2099b" in {one["zoneData"] for one in data} <= {"2099a", "2099b"}
+    assert {(len(one["schedules"]), len(one["ranges"])) for one in data} == {(100, 0)}
