@@ -9,7 +9,7 @@
 
 enum {
     READ_PARAMS_MAX = 6,
-    READ_CALLER_MAX = READER_PENDING_MAX / 8, /* a caller's share of what may wait on a connection */
+    READ_CALLER_MAX = READER_PENDING_MAX / 4, /* a caller's share of what may wait on a connection */
     READ_WAIT_MAX_MS = 5000                   /* what is not sent by then is given up */
 };
 

@@ -2,7 +2,7 @@
  * takes. Each read is its own transaction; only the access queries of one turn of the loop go together.
  *
  * Every operation either returns STATUS_OK and calls done exactly once later, or returns why it cannot (STATUS_UNAVAILABLE
- * without a connection, STATUS_OVERLOADED when READER_PENDING_MAX wait, or of this caller an eighth of that, STATUS_NO_MEMORY) and never
+ * without a connection, STATUS_OVERLOADED when READER_PENDING_MAX wait, or of this caller a quarter of that, STATUS_NO_MEMORY) and never
  * calls it. done's status is STATUS_OK, STATUS_UNAVAILABLE (the connection was lost, or it took too long) or STATUS_UNSTORABLE (the
  * database refuses the query). What done is given is lent during the call. A caller is any number that is the same for the same one: callers take
  * turns. */

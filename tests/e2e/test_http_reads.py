@@ -1,11 +1,13 @@
 """Every GET of schedules: of an organization, a team, a user and oneself; pages, and who sees what."""
 
 import json
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg2
 import pytest
@@ -518,3 +520,16 @@ def test_what_is_changed_in_the_database_is_seen_at_once(make_line: MakeLine) ->
     assert line.request("GET", "/v2/schedules", member.key).text == text_of([kept])
     assert_error(line.request("GET", f"/v2/schedules/{default['id']}", member.key), 404,
                  f"Schedule with ID={default['id']} does not exist.")
+
+
+def test_a_caller_with_256_requests_at_once_is_answered_each(line: Line) -> None:
+    """The share that a caller has of what may wait is no less."""
+    schedule = line.post(MINIMAL).json()["data"]["id"]
+    request = (f"GET {line.schedules_path()}/{schedule} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {line.people.admin_key}\r\n"
+               "Connection: close\r\n\r\n").encode()
+    url = urlsplit(line.service.url)
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_connection((url.hostname, url.port), 30)) for _ in range(256)]
+        for one in sockets:
+            one.sendall(request)
+        assert {one.recv(12) for one in sockets} == {b"HTTP/1.1 200"}
