@@ -67,6 +67,8 @@ $$;
 -- first that does not, so that a list costs no more than an answer may be large. A query of all of them would read them all to sort them.
 CREATE OR REPLACE FUNCTION schedules_that_fit(p_ids bigint[], p_bytes bigint) RETURNS bigint
 LANGUAGE plpgsql STABLE
+SET plan_cache_mode = force_generic_plan -- else planned for each id where the connection plans anew
+SET enable_seqscan = off
 AS $$
 DECLARE
     v_id    bigint;

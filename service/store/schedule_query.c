@@ -58,7 +58,7 @@ const char list_team_schedules_sql[] =
 const char get_schedule_sql[] = GET_SQL("$3::bigint");
 const char get_default_schedule_sql[] = GET_SQL("(SELECT schedule_id FROM default_schedules WHERE owner_id = $2::bigint)");
 
-/* As a user's own schedules are: see schedule_standing. */
+/* Whose they are is asked here and not with schedule_standing, which plans its parts anew for each person: that took 8 of 14 ms for a hundred. */
 const char list_people_sql[] =
     "WITH asked AS (SELECT user_id, asked_id, EXISTS (SELECT FROM memberships m WHERE m.org_id = $2::bigint"
     " AND m.user_id = pair.user_id) AS is_member"
@@ -69,7 +69,8 @@ const char list_people_sql[] =
     " WHERE t.team_id = $3::bigint ORDER BY t.user_id LIMIT $4::bigint)),"
     " chosen AS (SELECT a.*, (SELECT p.id FROM schedules p WHERE a.is_member AND p.id = CASE a.asked_id"
     " WHEN 0 THEN (SELECT d.schedule_id FROM default_schedules d WHERE d.owner_id = a.user_id) ELSE a.asked_id END"
-    " AND schedule_standing($2::bigint, a.user_id, p.org_id, p.owner_id) = 'own') AS id FROM asked a),"
+    " AND p.owner_id = a.user_id AND (p.org_id = $2::bigint OR p.org_id IS NULL) AND NOT EXISTS (SELECT FROM removals r"
+    " WHERE r.type = 'organization' AND r.id = p.org_id OR r.type = 'user' AND r.id = p.owner_id)) AS id FROM asked a),"
     " told AS (SELECT ids, schedules_that_fit(ids, $1::bigint) < cardinality(ids) AS is_cut"
     " FROM (SELECT coalesce(array_agg(id) FILTER (WHERE id IS NOT NULL), '{}') AS ids FROM chosen) AS them)"
     " SELECT l.*, t.is_cut, c.user_id, c.is_member, c.asked_id FROM chosen c CROSS JOIN told t LEFT JOIN"
