@@ -78,7 +78,7 @@ MUTANTS = [
              "    if (waiting == 0 || bytes + waiting <= limit->batch_max) return true;\n",
              "    if (bytes + waiting < (size_t)1 << 40) return true;\n"),)),
     Mutant("the end of a partition is not stored", "control-records", "stopped although nothing is missing", (
-        Edit("service/source/kafka_door.c", "partition->end = message->offset; break;", "break;"),)),
+        Edit("service/source/kafka_door_taking.c", "partition->end = message->offset; break;", "break;"),)),
     Mutant("a removal leaves no tombstone", "remove-users", "still have schedules", (
         Edit("migrations/functions/removals.sql", "    INSERT INTO removals (type, id) VALUES (TG_ARGV[0], OLD.id) ON CONFLICT DO NOTHING;\n", ""),)),
     Mutant("a partition that stops makes the process unready", "topic-anew", '"status":"unavailable"', (
