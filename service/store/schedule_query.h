@@ -51,7 +51,7 @@ struct person_row {
 struct people_list {
     const struct person_row *rows;
     size_t len;
-    bool is_cut; /* their schedules would have more than $1 bytes: none is read */
+    bool is_cut; /* their schedules would have more than $1 bytes: the rows are not all */
 };
 
 /* All but the rows. */

@@ -390,6 +390,18 @@ def test_a_team_has_at_most_100_members(people: People) -> None:
     assert "more than 100 members" in more_people.json()["error"]["message"]
 
 
+def test_the_schedules_of_all_together_have_a_limit(people: People) -> None:
+    owners = people.line.make_owners(100)
+    overrides = [{"date": f"2024-{month:02}-{day:02}", "startTime": "09:00", "endTime": "10:00"} for month in range(1, 13) for day in range(1, 29)]
+    for owner in owners:
+        people.make(owner, schedule(("09:00", "10:00")) | {"overrides": (overrides * 3)[:900]})
+    users = [{"userId": owner} for owner in owners]
+    assert len(people.asked(DAY | {"users": users[:50]})["schedules"]) == 50
+    answer = people.ask(DAY | {"users": users})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"] == "The schedules of these people exceed 4194304 bytes"
+
+
 def test_a_body_that_is_no_json_object_is_refused(people: People) -> None:
     headers = {"Authorization": f"Bearer {people.line.people.admin_key}", "Content-Type": "application/json"}
     for data in (b"{", b"5", b"[]", b""):
