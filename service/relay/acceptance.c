@@ -4,14 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/smaller.h"
 #include "relay/session.h"
 
 /* ---- what to make of it ---- */
-
-static uint64_t lesser(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
 
 enum verdict acceptance_judge(const struct wal_source *source, const struct progress *progress)
 {
@@ -20,7 +16,7 @@ enum verdict acceptance_judge(const struct wal_source *source, const struct prog
     if (progress->timeline == 0) return is_ahead ? VERDICT_SET_BACK : VERDICT_UNMARKED;
     uint64_t end = timeline_end(&source->history, progress->timeline);
     if (end == 0) return VERDICT_FOREIGN_TIMELINE;
-    if (source->confirmed > lesser(progress->lsn, end)) return VERDICT_FOREIGN_SLOT;
+    if (source->confirmed > smaller(progress->lsn, end)) return VERDICT_FOREIGN_SLOT;
     if (end != UINT64_MAX) return VERDICT_SWITCHED;
     return is_ahead ? VERDICT_SET_BACK : VERDICT_SAME;
 }
@@ -34,7 +30,7 @@ struct progress acceptance_progress(enum verdict verdict, const struct wal_sourc
     if (is_new || progress->commit_lsn >= end) next.commit_lsn = next.records = 0;
     if (is_new) next.lsn = source->confirmed;
     if (verdict == VERDICT_UNMARKED && source->confirmed > next.lsn) next.lsn = source->confirmed;
-    if (verdict == VERDICT_SWITCHED) next.lsn = lesser(next.lsn, end);
+    if (verdict == VERDICT_SWITCHED) next.lsn = smaller(next.lsn, end);
     next.timeline = source->history.timeline;
     return next;
 }

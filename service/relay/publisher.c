@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "codec/dead_letter.h"
+#include "core/smaller.h"
 #include "driver/clock.h"
 #include "driver/failpoint.h"
 #include "driver/kafka_limit.h"
@@ -270,11 +271,6 @@ static void close_all(struct publisher *publisher)
     publisher->in_transaction = false;
     rd_kafka_destroy(publisher->producer);
     publisher->producer = NULL;
-}
-
-static size_t smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
 }
 
 /* A property of the producer, as the operator may have set it. */

@@ -2,6 +2,7 @@
 
 #include "codec/unpublishable.h"
 #include "core/slice.h"
+#include "core/smaller.h"
 #include "driver/clock.h"
 #include "driver/log.h"
 #include "relay/lsn.h"
@@ -39,11 +40,6 @@ static void advance(struct pump *pump, uint64_t lsn)
     if (lsn > pump->seen) pump->seen = lsn;
     if (lsn > pump->server_end) pump->server_end = lsn;
     confirm(pump);
-}
-
-static size_t smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
 }
 
 /* One of the records of the open batch, to which the next one may belong by now, is refused for good. */

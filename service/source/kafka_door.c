@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "codec/dead_letter.h"
+#include "core/smaller.h"
 #include "driver/log.h"
 #include "source/kafka_door_state.h"
 
@@ -60,8 +61,7 @@ static void collect(void *ctx)
 
 static size_t dead_letter_room(struct kafka_door *door)
 {
-    size_t bytes = kafka_limit_bytes(door->dead_letter_limit, DEAD_LETTER_BYTES_UNKNOWN);
-    return bytes < DEAD_LETTER_BYTES_MAX ? bytes : DEAD_LETTER_BYTES_MAX;
+    return smaller(kafka_limit_bytes(door->dead_letter_limit, DEAD_LETTER_BYTES_UNKNOWN), DEAD_LETTER_BYTES_MAX);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *ctx)

@@ -58,7 +58,7 @@ MUTANTS = [
         Edit("service/relay/pump.c", "    if (batch_records(pump) > 0) return;\n", ""),
         Edit("service/relay/pump.c", "pump->progress.lsn < pump->seen ? pump->progress.lsn : pump->seen", "pump->seen"))),
     Mutant("positions of another timeline are taken for this one's", "failover", "lost: ", (
-        Edit("service/relay/acceptance.c", "if (verdict == VERDICT_SWITCHED) next.lsn = lesser(next.lsn, end);", ""),)),
+        Edit("service/relay/acceptance.c", "if (verdict == VERDICT_SWITCHED) next.lsn = smaller(next.lsn, end);", ""),)),
     Mutant("ids are not moved behind those that are published", "restore", "twice: ", (
         Edit("migrations/functions/positions.sql", "    IF p_id > v_highest THEN\n", "    IF false THEN\n"),)),
     Mutant("schedules keep versions that are below the published ones", "failover", "twice: |lost: ", (
@@ -66,7 +66,7 @@ MUTANTS = [
     Mutant("what is published and not there is not ended", "failover", "never told to be deleted", (
         Edit("migrations/functions/positions.sql", "p.schedule_id = ANY (v_ids) AND p.deletion IS NOT NULL", "false"),)),
     Mutant("a slot is known by its name alone", "slot-anew", "lost: ", (
-        Edit("service/relay/acceptance.c", "    if (source->confirmed > lesser(progress->lsn, end)) return VERDICT_FOREIGN_SLOT;\n", ""),)),
+        Edit("service/relay/acceptance.c", "    if (source->confirmed > smaller(progress->lsn, end)) return VERDICT_FOREIGN_SLOT;\n", ""),)),
     Mutant("a create is not looked for behind its insert", "repeat-deleted", "twice: ", (
         Edit("migrations/functions/schedules.sql", "    IF cardinality(v_settled) > 0 THEN\n", "    IF false THEN\n"),)),
     Mutant("a relay that takes over leaves open what is open", "forgotten", "twice: ", (
