@@ -135,7 +135,7 @@ $(COMPONENT): $(BUILD)/tests/%: $(BUILD)/tests/component/%.o $(REST_O) $(BUILD)/
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
 # Where each allocation of the service's own code is made to fail.
-FAIL_MALLOC := $(addprefix $(BUILD)/tests/,test_allocation test_writer test_kafka_door)
+FAIL_MALLOC := $(addprefix $(BUILD)/tests/,test_allocation test_writer_allocation test_kafka_door)
 $(FAIL_MALLOC): LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
 $(FAIL_MALLOC): $(BUILD)/tests/support/failing_malloc.o
 $(BUILD)/tests/unit/%.o $(BUILD)/tests/component/%.o: CPPFLAGS += -Itests/support

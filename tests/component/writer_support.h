@@ -245,4 +245,18 @@ static inline int deafen(const struct world *world, const PGconn *blocker)
     return deafened;
 }
 
+/* ---- samples ---- */
+
+static const uint8_t days[] = {MONDAY, SUNDAY};
+static const struct availability_window windows[] = {{days, 2, 540, 1020}};
+static const struct date_override overrides[] = {{{2024, 5, 20}, 1080, 1260}};
+
+static inline void make_record_bytes(struct buf *out)
+{
+    struct record record = {.topic = RECORD_EVENT, .key = SLICE("1"), .value = SLICE("rejected")};
+    buf_init(out, 1000);
+    record_add_header(&record, SLICE("ce_id"), SLICE("replacement"));
+    record_pack(out, &record);
+}
+
 #endif
