@@ -61,21 +61,13 @@ void handle_list_user_schedules(struct exchange *exchange)
     if (status != STATUS_OK) reply_failure(exchange, status);
 }
 
-void handle_list_org_schedules(struct exchange *exchange)
+/* Of the team that the path names, or where it names none of all. */
+void handle_list_schedules(struct exchange *exchange)
 {
     struct page page;
     if (!read_page(exchange, &page)) return;
-    enum status status = reader_list_org_schedules(exchange->door->config.reader, exchange_share(exchange), exchange->org_id,
-                                                   &page, on_page, exchange);
-    if (status != STATUS_OK) reply_failure(exchange, status);
-}
-
-void handle_list_team_schedules(struct exchange *exchange)
-{
-    struct page page;
-    if (!read_page(exchange, &page)) return;
-    enum status status = reader_list_team_schedules(exchange->door->config.reader, exchange_share(exchange),
-                                                    exchange->org_id, exchange->team_id, &page, on_page, exchange);
+    enum status status = reader_list_schedules(exchange->door->config.reader, exchange_share(exchange), exchange->org_id,
+                                               exchange->team_id, &page, on_page, exchange);
     if (status != STATUS_OK) reply_failure(exchange, status);
 }
 

@@ -14,8 +14,8 @@
     }
 
 static const struct http_route routes[] = {
-    ROUTE(GET, ORG "/schedules", ACCESS_ORG, handle_list_org_schedules),
-    ROUTE(GET, TEAM "/schedules", ACCESS_TEAM, handle_list_team_schedules),
+    ROUTE(GET, ORG "/schedules", ACCESS_ORG, handle_list_schedules),
+    ROUTE(GET, TEAM "/schedules", ACCESS_TEAM, handle_list_schedules),
     ROUTE(GET, TEAM "/users/{userId}/schedules", ACCESS_TEAM_USER, handle_list_user_schedules),
     ROUTE(POST, ORG_USER_SCHEDULES, ACCESS_ORG_USER, handle_create_schedule),
     ROUTE(GET, ORG_USER_SCHEDULES, ACCESS_ORG_USER, handle_list_user_schedules),

@@ -139,29 +139,14 @@ enum status reader_list_user_schedules(struct reader *reader, uint64_t caller, i
     return submit(reader, LISTS, &read);
 }
 
-enum status reader_list_org_schedules(struct reader *reader, uint64_t caller, int64_t org_id, const struct page *page,
-                                      schedules_done *done, void *ctx)
+enum status reader_list_schedules(struct reader *reader, uint64_t caller, int64_t org_id, int64_t team_id,
+                                  const struct page *page, schedules_done *done, void *ctx)
 {
     const struct read read = {
         .take_result = take_schedules,
-        .statement = "list_org_schedules",
-        .params = {READER_LIST_BYTES_MAX, org_id, page->take, page->skip, page->cursor},
-        .params_len = 5,
-        .schedules_done = done,
-        .ctx = ctx,
-        .caller = caller,
-    };
-    return submit(reader, PAGES, &read);
-}
-
-enum status reader_list_team_schedules(struct reader *reader, uint64_t caller, int64_t org_id, int64_t team_id,
-                                       const struct page *page, schedules_done *done, void *ctx)
-{
-    const struct read read = {
-        .take_result = take_schedules,
-        .statement = "list_team_schedules",
+        .statement = team_id == 0 ? "list_org_schedules" : "list_team_schedules",
         .params = {READER_LIST_BYTES_MAX, org_id, page->take, page->skip, page->cursor, team_id},
-        .params_len = 6,
+        .params_len = team_id == 0 ? 5 : 6,
         .schedules_done = done,
         .ctx = ctx,
         .caller = caller,

@@ -48,13 +48,9 @@ typedef void schedules_done(void *ctx, enum status status, const struct schedule
 enum status reader_list_user_schedules(struct reader *reader, uint64_t caller, int64_t org_id, int64_t user_id,
                                        schedules_done *done, void *ctx);
 
-/* A page of what the organization may see. */
-enum status reader_list_org_schedules(struct reader *reader, uint64_t caller, int64_t org_id, const struct page *page,
-                                      schedules_done *done, void *ctx);
-
-/* The same, of members who are in the team. */
-enum status reader_list_team_schedules(struct reader *reader, uint64_t caller, int64_t org_id, int64_t team_id,
-                                       const struct page *page, schedules_done *done, void *ctx);
+/* A page of what the organization may see: of all members (team 0), or of those who are in the team. */
+enum status reader_list_schedules(struct reader *reader, uint64_t caller, int64_t org_id, int64_t team_id,
+                                  const struct page *page, schedules_done *done, void *ctx);
 
 /* The row is set unless the standing is SCHEDULE_NONE. */
 typedef void schedule_done(void *ctx, enum status status, enum schedule_standing standing, const struct schedule_row *row);
