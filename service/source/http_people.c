@@ -117,13 +117,24 @@ static bool is_known(const struct people *people, int64_t user_id)
     return false;
 }
 
-/* Of the groups of a team: those who are not in it. */
+/* Whether one of the first groups names the user. */
+static bool is_named(const struct people_query *query, size_t groups_len, int64_t user_id)
+{
+    for (size_t i = 0; i < groups_len; i++) {
+        for (size_t j = 0; j < query->groups[i].users_len; j++) {
+            if (query->groups[i].users[j] == user_id) return true;
+        }
+    }
+    return false;
+}
+
+/* Of the groups of a team: those who are not in it, each once. */
 static void write_strangers(struct people *people, const char **before)
 {
     for (size_t i = 0; i < people->query.groups_len; i++) {
         const struct people_group *group = &people->query.groups[i];
         for (size_t j = 0; j < group->users_len; j++) {
-            if (is_known(people, group->users[j])) continue;
+            if (is_known(people, group->users[j]) || is_named(&people->query, i, group->users[j])) continue;
             write_error(people, before, group->users[j], "NotFoundException",
                         SLICE("The user of a group is not part of the team."));
         }

@@ -229,7 +229,7 @@ def test_a_team_is_its_members(people: People) -> None:
     data = people.asked(DAY | {"teamId": team, "combine": "atLeast", "k": 2})
     assert times(data["ranges"]) == ["09:20-09:40"]
     assert [item["userId"] for item in data["errors"]] == [people.c]
-    groups = [{"users": [people.a], "atLeast": 1}, {"users": [people.line.people.member], "atLeast": 1}]
+    groups = [{"users": [people.a], "atLeast": 1}, *[{"users": [people.line.people.member], "atLeast": 1}] * 2]
     grouped = people.asked(DAY | {"teamId": team, "combine": "groups", "groups": groups})
     assert grouped["ranges"] == []
     assert [item["userId"] for item in grouped["errors"]] == [people.c, people.line.people.member]
