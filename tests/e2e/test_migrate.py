@@ -10,7 +10,7 @@ import pytest
 
 from conftest import MakeLine
 from ledger import query
-from line import BINARY, Servers
+from line import BINARY, EXAMPLE, Servers
 from test_cli import cli
 
 MakeDatabase = Callable[[], str]
@@ -138,6 +138,26 @@ def test_the_service_takes_newer_functions_and_waits_for_its_own(make_line: Make
     line.wait_readiness((503, "the schema is older than this build; run schedule-service migrate"))
     line.cli("migrate")
     line.wait_readiness((200, None))
+
+
+def test_repeated_days_of_an_earlier_build_go_and_the_schedule_is_the_same(make_line: MakeLine) -> None:
+    """They were stored as they were sent, a million and more. Readers saw each once."""
+    line = make_line()
+    line.start()
+    made = line.post(EXAMPLE).json()["data"]
+    line.stop()
+    line.sql("""UPDATE schedules SET availability = format('[{"days":["Friday",%%s"Monday"],"startTime":"09:00","endTime":"17:00"},%%s]',
+                                                           repeat('"Monday","Friday",', 500000), availability ->> 0)::json
+                 WHERE id = %s""", made["id"])
+    line.sql("DELETE FROM schema_migrations WHERE name LIKE '%%each_day_once%%'")
+    line.cli("migrate")
+    line.service.start()
+    path = f"{line.schedules_path()}/{made['id']}"
+    hours = [{"days": ["Friday", "Monday"], "startTime": "09:00", "endTime": "17:00"}, made["availability"][0]]
+    assert line.request("GET", path, line.people.admin_key).json()["data"] == made | {"availability": hours}
+    assert line.patch(path, {"name": "Mornings"}).json()["data"] == made | {"availability": hours, "name": "Mornings"}
+    assert line.sql("SELECT version FROM schedules WHERE id = %s", made["id"]) == [(2,)]
+    line.balance()
 
 
 # ---- databases of the files that the present ones replaced
