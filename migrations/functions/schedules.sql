@@ -251,25 +251,41 @@ END;
 $$;
 
 -- The last creates of a batch, as many as their owner has schedules beyond p_max (0: none are too many). What the batch made and deleted
--- again does not count. The caller holds the locks of the owners' rows in users.
+-- again does not count. The caller holds the locks of the owners' rows in users; p_bounded: those with a bound.
 --
--- To count at each create would cost more the more schedules there are. So a bound is kept that only creates move (users.schedules_bound), and
--- they are counted when it is not known or reaches the limit. Who has more, from before, keeps them.
-CREATE OR REPLACE FUNCTION beyond_limit(p_kinds integer[], p_ids bigint[], p_owner_ids bigint[], p_max bigint) RETURNS SETOF write_outcome
+-- To count at each create would cost more the more schedules there are, and to write at each would cost everybody. So who has few is looked
+-- at, up to the ninth, and nothing is written. Others have a bound that only creates move (users.schedules_bound); they are counted when it
+-- goes beyond the limit. Who has more, from before, keeps them.
+CREATE OR REPLACE FUNCTION beyond_limit(p_kinds integer[], p_ids bigint[], p_owner_ids bigint[], p_max bigint, p_bounded bigint[])
+RETURNS SETOF write_outcome
 LANGUAGE plpgsql
 AS $$
 #variable_conflict use_column
 DECLARE
+    v_few    bigint := least(8, p_max);
     v_owners bigint[]; -- who may be beyond it
 BEGIN
-    WITH moved AS (
-        UPDATE users u SET schedules_bound = u.schedules_bound + made.schedules
-          FROM (SELECT m.owner_id, count(*) AS schedules FROM unnest(p_kinds, p_owner_ids) AS m (kind, owner_id)
-                 WHERE m.kind IN (1, 4) GROUP BY m.owner_id) AS made
-         WHERE u.id = made.owner_id
-        RETURNING u.id, u.schedules_bound)
-    SELECT array_agg(m.id) INTO v_owners FROM moved m WHERE p_max > 0 AND (m.schedules_bound < p_max) IS NOT TRUE;
-    IF v_owners IS NULL THEN
+    IF p_max = 0 THEN
+        IF p_bounded IS NOT NULL THEN -- it would be too low
+            UPDATE users SET schedules_bound = NULL WHERE id = ANY (p_bounded);
+        END IF;
+        RETURN;
+    END IF;
+    v_owners := ARRAY(
+        SELECT m.owner_id
+          FROM (SELECT DISTINCT u.owner_id FROM unnest(p_kinds, p_owner_ids) AS u (kind, owner_id)
+                 WHERE u.kind IN (1, 4) AND (u.owner_id = ANY (p_bounded)) IS NOT TRUE) AS m
+         WHERE EXISTS (SELECT FROM schedules s WHERE s.owner_id = m.owner_id OFFSET v_few));
+    IF p_bounded IS NOT NULL THEN
+        WITH moved AS (
+            UPDATE users u SET schedules_bound = u.schedules_bound + made.schedules
+              FROM (SELECT m.owner_id, count(*) AS schedules FROM unnest(p_kinds, p_owner_ids) AS m (kind, owner_id)
+                     WHERE m.kind IN (1, 4) AND m.owner_id = ANY (p_bounded) GROUP BY m.owner_id) AS made
+             WHERE u.id = made.owner_id
+            RETURNING u.id, u.schedules_bound)
+        SELECT v_owners || array_agg(m.id) INTO v_owners FROM moved m WHERE m.schedules_bound > p_max;
+    END IF;
+    IF cardinality(v_owners) = 0 THEN
         RETURN;
     END IF;
     UPDATE users u
@@ -285,6 +301,7 @@ BEGIN
      WHERE o.id = ANY (v_owners);
 END;
 $$;
+DROP FUNCTION IF EXISTS beyond_limit(integer[], bigint[], bigint[], bigint);
 
 -- One batch of writes: everything happens, or nothing and the error says what is in the way.
 --
@@ -317,6 +334,7 @@ DECLARE
     v_outcomes write_outcome[] := '{}';
     v_done     bigint := 0; -- writes that were dealt with
     v_at       bigint;      -- the next one that goes alone
+    v_bounded  bigint[];    -- owners with a bound of their schedules (see beyond_limit)
     v_detail   text;
 BEGIN
     IF cardinality(p_topics) > 0 THEN
@@ -329,7 +347,8 @@ BEGIN
 
     -- What concerns an owner's schedules happens one after the other.
     IF p_kinds && '{1,2,3,4}' THEN
-        PERFORM FROM users WHERE id = ANY (p_owner_ids) ORDER BY id FOR NO KEY UPDATE;
+        SELECT array_agg(o.id) FILTER (WHERE o.schedules_bound IS NOT NULL) INTO v_bounded
+          FROM (SELECT id, schedules_bound FROM users WHERE id = ANY (p_owner_ids) ORDER BY id FOR NO KEY UPDATE) AS o;
     END IF;
 
     FOREACH v_at IN ARRAY ARRAY(SELECT u.ordinal FROM unnest(p_kinds) WITH ORDINALITY AS u (kind, ordinal)
@@ -364,7 +383,7 @@ BEGIN
     END LOOP;
 
     IF p_kinds && '{1,4}' THEN
-        v_outcomes := v_outcomes || ARRAY(SELECT o FROM beyond_limit(p_kinds, p_ids, p_owner_ids, p_schedules_max) AS o);
+        v_outcomes := v_outcomes || ARRAY(SELECT o FROM beyond_limit(p_kinds, p_ids, p_owner_ids, p_schedules_max, v_bounded) AS o);
     END IF;
 
     IF cardinality(v_outcomes) = 0 THEN

@@ -9,7 +9,7 @@ from conftest import MakeLine
 from line import EXAMPLE, MINIMAL, until
 from replies import assert_error
 
-MAX = 5
+MAX = 12  # beyond what beyond_limit() takes for few
 
 
 def test_one_more_is_refused_by_both_doors_and_nothing_else_is(make_line: MakeLine) -> None:
@@ -62,3 +62,16 @@ def test_who_is_beyond_it_keeps_what_they_have(make_line: MakeLine) -> None:
         assert line.delete(path).status_code == 200
     assert line.post(MINIMAL, user=user).status_code == 201
     line.balance()
+
+
+def test_what_was_made_without_a_limit_counts(make_line: MakeLine) -> None:
+    line = make_line(MAX_SCHEDULES_PER_USER=str(MAX))
+    line.start()
+    unlimited = line.start(MAX_SCHEDULES_PER_USER="0")
+    user = line.make_owners(1)[0]
+    for _ in range(MAX - 2):
+        assert line.post(MINIMAL, user=user).status_code == 201
+    for _ in range(2):
+        assert requests.post(unlimited.url + line.schedules_path(user), json=MINIMAL, timeout=20,
+                             headers={"Authorization": line.people.admin_key}).status_code == 201
+    assert_error(line.post(MINIMAL, user=user), 409, f"A user has at most {MAX} schedules.")
