@@ -76,7 +76,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
     door_store_ends(door);
     if (++door->ticks % COMMIT_EVERY_TICKS == 0) door_commit_to_group(door);
     if (door->ticks % LOOK_EVERY_TICKS == 0) door_look_at_offsets(door);
-    door_take_what_is_there(door); /* in case a wake-up was lost */
+    door_take(door); /* in case a wake-up was lost */
 }
 
 /* The client says every few seconds how it stands with each broker (librdkafka's STATISTICS.md); there is no other way to ask it. */

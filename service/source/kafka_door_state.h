@@ -96,8 +96,8 @@ void door_mind_waiting(struct kafka_door *door);
 
 /* ---- kafka_door_taking.c ---- */
 
-/* For one turn, or until the door is full. */
-void door_take_what_is_there(struct kafka_door *door);
+/* For one turn, or until the door is full; when a turn is due anyway, then. */
+void door_take(struct kafka_door *door);
 
 /* Pauses fetching when the door stays full, and resumes it. */
 void door_mind_fullness(struct kafka_door *door);

@@ -12,6 +12,7 @@ enum {
     IN_FLIGHT_MAX = 4096,          /* messages: four batches for each connection */
     IN_FLIGHT_BYTES_MAX = 8 << 20, /* of them */
     TURN_US = 5000,                /* before all other events get their turn */
+    HEAVY_BYTES = 8 << 10,         /* a message beyond it is the last of its turn */
     REST_MS = 5,                   /* after all that was there is taken: what comes meanwhile shares a batch */
     PAUSE_AFTER_TICKS = 10,        /* full for so long: pause, and keep polling for the group's sake */
     UNREADABLE_FAILURES = 3
@@ -204,13 +205,14 @@ static rd_kafka_message_t *next_message(struct kafka_door *door)
     return NULL;
 }
 
-void door_take_what_is_there(struct kafka_door *door)
+static void take_what_is_there(struct kafka_door *door)
 {
     static const struct timeval rest = {.tv_usec = REST_MS * 1000};
     static const struct timeval next_turn = {
         0, 0}; /* what is made active is run before the loop looks at anything else again */
     int64_t end_us = clock_steady_us() + TURN_US;
-    for (bool has_taken = false; clock_steady_us() < end_us; has_taken = true) {
+    bool is_heavy = false;
+    for (bool has_taken = false; !is_heavy && clock_steady_us() < end_us; has_taken = true) {
         if (is_full(door) && !door->paused) return;
         rd_kafka_message_t *message = next_message(door);
         if (message == NULL) {
@@ -223,9 +225,15 @@ void door_take_what_is_there(struct kafka_door *door)
             door->held = message;
             return;
         }
+        is_heavy = message->len > HEAVY_BYTES;
         rd_kafka_message_destroy(message);
     }
     event_add(door->rest, &next_turn);
+}
+
+void door_take(struct kafka_door *door)
+{
+    if (!door->draining && !evtimer_pending(door->rest, NULL)) take_what_is_there(door);
 }
 
 void door_on_wake(evutil_socket_t fd, short what, void *ctx)
@@ -234,7 +242,7 @@ void door_on_wake(evutil_socket_t fd, short what, void *ctx)
     uint64_t count;
     (void)what;
     while (read(fd, &count, sizeof(count)) > 0) continue;
-    if (!door->draining && !evtimer_pending(door->rest, NULL)) door_take_what_is_there(door);
+    door_take(door);
 }
 
 void door_on_rested(evutil_socket_t fd, short what, void *ctx)
@@ -242,7 +250,7 @@ void door_on_rested(evutil_socket_t fd, short what, void *ctx)
     struct kafka_door *door = ctx;
     (void)fd;
     (void)what;
-    if (!door->draining) door_take_what_is_there(door);
+    if (!door->draining) take_what_is_there(door);
 }
 
 void door_mind_fullness(struct kafka_door *door)
