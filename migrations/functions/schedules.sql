@@ -311,8 +311,8 @@ DROP FUNCTION IF EXISTS beyond_limit(integer[], bigint[], bigint[], bigint);
 --
 -- Entries come before all else of the batch: nothing in it has an order to them.
 --
--- Locks, in this order: the offsets' rows; what entries name (see lock_entries); by id the users whose schedules are created or
--- changed, FOR NO KEY UPDATE; what creates depend on (see unknown_owners); schedules.
+-- Locks, in this order: the offsets' rows; what entries name (see lock_entries); by id the users whose default is replaced, or whose
+-- schedules are changed or counted, FOR NO KEY UPDATE; what creates depend on (see unknown_owners); schedules.
 --
 -- Errors of its own: SS001 (see move_offsets); SS002, writes are refused, detail "<ordinal>:<verdict>,...", where ordinals count from
 -- 1; SS003, an entry names what is being removed: it goes on, alone, when that has ended.
@@ -345,10 +345,16 @@ BEGIN
         PERFORM apply_entries(ARRAY(SELECT e FROM unnest(p_entries) AS e WHERE e IS NOT NULL), p_at);
     END IF;
 
-    -- What concerns an owner's schedules happens one after the other.
+    -- What concerns an owner's default, changes an owner's schedule, or counts them, happens one after the other.
     IF p_kinds && '{1,2,3,4}' THEN
         SELECT array_agg(o.id) FILTER (WHERE o.schedules_bound IS NOT NULL) INTO v_bounded
-          FROM (SELECT id, schedules_bound FROM users WHERE id = ANY (p_owner_ids) ORDER BY id FOR NO KEY UPDATE) AS o;
+          FROM (SELECT id, schedules_bound FROM users
+                 WHERE id IN (SELECT w.owner_id FROM unnest(p_kinds, p_owner_ids, p_defaults) AS w (kind, owner_id, is_default)
+                               WHERE w.is_default OR w.kind IN (2, 3)
+                                  OR w.kind IN (1, 4)
+                                     AND (p_schedules_max > 0
+                                          OR EXISTS (SELECT FROM users b WHERE b.id = w.owner_id AND b.schedules_bound IS NOT NULL)))
+                 ORDER BY id FOR NO KEY UPDATE) AS o;
     END IF;
 
     FOREACH v_at IN ARRAY ARRAY(SELECT u.ordinal FROM unnest(p_kinds) WITH ORDINALITY AS u (kind, ordinal)
