@@ -44,8 +44,8 @@ FUZZERS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 REPLAY  := $(FUZZERS:%=$(BUILD)/tests/%)
 # What decodes outside bytes: no more than a fuzzer can call without a server.
 FUZZED  := $(wildcard service/core/*.c service/codec/*.c) $(addprefix service/,app/config.c app/kafka_fixed.c driver/log.c relay/lsn.c \
-           relay/pgoutput.c relay/wal_record.c source/http_address.c source/http_header.c source/http_hours_query.c source/http_path.c \
-           source/http_people_query.c source/http_query.c)
+           relay/pgoutput.c relay/wal_record.c api/http_address.c api/http_header.c api/http_hours_query.c api/http_path.c \
+           api/http_people_query.c api/http_query.c)
 TOOLS   := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(wildcard tests/tools/*.c))
 
 # driver/calendar.c's; of libical's libraries only the first.
@@ -118,8 +118,8 @@ $(VIEWER_GZ): $(BUILD)/gen/viewer/%.gz: $(wildcard $(VIEWER)/*)
 	@mkdir -p $(@D)
 	@if [ -f '$(VIEWER)/$*' ]; then gzip -9n < '$(VIEWER)/$*' > $@; else : > $@; fi
 
-$(BUILD)/service/source/http_docs.o: CFLAGS += -Wa,-Idocs,-I$(BUILD)/gen/viewer
-$(BUILD)/service/source/http_docs.o: docs/openapi.json $(wildcard docs/page/*) $(VIEWER_GZ)
+$(BUILD)/service/api/http_docs.o: CFLAGS += -Wa,-Idocs,-I$(BUILD)/gen/viewer
+$(BUILD)/service/api/http_docs.o: docs/openapi.json $(wildcard docs/page/*) $(VIEWER_GZ)
 
 $(BUILD)/service/app/version.o: CPPFLAGS += -DBUILD_VERSION='"$(VERSION)"' -DBUILD_REVISION='"$(REVISION)"'
 
@@ -135,7 +135,7 @@ $(COMPONENT): $(BUILD)/tests/%: $(BUILD)/tests/component/%.o $(REST_O) $(BUILD)/
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
 # Where each allocation of the service's own code is made to fail.
-FAIL_MALLOC := $(addprefix $(BUILD)/tests/,test_allocation test_writer_allocation test_kafka_door)
+FAIL_MALLOC := $(addprefix $(BUILD)/tests/,test_allocation test_writer_allocation test_kafka_consumer)
 $(FAIL_MALLOC): LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
 $(FAIL_MALLOC): $(BUILD)/tests/support/failing_malloc.o
 $(BUILD)/tests/unit/%.o $(BUILD)/tests/component/%.o: CPPFLAGS += -Itests/support
@@ -166,7 +166,7 @@ run: setup ## install, build, start PostgreSQL and Kafka, serve, show a command 
 	@$(MAKE) -s build
 	@$(STACK) run
 
-demo: setup ## the same without staying: exits 0 when the example went through both doors
+demo: setup ## the same without staying: exits 0 when the example went through HTTP and Kafka
 	@$(MAKE) -s build
 	@$(STACK) demo
 
@@ -268,6 +268,7 @@ lint: ## format, clang-tidy, layers, documents, messages, the image's sources, s
 	@$(MAKE) -s build compile_commands.json
 	clang-format --dry-run -Werror $(C_FILES)
 	$(PYTHON) tests/lint/check_includes.py
+	$(PYTHON) tests/lint/check_names.py
 	$(PYTHON) tests/lint/check_readme.py $(BINARY)
 	$(PYTHON) tests/lint/proto_lock.py
 	$(PYTHON) tests/lint/check_functions.py

@@ -146,18 +146,18 @@ CREATE TABLE command_offsets (
     PRIMARY KEY (topic, partition)
 );
 
--- Commands that have no row in schedules to tell that they were settled: updates, deletes, the creates of schedules that were
+-- Commands that have no row in schedules to tell that they were completed: updates, deletes, the creates of schedules that were
 -- deleted, and Idempotency-Keys. Each is kept until it expires.
-CREATE TABLE settled_commands (
+CREATE TABLE processed_commands (
     id           uuid PRIMARY KEY,      -- the command's id, or one made from the key
     digest       bytea NOT NULL CHECK (length(digest) = 16),
     schedule_id  bigint NOT NULL,
     state        text,                  -- of a key: what its first answer told, see schedule_state
     expires_at   timestamptz NOT NULL
 );
-CREATE INDEX settled_commands_expiry ON settled_commands (expires_at);
+CREATE INDEX processed_commands_expiry ON processed_commands (expires_at);
 
--- What became of one write of a batch. verdict: 'repeat' (settled before; schedule_id is the original's), 'changed', or why it is
+-- What became of one write of a batch. verdict: 'repeat' (completed before; schedule_id is the original's), 'changed', or why it is
 -- refused: 'member', 'conflict', 'missing', 'owner', 'version', 'running'. state: see schedule_state.
 CREATE TYPE write_outcome AS (ordinal bigint, verdict text, schedule_id bigint, state text);
 
@@ -178,7 +178,7 @@ CREATE TABLE relay_positions (
     holder       integer,       -- (relay_lock_class(), holder) is the lock; null: none was accepted
     holder_pid   integer,
     accepted_at  timestamptz,
-    refusal      text           -- why the slot is none of ours, until `rebuild` makes it anew
+    refusal      text           -- why the slot is none of ours, until `rebuild` makes it again
 );
 
 -- What is published and the database lacks, as a relay read it from the events topic, until heal_published() has dealt with it.

@@ -136,7 +136,7 @@ class Place:
     part: Part | None = None
 
 
-def is_settled(place: Place) -> bool:
+def is_complete(place: Place) -> bool:
     """Whether each message of the commands topic was processed, as the stored offsets tell."""
     with Topic(place.bootstrap, place.commands) as commands:
         ends = {partition: end for partition, end in commands.ends().items() if end > 0}
@@ -145,11 +145,11 @@ def is_settled(place: Place) -> bool:
     return all(stored.get(partition, 0) >= end for partition, end in ends.items())
 
 
-def wait_settled(place: Place, deadline_s: float = 60, on_wait: Callable[[], None] = lambda: None) -> None:
-    """Waits until all commands are settled. Raises TimeoutError."""
+def wait_completed(place: Place, deadline_s: float = 60, on_wait: Callable[[], None] = lambda: None) -> None:
+    """Waits until all commands are completed. Raises TimeoutError."""
     deadline = time.monotonic() + deadline_s
-    while not is_settled(place):
-        _tick(deadline, "the commands are not all settled", on_wait)
+    while not is_complete(place):
+        _tick(deadline, "the commands are not all completed", on_wait)
 
 
 # The slot follows within 10 s; what the relay says it has dealt with is ahead of it.
@@ -159,9 +159,9 @@ PUBLISHED = """
 
 
 def wait_quiet(place: Place, deadline_s: float = 60, on_wait: Callable[[], None] = lambda: None) -> None:
-    """Waits until all commands are settled and the relay has published everything committed. Raises TimeoutError."""
+    """Waits until all commands are completed and the relay has published everything committed. Raises TimeoutError."""
     deadline = time.monotonic() + deadline_s
-    wait_settled(place, deadline_s, on_wait)
+    wait_completed(place, deadline_s, on_wait)
     position = query(place.database_url, "SELECT pg_current_wal_insert_lsn()")[0][0]
     while not query(place.database_url, PUBLISHED, place.slot, position, position):
         _tick(deadline, f"the relay has not published up to {position}", on_wait)

@@ -3,7 +3,7 @@
 
     stack.py up      starts all in the background, state in .run/, addresses and demo keys in .run/env
     stack.py down    stops what `up` started
-    stack.py run     starts all on throwaway state, sends the example through both doors, waits for Ctrl-C
+    stack.py run     starts all on throwaway state, sends the example through HTTP and Kafka, waits for Ctrl-C
     stack.py demo    as `run`, and ends; status 0 only if rows and events are as they should be
 
 All listen on free ports of 127.0.0.1 and touch no server that is there already. Without Kafka in the cache `run` and
@@ -182,7 +182,7 @@ def stay_until_interrupted(stack: Stack) -> None:
 
 
 def show_example(stack: Stack) -> None:
-    """Sends the example through both doors and prints what became of it. Raises ServerError where that is not one row
+    """Sends the example through HTTP and Kafka and prints what became of it. Raises ServerError where that is not one row
     and one event each, all equal, and one more event: the first is the owner's default no more."""
     values = stack.values
     org, user = values["ORG_ID"], values["MEMBER_USER_ID"]

@@ -44,9 +44,15 @@ CREATE TABLE IF NOT EXISTS published_versions (
     deletion     bytea
 );
 
+ALTER TABLE settled_commands RENAME TO processed_commands;
+ALTER INDEX settled_commands_pkey RENAME TO processed_commands_pkey;
+ALTER INDEX settled_commands_expiry RENAME TO processed_commands_expiry;
+ALTER TABLE processed_commands RENAME CONSTRAINT settled_commands_digest_check TO processed_commands_digest_check;
+
 -- Functions that are no more.
 DROP FUNCTION IF EXISTS delete_schedule(schedules, uuid, timestamptz, text), remove_user(bigint, timestamptz),
-    remove_organization(bigint, timestamptz), ensure_organization(bigint), ensure_user(bigint), ensure_team(bigint),
+    settle_command(uuid, bytea, bigint, text, interval), sweep_settled_commands(timestamptz, bigint),
+    schedule_standing(bigint, bigint, bigint, bigint), remove_organization(bigint, timestamptz), ensure_organization(bigint), ensure_user(bigint), ensure_team(bigint),
     reserve_id(regclass, bigint),
     write_batch(text[], integer[], bigint[], bigint[], integer[], bigint[], uuid[], bytea[], bigint[], bigint[], text[], text[], json[],
                 json[], boolean[], bigint[], uuid[], json[], text[], bytea[], timestamptz, interval);

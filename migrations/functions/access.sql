@@ -4,7 +4,7 @@
 -- were not there. In an organization (p_org) the schedules of p_user are meant, without one p_user asks about themselves. A schedule of
 -- another organization is never there, nor one of a user or an organization that is being removed. In PL/pgSQL, which plans it once a
 -- connection; SQL would plan it each call.
-CREATE OR REPLACE FUNCTION schedule_standing(p_org bigint, p_user bigint, p_schedule_org bigint, p_schedule_owner bigint) RETURNS text
+CREATE OR REPLACE FUNCTION schedule_access(p_org bigint, p_user bigint, p_schedule_org bigint, p_schedule_owner bigint) RETURNS text
 LANGUAGE plpgsql STABLE
 AS $$
 BEGIN
@@ -67,7 +67,7 @@ $$;
 -- first that does not, so that a list costs no more than an answer may be large. A query of all of them would read them all to sort them.
 CREATE OR REPLACE FUNCTION schedules_that_fit(p_ids bigint[], p_bytes bigint) RETURNS bigint
 LANGUAGE plpgsql STABLE
-SET plan_cache_mode = force_generic_plan -- else planned for each id where the connection plans anew
+SET plan_cache_mode = force_generic_plan -- else planned for each id where the connection plans again
 SET enable_seqscan = off
 AS $$
 DECLARE

@@ -20,7 +20,7 @@ AS $$
 $$;
 
 -- 'accepted', 'refused', or 'waits'. A process without such a lock is a relay of a build that knew none: it vouches for nothing, and
--- while it works the doors of newer builds must open as its own do, or no build could follow another one without a gap.
+-- while it works the intake of newer builds must open as its own do, or no build could follow another one without a gap.
 CREATE OR REPLACE FUNCTION position_state(p_slot text) RETURNS text
 LANGUAGE plpgsql STABLE
 AS $$
@@ -134,7 +134,7 @@ $$;
 -- Errors: those of relay_walsender; lock_not_available, somebody else holds an owner's row.
 CREATE OR REPLACE FUNCTION heal_published(p_slot text, p_holder integer, p_max integer, OUT raised bigint, OUT ended bigint, OUT is_left boolean)
 LANGUAGE plpgsql
-SET lock_timeout = '5s' -- the relay begins anew: it does not wait any longer than that for an answer
+SET lock_timeout = '5s' -- the relay begins again: it does not wait any longer than that for an answer
 AS $$
 DECLARE
     v_nil CONSTANT uuid := '00000000-0000-0000-0000-000000000000'; -- the command of what no command asked for
@@ -152,7 +152,7 @@ BEGIN
 
     WITH remembered AS (
         SELECT c.schedule_id, (c.state::json #>> '{schedule,version}')::bigint AS version
-          FROM settled_commands c
+          FROM processed_commands c
          WHERE c.schedule_id = ANY (v_ids) AND c.state::json ->> 'type' = 'ScheduleDeleted')
     SELECT count(pg_logical_emit_message(true, 'schedule-service', p.deletion)) INTO ended
       FROM published_versions p

@@ -1,5 +1,5 @@
 -- The events again that were lost with the replication slot: each schedule's last one, made of its row, and the deletions of the time
--- that settled_commands remembers.
+-- that processed_commands remembers.
 
 -- Emits the last events of the first p_max schedules behind (p_owner_id, p_id), in the order of owners and ids, and returns the
 -- place of the last one and how many they were. A row keeps the command of version 1 alone: the nil UUID stands for later ones.
@@ -47,7 +47,7 @@ DECLARE
     v_states text[];
 BEGIN
     SELECT coalesce(array_agg(s.id), '{}'), coalesce(array_agg(s.state), '{}') INTO v_ids, v_states
-      FROM (SELECT id, state FROM settled_commands
+      FROM (SELECT id, state FROM processed_commands
              WHERE (p_id IS NULL OR id > p_id) AND state::json ->> 'type' = 'ScheduleDeleted'
              ORDER BY id LIMIT p_max) AS s;
     emitted := cardinality(v_ids);
@@ -70,7 +70,7 @@ BEGIN
         RETURN true;
     END IF;
     PERFORM pg_logical_emit_message(true, 'schedule-service.state', convert_to(state, 'UTF8'))
-       FROM settled_commands
+       FROM processed_commands
       WHERE schedule_id = p_id AND state::json ->> 'type' = 'ScheduleDeleted';
     RETURN FOUND;
 END;

@@ -23,7 +23,7 @@ CREATE OR REPLACE VIEW role_grants (role_name, privileges, object) AS VALUES
     ('schedule_service', 'SELECT (id, org_id, secret_hash, permissions)', 'TABLE oauth_clients'),
     ('schedule_service', 'SELECT', 'TABLE removals'),
     ('schedule_service', 'EXECUTE', 'FUNCTION run_removals'),
-    ('schedule_service', 'EXECUTE', 'FUNCTION sweep_settled_commands'),
+    ('schedule_service', 'EXECUTE', 'FUNCTION sweep_processed_commands'),
     ('schedule_service', 'EXECUTE', 'FUNCTION position_state'),
     ('schedule_service', 'EXECUTE', 'FUNCTION schedules_left_to_remove'),
     ('schedule_relay', 'SELECT', 'TABLE slot_generations'),

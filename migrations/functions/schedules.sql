@@ -50,14 +50,14 @@ DECLARE
     v_schedules bigint := cardinality(p_ids) - cardinality(array_positions(p_ids, NULL));
     v_unknown   bigint[]; -- the ordinals of those whose owner may have none
     v_inserted  bigint[];
-    v_settled   uuid[]; -- commands whose schedules were deleted
+    v_processed   uuid[]; -- commands whose schedules were deleted
     v_all_new   boolean;
     v_repeated  bigint;
     v_defaults  bigint[]; -- in parallel to the writes; null: becomes no default
     v_at        integer[]; -- in parallel: the writes before whose events these states go
     v_states    text[];
 BEGIN
-    -- The others go on: what comes after them in the batch is judged by them.
+    -- The others go on: what comes after them in the batch is checked by them.
     v_unknown := ARRAY(SELECT unknown_owners(p_org_ids, p_owner_ids));
     v_schedules := v_schedules - cardinality(v_unknown);
     IF cardinality(v_unknown) > 0 THEN
@@ -79,9 +79,9 @@ BEGIN
     SELECT coalesce(array_agg(id), '{}') INTO v_inserted FROM inserted;
 
     -- A new statement: it sees the deletes that the insert waited for.
-    v_settled := ARRAY(SELECT id FROM settled_commands WHERE id = ANY (p_command_ids));
-    IF cardinality(v_settled) > 0 THEN
-        WITH gone AS (DELETE FROM schedules WHERE id = ANY (v_inserted) AND command_id = ANY (v_settled) RETURNING id)
+    v_processed := ARRAY(SELECT id FROM processed_commands WHERE id = ANY (p_command_ids));
+    IF cardinality(v_processed) > 0 THEN
+        WITH gone AS (DELETE FROM schedules WHERE id = ANY (v_inserted) AND command_id = ANY (v_processed) RETURNING id)
         SELECT ARRAY(SELECT u.id FROM unnest(v_inserted) AS u (id) WHERE NOT EXISTS (SELECT FROM gone g WHERE g.id = u.id))
           INTO v_inserted;
     END IF;
@@ -113,13 +113,13 @@ BEGIN
         RETURN;
     END IF;
 
-    -- Some were settled before. A new statement also sees what was committed meanwhile.
+    -- Some were completed before. A new statement also sees what was committed meanwhile.
     RETURN QUERY
     SELECT p_before + u.ordinal, CASE WHEN o.digest = u.digest THEN 'repeat' ELSE 'conflict' END, o.id, NULL
       FROM unnest(p_ids, p_command_ids, p_digests) WITH ORDINALITY AS u (id, command_id, digest, ordinal),
            LATERAL (SELECT s.id, s.command_digest FROM schedules s WHERE s.command_id = u.command_id
                     UNION ALL
-                    SELECT s.schedule_id, s.digest FROM settled_commands s WHERE s.id = u.command_id
+                    SELECT s.schedule_id, s.digest FROM processed_commands s WHERE s.id = u.command_id
                      LIMIT 1) AS o (id, digest)
      WHERE o.id <> u.id AND u.ordinal <> ALL (v_unknown);
     GET DIAGNOSTICS v_repeated = ROW_COUNT;
@@ -139,18 +139,18 @@ RETURNS SETOF write_outcome
 LANGUAGE plpgsql
 AS $$
 DECLARE
-    v_settled  settled_commands;
+    v_processed  processed_commands;
     v_schedule schedules;
 BEGIN
     IF NOT pg_try_advisory_xact_lock(hashtextextended(p_key::text, 0)) THEN
         RETURN NEXT (p_ordinal, 'running', NULL, NULL)::write_outcome;
         RETURN;
     END IF;
-    DELETE FROM settled_commands WHERE id = p_key AND expires_at <= now();
-    SELECT * INTO v_settled FROM settled_commands WHERE id = p_key;
+    DELETE FROM processed_commands WHERE id = p_key AND expires_at <= now();
+    SELECT * INTO v_processed FROM processed_commands WHERE id = p_key;
     IF FOUND THEN
-        RETURN NEXT (p_ordinal, CASE WHEN v_settled.digest = p_digest THEN 'repeat' ELSE 'conflict' END,
-                     v_settled.schedule_id, v_settled.state)::write_outcome;
+        RETURN NEXT (p_ordinal, CASE WHEN v_processed.digest = p_digest THEN 'repeat' ELSE 'conflict' END,
+                     v_processed.schedule_id, v_processed.state)::write_outcome;
         RETURN;
     END IF;
     RETURN QUERY
@@ -160,7 +160,7 @@ BEGIN
         ARRAY[p_record], p_at);
     IF NOT FOUND THEN
         SELECT * INTO v_schedule FROM schedules WHERE id = p_id;
-        PERFORM settle_command(p_key, p_digest, p_id, schedule_state('ScheduleCreated', v_schedule, p_is_default, p_command_id,
+        PERFORM remember_command(p_key, p_digest, p_id, schedule_state('ScheduleCreated', v_schedule, p_is_default, p_command_id,
                                                                      p_at, p_traceparent), p_keep);
     END IF;
 END;
@@ -176,7 +176,7 @@ LANGUAGE plpgsql
 AS $$
 DECLARE
     v_outcome    write_outcome := (p_ordinal, NULL, p_id, NULL);
-    v_settled    bytea;
+    v_processed    bytea;
     v_schedule   schedules;
     v_is_default boolean := EXISTS (SELECT FROM default_schedules d WHERE d.schedule_id = p_id);
 BEGIN
@@ -185,14 +185,14 @@ BEGIN
     IF NOT FOUND THEN
         SELECT * INTO v_schedule FROM schedules WHERE id = p_id;
     END IF;
-    SELECT digest INTO v_settled FROM settled_commands WHERE id = p_command_id
+    SELECT digest INTO v_processed FROM processed_commands WHERE id = p_command_id
     UNION ALL
     SELECT command_digest FROM schedules WHERE command_id = p_command_id;
     v_outcome.verdict := CASE
-        WHEN v_settled = p_digest THEN 'repeat'
-        WHEN v_settled IS NOT NULL THEN 'conflict'
+        WHEN v_processed = p_digest THEN 'repeat'
+        WHEN v_processed IS NOT NULL THEN 'conflict'
         WHEN EXISTS (SELECT FROM unknown_owners(ARRAY[p_org_id], ARRAY[p_owner_id])) THEN 'member'
-        ELSE CASE schedule_standing(p_org_id, p_owner_id, v_schedule.org_id, v_schedule.owner_id)
+        ELSE CASE schedule_access(p_org_id, p_owner_id, v_schedule.org_id, v_schedule.owner_id)
              WHEN 'own' THEN CASE WHEN p_version <> v_schedule.version THEN 'version' ELSE 'changed' END
              WHEN 'other' THEN 'owner'
              ELSE 'missing' END
@@ -216,7 +216,7 @@ BEGIN
             RETURNING * INTO v_schedule;
             v_outcome.state := emit_schedule('ScheduleUpdated', v_schedule, v_is_default, p_command_id, p_at, p_traceparent);
         END IF;
-        PERFORM settle_command(p_command_id, p_digest, p_id, NULL, command_memory());
+        PERFORM remember_command(p_command_id, p_digest, p_id, NULL, command_memory());
     END IF;
     RETURN v_outcome;
 END;
@@ -409,7 +409,7 @@ $$;
 -- That state is kept with the id of the create, which therefore makes nothing again. p_command_id: what deletes them; null: each gets
 -- an id of its own. Returns the states in the order of owners and ids.
 --
--- One that was deleted before, by a build that let it come back, is settled anew.
+-- One that was deleted before, by a build that let it come back, is completed again.
 CREATE OR REPLACE FUNCTION delete_schedules(p_ids bigint[], p_command_id uuid, p_at timestamptz, p_traceparent text) RETURNS text[]
 LANGUAGE plpgsql
 AS $$
@@ -432,7 +432,7 @@ BEGIN
            array_agg(t.command_digest ORDER BY t.owner_id, t.id), array_agg(t.state ORDER BY t.owner_id, t.id)
       INTO v_ids, v_commands, v_digests, v_states
       FROM told t;
-    INSERT INTO settled_commands AS s (id, digest, schedule_id, state, expires_at)
+    INSERT INTO processed_commands AS s (id, digest, schedule_id, state, expires_at)
     SELECT u.id, u.digest, u.schedule_id, u.state, now() + command_memory()
       FROM unnest(v_commands, v_digests, v_ids, v_states) AS u (id, digest, schedule_id, state)
         ON CONFLICT (id) DO UPDATE

@@ -37,7 +37,7 @@ struct config {
     char *log_format;
     char *event_format;     /* "protobuf" or "json" */
     char *transactional_id; /* of the relay's producer */
-    unsigned roles; /* of enum role */
+    unsigned roles;         /* of enum role */
     bool has_former_roles;
     int64_t wal_budget_bytes;
     int64_t command_write_connections;

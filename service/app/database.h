@@ -15,7 +15,7 @@ PGresult *database_query(PGconn *conn, const char *sql, int params_len, const ch
 /* The same when nothing but success matters. Without parameters the text may hold several statements. */
 bool database_execute(PGconn *conn, const char *sql, int params_len, const char *const *params);
 
-/* The same with the result as it is: the caller judges it and clears it. A transaction that another one was in the way of (a
+/* The same with the result as it is: the caller checks it and clears it. A transaction that another one was in the way of (a
  * deadlock, a conflict) is tried again some times. */
 PGresult *database_try(PGconn *conn, const char *sql, int params_len, const char *const *params);
 

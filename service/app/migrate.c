@@ -176,7 +176,7 @@ static bool ensure_slot(PGconn *conn, const char *slot)
     PQclear(ids);
     if (!has_writes) return slot_make(conn, slot);
     database_fail("replication slot %s is missing or lost, and with it the events that were not published; "
-                  "`schedule-service rebuild` makes both anew",
+                  "`schedule-service rebuild` makes both again",
                   slot);
     return false;
 }

@@ -5,28 +5,28 @@
 
 #include "app/config.h"
 #include "relay/relay.h"
-#include "source/http_door.h"
-#include "source/kafka_door.h"
+#include "api/http_api.h"
+#include "consumer/kafka_consumer.h"
 #include "store/reader.h"
-#include "store/watch.h"
+#include "store/database_monitor.h"
 #include "store/writer.h"
 
 /* The parts that are asked; borrowed during the call. */
 struct readiness_parts {
     const struct config *config;
-    const struct watch_view *view;
+    const struct database_view *view;
     struct writer *writer;
     const struct reader *reader;
-    const struct relay *relay;       /* NULL: not in this process */
-    struct kafka_door *const *doors; /* of these NULL: not started, or not wanted */
-    size_t doors_len;
+    const struct relay *relay;               /* NULL: not in this process */
+    struct kafka_consumer *const *consumers; /* of these NULL: not started, or not wanted */
+    size_t consumers_len;
     bool is_stopping;
 };
 
 /* Sets what *ret, which is zeroed, is to tell. */
-void readiness_judge(const struct readiness_parts *parts, struct readiness *ret);
+void readiness_evaluate(const struct readiness_parts *parts, struct readiness *ret);
 
 /* Why nothing may be written to the database; static. NULL: it may. */
-const char *readiness_obstacle(const struct watch_view *view);
+const char *readiness_obstacle(const struct database_view *view);
 
 #endif

@@ -1,4 +1,4 @@
-/* Happy path: read the time zones, start the relay's thread and the HTTP door, join the consumer group once the schema and the
+/* Happy path: read the time zones, start the relay's thread and the HTTP API, join the consumer group once the schema and the
  * replication slot are there, run the loop; at a signal drain in the order of the line, so that nothing taken is left behind.
  *
  * Failure modes: what cannot be made at start ends the process with a reason. Servers that are away do not: every part waits
@@ -20,21 +20,22 @@
 #include "driver/log.h"
 #include "driver/zone_files.h"
 #include "relay/relay.h"
-#include "source/http_door.h"
-#include "source/kafka_command.h"
-#include "source/kafka_door.h"
-#include "source/kafka_entry.h"
+#include "relay/relay_metrics.h"
+#include "api/http_api.h"
+#include "consumer/kafka_command.h"
+#include "consumer/kafka_consumer.h"
+#include "consumer/directory_update.h"
 #include "store/maintenance.h"
 #include "store/read_connection.h"
 #include "store/reader.h"
-#include "store/watch.h"
+#include "store/database_monitor.h"
 #include "store/writer.h"
 
 enum { DRAIN_MAX_MS = 25000, DRAIN_STUCK_MS = 2000, DRAIN_TICK_MS = 20 };
 
 enum { SIGNALS = 3 }; /* SIGTERM, SIGINT, SIGHUP */
 
-enum { COMMANDS_DOOR, DIRECTORY_DOOR, KAFKA_DOORS };
+enum { COMMANDS_CONSUMER, DIRECTORY_CONSUMER, KAFKA_CONSUMERS };
 
 struct service {
     const struct config *config;
@@ -43,15 +44,15 @@ struct service {
     struct writer *writer;
     struct reader *reader;
     struct maintenance *maintenance;
-    struct watch *watch;
+    struct database_monitor *monitor;
     struct relay *relay;
-    struct http_door *http;
-    struct kafka_door *kafka[KAFKA_DOORS]; /* NULL: not started, or not wanted */
-    struct kafka_door_config kafka_configs[KAFKA_DOORS];
+    struct http_api *http;
+    struct kafka_consumer *kafka[KAFKA_CONSUMERS]; /* NULL: not started, or not wanted */
+    struct kafka_consumer_config kafka_configs[KAFKA_CONSUMERS];
     struct relay_config relay_config;
     struct event *signals[SIGNALS];
     struct event *drain_tick;
-    const char *obstacle;   /* why the doors are shut, as the log has it; NULL: they are not, or nothing is known yet */
+    const char *obstacle;   /* why writes are refused, as the log has it; NULL: they are not, or nothing is known yet */
     int64_t drain_until_us; /* 0: not draining */
     int64_t stuck_since_us; /* draining without a database to write to; 0: it is there */
     bool relay_draining;
@@ -60,28 +61,28 @@ struct service {
 
 /* ---- the database comes, changes and goes ---- */
 
-static void judge(void *ctx, struct readiness *ret)
+static void evaluate_readiness(void *ctx, struct readiness *ret)
 {
     const struct service *service = ctx;
     const struct readiness_parts parts = {
         .config = service->config,
-        .view = watch_view(service->watch),
+        .view = database_view(service->monitor),
         .writer = service->writer,
         .reader = service->reader,
         .relay = service->relay,
-        .doors = service->kafka,
-        .doors_len = KAFKA_DOORS,
+        .consumers = service->kafka,
+        .consumers_len = KAFKA_CONSUMERS,
         .is_stopping = service->drain_until_us != 0,
     };
-    readiness_judge(&parts, ret);
+    readiness_evaluate(&parts, ret);
 }
 
-static void start_kafka_doors(struct service *service)
+static void start_kafka_consumers(struct service *service)
 {
-    for (int i = 0; i < KAFKA_DOORS; i++) {
-        const struct kafka_door_config *config = &service->kafka_configs[i];
+    for (int i = 0; i < KAFKA_CONSUMERS; i++) {
+        const struct kafka_consumer_config *config = &service->kafka_configs[i];
         if (service->kafka[i] != NULL || config->topic[0] == '\0') continue;
-        service->kafka[i] = kafka_door_new(service->base, config);
+        service->kafka[i] = kafka_consumer_new(service->base, config);
         if (service->kafka[i] != NULL) continue;
         service->failed = true;
         event_base_loopbreak(service->base);
@@ -89,18 +90,18 @@ static void start_kafka_doors(struct service *service)
 }
 
 /* Each reason is told once. */
-static void shut_doors(struct service *service, const struct watch_view *view, const char *obstacle)
+static void close_intake(struct service *service, const struct database_view *view, const char *obstacle)
 {
     writer_open(service->writer, NULL);
     if (obstacle == service->obstacle) return;
-    LOG_AT(view->has_slot ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR, "doors shut", LOG_STR("reason", obstacle),
+    LOG_AT(view->has_slot ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR, "intake closed", LOG_STR("reason", obstacle),
            LOG_STR("slot", service->config->slot));
     service->obstacle = obstacle;
 }
 
 /* Without its slot the database would forget what it was to publish, and where no relay has looked it may hold another history than what
- * is published: the doors stay shut. While the database is away nothing is known, and nothing changes. */
-static void on_watch(void *ctx, const struct watch_view *view)
+ * is published: writes stay refused. While the database is away nothing is known, and nothing changes. */
+static void on_database_view(void *ctx, const struct database_view *view)
 {
     struct service *service = ctx;
     if (!view->is_known) return;
@@ -109,37 +110,37 @@ static void on_watch(void *ctx, const struct watch_view *view)
                                                          view->slot_behind_bytes <= service->config->wal_budget_bytes / 2);
     if (service->config->roles == SERVES_RELAY) return;
     if (obstacle != NULL) {
-        shut_doors(service, view, obstacle);
+        close_intake(service, view, obstacle);
         return;
     }
     service->obstacle = NULL;
     writer_open(service->writer, &view->mark);
-    if (service->drain_until_us == 0 && (service->config->roles & SERVES_CONSUMER)) start_kafka_doors(service);
+    if (service->drain_until_us == 0 && (service->config->roles & SERVES_CONSUMER)) start_kafka_consumers(service);
 }
 
 /* ---- stopping ---- */
 
-static bool doors_are_empty(const struct service *service)
+static bool inputs_are_empty(const struct service *service)
 {
-    for (int i = 0; i < KAFKA_DOORS; i++) {
-        if (service->kafka[i] != NULL && kafka_door_pending(service->kafka[i]) > 0) return false;
+    for (int i = 0; i < KAFKA_CONSUMERS; i++) {
+        if (service->kafka[i] != NULL && kafka_consumer_pending(service->kafka[i]) > 0) return false;
     }
-    return http_door_pending(service->http) == 0;
+    return http_api_pending(service->http) == 0;
 }
 
-/* Without the database, or its slot, nothing is settled or published: what was taken is left to the next start. */
+/* Without the database, or its slot, nothing is completed or published: what was taken is left to the next start. */
 static bool is_stuck(struct service *service)
 {
     int64_t now_us = clock_steady_us();
-    if (readiness_obstacle(watch_view(service->watch)) == NULL) service->stuck_since_us = 0;
+    if (readiness_obstacle(database_view(service->monitor)) == NULL) service->stuck_since_us = 0;
     else if (service->stuck_since_us == 0) service->stuck_since_us = now_us;
     return service->stuck_since_us != 0 && now_us - service->stuck_since_us >= DRAIN_STUCK_MS * 1000LL;
 }
 
 static void drop_commands(struct service *service)
 {
-    for (int i = 0; i < KAFKA_DOORS; i++) {
-        if (service->kafka[i] != NULL) kafka_door_drop(service->kafka[i]);
+    for (int i = 0; i < KAFKA_CONSUMERS; i++) {
+        if (service->kafka[i] != NULL) kafka_consumer_drop(service->kafka[i]);
     }
 }
 
@@ -159,7 +160,7 @@ static void on_drain_tick(evutil_socket_t fd, short what, void *ctx)
     (void)what;
     bool stuck = is_stuck(service);
     if (stuck) drop_commands(service);
-    if (!service->relay_draining && doors_are_empty(service)) {
+    if (!service->relay_draining && inputs_are_empty(service)) {
         service->relay_draining = true;
         if (service->relay != NULL) relay_drain(service->relay);
     }
@@ -177,9 +178,9 @@ static void on_signal(evutil_socket_t number, short what, void *ctx)
     LOG_INFO("stopping", LOG_INT("signal", number));
     service->drain_until_us = clock_steady_us() + DRAIN_MAX_MS * 1000LL;
     maintenance_allow_removals(service->maintenance, false);
-    http_door_drain(service->http);
-    for (int i = 0; i < KAFKA_DOORS; i++) {
-        if (service->kafka[i] != NULL) kafka_door_drain(service->kafka[i]);
+    http_api_drain(service->http);
+    for (int i = 0; i < KAFKA_CONSUMERS; i++) {
+        if (service->kafka[i] != NULL) kafka_consumer_drain(service->kafka[i]);
     }
     event_add(service->drain_tick, &(struct timeval){.tv_usec = DRAIN_TICK_MS * 1000});
 }
@@ -191,10 +192,10 @@ static void on_hangup(evutil_socket_t number, short what, void *ctx)
     (void)number;
     (void)what;
     if (zone_files_reload(service->zones)) {
-        for (int i = 0; i < KAFKA_DOORS; i++) service->kafka_configs[i].zones = zone_files_names(service->zones);
+        for (int i = 0; i < KAFKA_CONSUMERS; i++) service->kafka_configs[i].zones = zone_files_names(service->zones);
     }
     if (service->config->http_tls_certificate[0] == '\0') return;
-    if (http_door_load_tls(service->http)) LOG_INFO("certificate read anew");
+    if (http_api_load_tls(service->http)) LOG_INFO("certificate read again");
 }
 
 /* ---- starting ---- */
@@ -221,9 +222,10 @@ static bool start_store(struct service *service)
     read_metrics_register();
     service->maintenance = maintenance_new(service->base, config->database_url);
     if (service->maintenance == NULL) return false;
-    const struct watch_schema schema = {schema_version, schema_functions_former};
-    service->watch = watch_new(service->base, config->database_url, config->slot, &schema, on_watch, service);
-    return service->writer != NULL && service->reader != NULL && service->watch != NULL;
+    const struct database_schema schema = {schema_version, schema_functions_former};
+    service->monitor =
+        database_monitor_new(service->base, config->database_url, config->slot, &schema, on_database_view, service);
+    return service->writer != NULL && service->reader != NULL && service->monitor != NULL;
 }
 
 static struct rate_limit limit_of(const struct config *config, int64_t requests)
@@ -236,10 +238,10 @@ static struct rate_limit limit_of(const struct config *config, int64_t requests)
 static void set_kafka_configs(struct service *service)
 {
     const struct config *config = service->config;
-    for (int i = 0; i < KAFKA_DOORS; i++) {
-        bool is_directory = i == DIRECTORY_DOOR;
-        service->kafka_configs[i] = (struct kafka_door_config){
-            .kind = is_directory ? &kafka_entry_kind : &kafka_command_kind,
+    for (int i = 0; i < KAFKA_CONSUMERS; i++) {
+        bool is_directory = i == DIRECTORY_CONSUMER;
+        service->kafka_configs[i] = (struct kafka_consumer_config){
+            .handler = is_directory ? &directory_update_handler : &kafka_command_handler,
             .database_url = config->database_url,
             .topic = is_directory ? config->directory_topic : config->commands_topic,
             .group = is_directory ? config->directory_group : config->consumer_group,
@@ -253,10 +255,10 @@ static void set_kafka_configs(struct service *service)
     }
 }
 
-static bool start_doors(struct service *service)
+static bool start_intake(struct service *service)
 {
     const struct config *config = service->config;
-    const struct http_door_config http_config = {
+    const struct http_api_config http_config = {
         .writer = service->writer,
         .reader = service->reader,
         .zones = service->zones,
@@ -269,12 +271,12 @@ static bool start_doors(struct service *service)
                    .address = limit_of(config, config->rate_limit_address),
                    .address_header = config->client_address_header},
         .serves_api = (config->roles & SERVES_HTTP) != 0,
-        .judge = judge,
+        .evaluate = evaluate_readiness,
         .ctx = service,
     };
     set_kafka_configs(service);
-    http_door_metrics_register();
-    service->http = http_door_new(service->base, &http_config);
+    http_api_metrics_register();
+    service->http = http_api_new(service->base, &http_config);
     return service->http != NULL;
 }
 
@@ -327,19 +329,19 @@ static bool start(struct service *service)
     service->base = event_base_new();
     if (service->base != NULL) event_base_priority_init(service->base, 2); /* see http_budget.c; all else has the second */
     return service->zones != NULL && service->base != NULL && start_signals(service) && start_store(service) &&
-           start_doors(service) && start_relay(service);
+           start_intake(service) && start_relay(service);
 }
 
-/* Only when the doors are empty: what is still on its way is then nobody's. */
+/* Only when the intake is empty: what is still on its way is then nobody's. */
 static void stop(struct service *service)
 {
     if (service->relay != NULL) relay_free(service->relay);
-    for (int i = 0; i < KAFKA_DOORS; i++) kafka_door_free(service->kafka[i]);
+    for (int i = 0; i < KAFKA_CONSUMERS; i++) kafka_consumer_free(service->kafka[i]);
     writer_free(service->writer);
     reader_free(service->reader);
     maintenance_free(service->maintenance);
-    watch_free(service->watch);
-    if (service->http != NULL) http_door_free(service->http);
+    database_monitor_free(service->monitor);
+    if (service->http != NULL) http_api_free(service->http);
     for (int i = 0; i < SIGNALS; i++) {
         if (service->signals[i] != NULL) event_free(service->signals[i]);
     }
@@ -353,14 +355,14 @@ int serve_run(const struct config *config)
     struct service service = {.config = config};
     if (config->has_former_roles) LOG_WARN("RELAY and DOORS are former names; set ROLES");
     if (start(&service)) {
-        LOG_INFO("started", LOG_INT("http_port", http_door_port(service.http)), LOG_INT("pid", getpid()));
+        LOG_INFO("started", LOG_INT("http_port", http_api_port(service.http)), LOG_INT("pid", getpid()));
         event_base_dispatch(service.base);
     } else {
         service.failed = true;
     }
     int code = service.failed ? 1 : 0;
     LOG_INFO("stopped", LOG_INT("code", code));
-    if (service.http != NULL && !doors_are_empty(&service)) _exit(code);
+    if (service.http != NULL && !inputs_are_empty(&service)) _exit(code);
     stop(&service);
     return code;
 }

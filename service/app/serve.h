@@ -1,4 +1,4 @@
-/* The service itself: wires the stations of the line together, opens the doors when the database is fit for writes, and drains
+/* The service itself: wires the stations of the line together, opens the intake when the database is fit for writes, and drains
  * when it is told to stop. */
 #ifndef APP_SERVE_H
 #define APP_SERVE_H

@@ -1,4 +1,4 @@
-/* JSON texts as values: one pass over the text that bounds what would be built of it, then jansson, which judges it and builds.
+/* JSON texts as values: one pass over the text that bounds what would be built of it, then jansson, which checks it and builds.
  *
  * Happy path: the pass finds nothing, and jansson gets the text as it is.
  * Failure modes: more values or levels than there may be: refused before a byte is allocated. A number that fits no type of jansson's

@@ -107,15 +107,15 @@ static void count(struct counter *counter, int64_t now_us)
     counter->ends_us = now_us + counter->limit.block_us;
 }
 
-static struct rate_standing standing_of(const struct counter *counter, int64_t now_us)
+static struct rate_usage usage_of(const struct counter *counter, int64_t now_us)
 {
     const struct rate_limit *limit = &counter->limit;
     bool is_open = counter->ends_us > now_us;
     int64_t hits = is_open ? counter->hits : 0;
-    struct rate_standing standing = {.requests = limit->requests, .reset_us = is_open ? counter->ends_us - now_us : 0};
-    standing.remaining = hits < limit->requests ? limit->requests - hits : 0;
-    memcpy(standing.name, limit->name, sizeof(standing.name));
-    return standing;
+    struct rate_usage usage = {.requests = limit->requests, .reset_us = is_open ? counter->ends_us - now_us : 0};
+    usage.remaining = hits < limit->requests ? limit->requests - hits : 0;
+    memcpy(usage.name, limit->name, sizeof(usage.name));
+    return usage;
 }
 
 static bool is_blocked(const struct counter *counter, int64_t now_us)
@@ -123,12 +123,12 @@ static bool is_blocked(const struct counter *counter, int64_t now_us)
     return counter->is_blocked && counter->ends_us > now_us;
 }
 
-static void judge(const struct tracker *tracker, int64_t now_us, struct rate_verdict *ret_verdict)
+static void check(const struct tracker *tracker, int64_t now_us, struct rate_verdict *ret_verdict)
 {
     *ret_verdict = (struct rate_verdict){.is_refused = tracker->len > 0, .len = tracker->len};
     for (size_t i = 0; i < tracker->len; i++) {
         const struct counter *counter = &tracker->counters[i];
-        ret_verdict->standings[i] = standing_of(counter, now_us);
+        ret_verdict->usages[i] = usage_of(counter, now_us);
         ret_verdict->is_refused = ret_verdict->is_refused && is_blocked(counter, now_us);
     }
 }
@@ -144,7 +144,7 @@ void rate_limiter_hit(struct rate_limiter *limiter, const uint8_t id[RATE_TRACKE
     tracker->seen_us = now_us;
     set_limits(tracker, limits);
     for (size_t i = 0; i < tracker->len; i++) count(&tracker->counters[i], now_us);
-    judge(tracker, now_us, ret_verdict);
+    check(tracker, now_us, ret_verdict);
 }
 
 bool rate_limiter_peek(struct rate_limiter *limiter, const uint8_t id[RATE_TRACKER_ID_LEN], int64_t now_us,
@@ -155,6 +155,6 @@ bool rate_limiter_peek(struct rate_limiter *limiter, const uint8_t id[RATE_TRACK
     for (size_t i = 0; tracker != NULL && i < tracker->len; i++) is_live |= tracker->counters[i].ends_us > now_us;
     if (!is_live) return false;
     tracker->seen_us = now_us;
-    judge(tracker, now_us, ret_verdict);
+    check(tracker, now_us, ret_verdict);
     return true;
 }

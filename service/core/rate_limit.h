@@ -30,7 +30,7 @@ struct rate_limits {
 };
 
 /* How a limit stands after a request. */
-struct rate_standing {
+struct rate_usage {
     char name[RATE_LIMIT_NAME_SIZE];
     int64_t requests;  /* of the limit */
     int64_t remaining; /* in the window; 0 while blocked */
@@ -40,7 +40,7 @@ struct rate_standing {
 /* A request is refused only when every limit is blocked. */
 struct rate_verdict {
     bool is_refused;
-    struct rate_standing standings[RATE_LIMITS_MAX];
+    struct rate_usage usages[RATE_LIMITS_MAX];
     size_t len;
 };
 

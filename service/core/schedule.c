@@ -184,7 +184,7 @@ static struct slice nested_message(struct arena *arena, struct slice field)
                         field.data);
 }
 
-/* Judges the list itself; returns how many of its items are to be looked at. */
+/* Checks the list itself; returns how many of its items are to be looked at. */
 static size_t check_list(struct check *check, struct slice field, const struct input_list *list, size_t max)
 {
     if (list->kind == INPUT_ABSENT) return 0;

@@ -1,7 +1,7 @@
 /* Happy path: connect without blocking, enter pipeline mode, prepare the statements as the first unit, then units in order.
  *
  * Failure modes: a refused or lost connection, a unit that is not answered in time and a full libpq all end in drop(), which
- * tells on_lost once and connects anew, host by host (pg_dial.h), after a jittered wait of 0.1 to 5 seconds. The server's process of a
+ * tells on_lost once and connects again, host by host (pg_dial.h), after a jittered wait of 0.1 to 5 seconds. The server's process of a
  * lost connection may work on and hold locks, as it looks at its socket only when it is done: the next connection ends it. */
 #include "driver/pg.h"
 
@@ -124,8 +124,8 @@ static bool send_limit(struct pg *pg, const char *name, int64_t limit_ms)
 static bool send_settings(struct pg *pg)
 {
     static const char *const kept[] = {"SET plan_cache_mode = force_generic_plan", "SET enable_seqscan = off", NULL};
-    static const char *const anew[] = {"SET plan_cache_mode = force_custom_plan", NULL};
-    for (const char *const *sql = pg->config->keeps_plans ? kept : anew; *sql != NULL; sql++) {
+    static const char *const again[] = {"SET plan_cache_mode = force_custom_plan", NULL};
+    for (const char *const *sql = pg->config->keeps_plans ? kept : again; *sql != NULL; sql++) {
         if (PQsendQueryParams(pg->conn, *sql, 0, NULL, NULL, NULL, NULL, 0) != 1) return false;
     }
     return send_limit(pg, "lock_timeout", pg->config->lock_timeout_ms) &&

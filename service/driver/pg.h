@@ -25,7 +25,7 @@ struct pg_handler {
     void (*on_ready)(void *ctx);
     /* One statement's rows or error (PQresultStatus); borrowed. After an error the rest of the unit gives PGRES_PIPELINE_ABORTED. */
     void (*on_result)(void *ctx, const PGresult *result);
-    /* The unit is settled: durable when none of its results was an error. */
+    /* The unit is completed: durable when none of its results was an error. */
     void (*on_sync)(void *ctx);
     /* Was ready and is no more. */
     void (*on_lost)(void *ctx);
@@ -70,7 +70,7 @@ bool pg_sync(struct pg *pg);
 /* From within on_result: the result at hand, which becomes the caller's to PQclear. */
 PGresult *pg_take_result(struct pg *pg);
 
-/* Drops the connection from the loop, for this reason; on_lost follows, and it connects anew. */
+/* Drops the connection from the loop, for this reason; on_lost follows, and it connects again. */
 void pg_drop(struct pg *pg, const char *reason);
 
 /* What a failed result means for the work that met it: RETRY classes for 08, 53, 57, 40 and for anything unknown;

@@ -9,7 +9,7 @@
 
 /* ---- what to make of it ---- */
 
-enum verdict acceptance_judge(const struct wal_source *source, const struct progress *progress)
+enum verdict acceptance_decide(const struct wal_source *source, const struct progress *progress)
 {
     if (progress->timeline == 0 && progress->lsn == 0) return VERDICT_FIRST;
     bool is_ahead = progress->lsn > source->server_end;
@@ -41,15 +41,15 @@ struct progress acceptance_progress(enum verdict verdict, const struct wal_sourc
 static bool call(const struct acceptance *acceptance, const char *function, const char *arguments, int64_t *ret_value)
 {
     char sql[1024];
-    PGconn *conn = session_open(acceptance->database_url, false, acceptance->waiter, acceptance->reason);
+    PGconn *conn = session_open(acceptance->database_url, false, acceptance->wait_state, acceptance->reason);
     if (conn == NULL) return false;
     char *slot = PQescapeLiteral(conn, acceptance->slot, strlen(acceptance->slot));
     snprintf(sql, sizeof(sql), "SELECT %s(%s, %s)", function, slot == NULL ? "NULL" : slot, arguments);
     PQfreemem(slot);
-    PGresult *result = session_query(conn, sql, acceptance->waiter, acceptance->reason);
+    PGresult *result = session_query(conn, sql, acceptance->wait_state, acceptance->reason);
     bool ok = PQresultStatus(result) == PGRES_TUPLES_OK;
     if (ok) *ret_value = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
-    else if (result != NULL) reason_set(acceptance->reason, "%s: %s", function, PQresultErrorMessage(result));
+    else if (result != NULL) error_text_set(acceptance->reason, "%s: %s", function, PQresultErrorMessage(result));
     PQclear(result);
     PQfinish(conn);
     return ok;

@@ -1,4 +1,4 @@
-/* Whether a relay takes a server for the one whose events are published, and what it tells the database of that, so that the doors of all
+/* Whether a relay takes a server for the one whose events are published, and what it tells the database of that, so that the intake of all
  * processes open or stay shut (ADR 0020). */
 #ifndef RELAY_ACCEPTANCE_H
 #define RELAY_ACCEPTANCE_H
@@ -12,12 +12,12 @@ enum verdict {
     VERDICT_FIRST,            /* nothing was published from this slot */
     VERDICT_SWITCHED,         /* a timeline that comes from progress's */
     VERDICT_SET_BACK,         /* its WAL ends before what is published */
-    VERDICT_FOREIGN_SLOT,     /* the slot was confirmed beyond what is published: it was made anew by hand */
+    VERDICT_FOREIGN_SLOT,     /* the slot was confirmed beyond what is published: it was recreated by hand */
     VERDICT_FOREIGN_TIMELINE, /* a timeline that does not come from progress's: another server was promoted and published from */
 };
 
 /* PURE. */
-enum verdict acceptance_judge(const struct wal_source *source, const struct progress *progress);
+enum verdict acceptance_decide(const struct wal_source *source, const struct progress *progress);
 
 /* PURE: the progress that publishing goes on from, as of a verdict that is not foreign. */
 struct progress acceptance_progress(enum verdict verdict, const struct wal_source *source, const struct progress *progress);
@@ -26,15 +26,15 @@ struct progress acceptance_progress(enum verdict verdict, const struct wal_sourc
 struct acceptance {
     const char *database_url;
     const char *slot;
-    struct waiter *waiter;
-    struct reason *reason;
+    struct interruptible_wait *wait_state;
+    struct error_text *reason;
 };
 
-/* Lets ids begin behind the progress's highest and then opens the doors. Where that is unknown, sets it to the highest that may have been
+/* Lets ids begin behind the progress's highest and then opens the intake. Where that is unknown, sets it to the highest that may have been
  * handed out. */
 bool acceptance_record(const struct acceptance *acceptance, const struct wal_source *source, struct progress *progress);
 
-/* Shuts the doors until the slot is made anew by `rebuild`. */
+/* Shuts the intake until the slot is recreated by `rebuild`. */
 bool acceptance_refuse(const struct acceptance *acceptance, const char *refusal);
 
 #endif

@@ -7,7 +7,7 @@
 #include "codec/schedule_document.h"
 #include "core/arena.h"
 #include "driver/log.h"
-#include "relay/meter.h"
+#include "relay/relay_metrics.h"
 
 enum {
     NOTED_MAX = 500, /* events of a batch, */
@@ -47,7 +47,7 @@ void healing_done(struct healing *healing)
 
 static bool fail(struct healing *healing, const char *text)
 {
-    reason_set(healing->config.reason, "healing what is published beyond the database: %s", text);
+    error_text_set(healing->config.reason, "healing what is published beyond the database: %s", text);
     return false;
 }
 
@@ -63,9 +63,9 @@ static PGresult *call(struct healing *healing, const char *sql, const char *cons
         fail(healing, "interrupted");
         return NULL;
     }
-    if (healing->conn == NULL) healing->conn = session_open(config->database_url, false, config->waiter, config->reason);
+    if (healing->conn == NULL) healing->conn = session_open(config->database_url, false, config->wait_state, config->reason);
     if (healing->conn == NULL) return NULL;
-    PGresult *result = session_call(healing->conn, sql, 2 + arguments_len, params, config->waiter, config->reason);
+    PGresult *result = session_call(healing->conn, sql, 2 + arguments_len, params, config->wait_state, config->reason);
     if (PQresultStatus(result) == PGRES_TUPLES_OK) return result;
     if (result != NULL) fail(healing, PQresultErrorMessage(result));
     PQclear(result);
@@ -164,8 +164,8 @@ static bool heal_some(struct healing *healing, bool *ret_is_left)
 static void tell(const struct healing *healing)
 {
     if (healing->raised + healing->ended == 0) return;
-    meter_healed((size_t)healing->raised, (size_t)healing->ended);
-    LOG_WARN("relay: what is published and the database has not is told again as the database has it",
+    relay_metrics_healed((size_t)healing->raised, (size_t)healing->ended);
+    LOG_WARN("relay: what is published and the database has not is published again as the database has it",
              LOG_INT("raised", healing->raised), LOG_INT("ended", healing->ended));
 }
 

@@ -2,7 +2,7 @@
  * database, which then raises their versions and tells them again (note_published() and heal_published() of migrations/functions/positions.sql).
  *
  * Happy path: note each event that was read back, then run.
- * Failure modes: the database away or another relay holding the slot: the reason is set, begin anew. All of it may be repeated. */
+ * Failure modes: the database away or another relay holding the slot: the reason is set, begin again. All of it may be repeated. */
 #ifndef RELAY_HEALING_H
 #define RELAY_HEALING_H
 
@@ -16,10 +16,10 @@ struct healing_config {
     const char *slot;
     int32_t holder;                     /* as of the slot's walsender: wal_source */
     const struct event_context *events; /* how deletions are told */
-    struct waiter *waiter;
+    struct interruptible_wait *wait_state;
     bool (*on_wait)(void *ctx); /* called now and then; false gives up */
     void *ctx;
-    struct reason *reason;
+    struct error_text *reason;
 };
 
 struct healing {

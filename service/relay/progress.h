@@ -8,7 +8,7 @@
 
 #include "driver/kafka.h"
 #include "relay/progress_record.h"
-#include "relay/reason.h"
+#include "relay/error_text.h"
 
 /* Where progress is kept, and who is told while it is read. Borrowed. */
 struct progress_topic {
@@ -16,7 +16,7 @@ struct progress_topic {
     const char *name;
     bool (*on_wait)(void *ctx); /* as the publisher's */
     void *ctx;
-    struct reason *reason;
+    struct error_text *reason;
 };
 
 /* Reads the progress that was published last under the key; all zero when there is none, but for highest_id: that is the highest of all

@@ -34,7 +34,7 @@ _Static_assert((int)DEAD_LETTER_BYTES_MAX <= (int)PUBLISHER_RECORD_MAX, "a dead 
 
 struct publisher {
     struct publisher_config config;
-    struct reason *reason;
+    struct error_text *reason;
     rd_kafka_t *producer;
     rd_kafka_topic_t *events;
     rd_kafka_topic_t *dead_letters;
@@ -51,10 +51,10 @@ struct publisher {
     bool failed;
 };
 
-static bool fail_as(struct publisher *publisher, enum reason_kind kind, const char *doing, const char *text)
+static bool fail_as(struct publisher *publisher, enum error_kind kind, const char *doing, const char *text)
 {
     if (!publisher->failed) {
-        reason_set(publisher->reason, "%s: %s", doing, text);
+        error_text_set(publisher->reason, "%s: %s", doing, text);
         publisher->reason->kind = kind;
     }
     publisher->failed = true;
@@ -63,16 +63,16 @@ static bool fail_as(struct publisher *publisher, enum reason_kind kind, const ch
 
 static bool fail(struct publisher *publisher, const char *doing, const char *text)
 {
-    return fail_as(publisher, REASON_FAILED, doing, text);
+    return fail_as(publisher, ERROR_FAILED, doing, text);
 }
 
 /* A record's size and form are its own and stay as they are. What else a broker refuses is a matter of its settings, its disks or a
  * clock, and would hit any record. */
-static enum reason_kind kind_of(rd_kafka_resp_err_t error)
+static enum error_kind kind_of(rd_kafka_resp_err_t error)
 {
     switch (error) {
     case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
-    case RD_KAFKA_RESP_ERR_INVALID_RECORD: return REASON_REFUSED;
+    case RD_KAFKA_RESP_ERR_INVALID_RECORD: return ERROR_REFUSED;
     case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP:
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
@@ -80,8 +80,8 @@ static enum reason_kind kind_of(rd_kafka_resp_err_t error)
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
     case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
-    case RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR: return REASON_WAITS;
-    default: return REASON_FAILED;
+    case RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR: return ERROR_WAITS;
+    default: return ERROR_FAILED;
     }
 }
 
@@ -104,8 +104,8 @@ static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message,
     struct publisher *publisher = ctx;
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) return;
     const char *topic = message->rkt == NULL ? "a record" : rd_kafka_topic_name(message->rkt);
-    enum reason_kind kind = kind_of(message->err);
-    if (kind == REASON_REFUSED && strcmp(topic, publisher->config.progress_topic) == 0) kind = REASON_WAITS;
+    enum error_kind kind = kind_of(message->err);
+    if (kind == ERROR_REFUSED && strcmp(topic, publisher->config.progress_topic) == 0) kind = ERROR_WAITS;
     fail_as(publisher, kind, topic, rd_kafka_err2str(message->err));
 }
 
@@ -315,15 +315,15 @@ static bool open_fitting(struct publisher *publisher)
         close_all(publisher);
         opened = open_all(publisher);
     }
-    if (!opened && publisher->reason->kind == REASON_REFUSED) publisher->reason->kind = REASON_WAITS;
+    if (!opened && publisher->reason->kind == ERROR_REFUSED) publisher->reason->kind = ERROR_WAITS;
     return opened;
 }
 
-struct publisher *publisher_open(const struct publisher_config *config, struct reason *reason)
+struct publisher *publisher_open(const struct publisher_config *config, struct error_text *reason)
 {
     struct publisher *publisher = calloc(1, sizeof(*publisher));
     if (publisher == NULL) {
-        reason_set(reason, "out of memory");
+        error_text_set(reason, "out of memory");
         return NULL;
     }
     publisher->config = *config;
@@ -423,7 +423,7 @@ size_t publisher_room(const struct publisher *publisher, enum record_topic topic
 /* With a new producer, as with librdkafka 2.0.2 a refused record leaves a gap in the numbers by which the broker knows the next ones. */
 static bool drop_transaction(struct publisher *publisher)
 {
-    struct reason refusal = *publisher->reason;
+    struct error_text refusal = *publisher->reason;
     close_all(publisher);
     if (!open_fitting(publisher)) return false;
     *publisher->reason = refusal;
@@ -433,7 +433,7 @@ static bool drop_transaction(struct publisher *publisher)
 bool publisher_send_alone(struct publisher *publisher, const struct record *record, bool *ret_is_refused)
 {
     bool is_delivered = publisher_send(publisher, record) && deliver_all(publisher);
-    *ret_is_refused = !is_delivered && publisher->reason->kind == REASON_REFUSED;
+    *ret_is_refused = !is_delivered && publisher->reason->kind == ERROR_REFUSED;
     return is_delivered || (*ret_is_refused && drop_transaction(publisher));
 }
 

@@ -3,7 +3,7 @@
  *
  * Happy path: send each record as it is read (the first begins the transaction), commit with the position behind them.
  * Failure modes: whatever goes wrong (broker away, delivery failed, fenced, a commit without an answer) makes every further
- * call fail; the caller closes the publisher and begins anew from the progress that Kafka has. It is never asked whether
+ * call fail; the caller closes the publisher and begins again from the progress that Kafka has. It is never asked whether
  * an error might heal: with librdkafka 2.0.2 a late EndTxn could end the next transaction of the same producer. The reason's kind
  * tells what the caller is to do. A record that Kafka refuses for good can only be told from its neighbours when it is sent alone. */
 #ifndef RELAY_PUBLISHER_H
@@ -16,7 +16,7 @@
 #include "codec/record.h"
 #include "driver/kafka.h"
 #include "relay/progress_record.h"
-#include "relay/reason.h"
+#include "relay/error_text.h"
 
 /* The largest record that the producer takes (record_wire_bytes). */
 enum { PUBLISHER_RECORD_MAX = 16000000 };
@@ -36,7 +36,7 @@ struct publisher;
 
 /* Makes the producer and fences all earlier ones of the same transactional id, whose open transactions are then over.
  * NULL when that fails within 30 s; the reason is set. The reason is borrowed and set by every later failure. */
-struct publisher *publisher_open(const struct publisher_config *config, struct reason *reason);
+struct publisher *publisher_open(const struct publisher_config *config, struct error_text *reason);
 
 /* Drops what is not committed. NULL is fine. */
 void publisher_close(struct publisher *publisher);

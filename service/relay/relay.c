@@ -1,10 +1,10 @@
-/* The relay's thread: connect, take the slot, take over the producer, read progress, pump; and after any failure all of it
- * anew. Only relay_enter moves the state that others see.
+/* The relay's thread: connect, take the slot, take over the producer, read progress, loop; and after any failure all of it
+ * again. Only relay_enter moves the state that others see.
  *
  * Happy path: run_once, which ends when the relay is stopped or drained.
  * Failure modes: the slot is in use (ask again each second), gone (say so, look again every few seconds), a server away or
- * anything doubtful (begin anew after a pause that doubles from 0.1 to 5 s and is jittered). Kafka refuses whatever is published: say so,
- * ask again every few seconds. It refuses one record for good: begin anew at once, in smaller batches (pump.h). */
+ * anything doubtful (begin again after a pause that doubles from 0.1 to 5 s and is jittered). Kafka refuses whatever is published: say so,
+ * ask again every few seconds. It refuses one record for good: begin again at once, in smaller batches (relay_loop.h). */
 #include "relay/relay.h"
 
 #include <inttypes.h>
@@ -16,8 +16,8 @@
 #include "driver/clock.h"
 #include "driver/log.h"
 #include "relay/lsn.h"
-#include "relay/meter.h"
-#include "relay/pump.h"
+#include "relay/relay_metrics.h"
+#include "relay/relay_loop.h"
 #include "relay/takeover.h"
 
 enum {
@@ -33,7 +33,7 @@ enum outcome { OUTCOME_ENDED, OUTCOME_BUSY, OUTCOME_LOST, OUTCOME_FAILED };
 
 struct relay {
     struct relay_config config;
-    struct waiter waiter;
+    struct interruptible_wait wait_state;
     pthread_t thread;
     _Atomic int state; /* enum relay_state */
     _Atomic int64_t lag_bytes;
@@ -41,14 +41,14 @@ struct relay {
     _Atomic int failures; /* in a row */
 
     /* Of the thread alone. */
-    struct reason reason;
+    struct error_text reason;
     enum outcome last_outcome;
     bool has_outcome;
-    bool is_ahead;       /* the last run found progress ahead of the WAL */
-    struct reason waits; /* what Kafka's operator has to mend, as it was told; no text: nothing */
+    bool is_ahead;           /* the last run found progress ahead of the WAL */
+    struct error_text waits; /* what Kafka's operator has to mend, as it was told; no text: nothing */
     unsigned int seed;
     struct wal_source source;
-    struct pump pump; /* of this run */
+    struct relay_loop loop; /* of this run */
 };
 
 /* ---- state ---- */
@@ -59,7 +59,7 @@ static void relay_enter(struct relay *relay, enum relay_state next, const char *
 {
     enum relay_state before = relay_state(relay);
     atomic_store(&relay->state, (int)next);
-    meter_state(next == RELAY_ACTIVE, next == RELAY_SLOT_LOST);
+    relay_metrics_state(next == RELAY_ACTIVE, next == RELAY_SLOT_LOST);
     if (before == next) return;
     LOG_INFO("relay state", LOG_STR("from", state_names[before]), LOG_STR("to", state_names[next]),
              LOG_STR("reason", reason));
@@ -68,7 +68,7 @@ static void relay_enter(struct relay *relay, enum relay_state next, const char *
 static void set_lag(struct relay *relay, int64_t bytes)
 {
     atomic_store_explicit(&relay->lag_bytes, bytes, memory_order_relaxed);
-    meter_lag_bytes(bytes);
+    relay_metrics_lag_bytes(bytes);
 }
 
 /* ---- one run ---- */
@@ -77,7 +77,7 @@ static void set_lag(struct relay *relay, int64_t bytes)
 static bool on_wait(void *ctx)
 {
     struct relay *relay = ctx;
-    return !waiter_is_stopping(&relay->waiter) && wal_stream_tend(relay->pump.stream);
+    return !interruptible_wait_is_stopping(&relay->wait_state) && wal_stream_tend(relay->loop.stream);
 }
 
 static int64_t lag_of(const struct wal_source *source)
@@ -88,8 +88,8 @@ static int64_t lag_of(const struct wal_source *source)
 static enum outcome open_stream(struct relay *relay)
 {
     const struct relay_config *config = &relay->config;
-    enum wal_result opened = wal_stream_open(config->database_url, config->slot, &relay->waiter, &relay->reason,
-                                             &relay->source, &relay->pump.stream);
+    enum wal_result opened = wal_stream_open(config->database_url, config->slot, &relay->wait_state, &relay->reason,
+                                             &relay->source, &relay->loop.stream);
     if (opened != WAL_FAILED) set_lag(relay, opened == WAL_OK ? lag_of(&relay->source) : 0);
     switch (opened) {
     case WAL_OK: return OUTCOME_ENDED;
@@ -101,7 +101,7 @@ static enum outcome open_stream(struct relay *relay)
 
 static void note_waiting(struct relay *relay)
 {
-    meter_waiting(true);
+    relay_metrics_waiting(true);
     if (strcmp(relay->waits.text, relay->reason.text) == 0) return;
     relay->waits = relay->reason;
     LOG_ERROR("relay waits: Kafka refuses what is published, and will until that is put right there",
@@ -115,7 +115,7 @@ static bool wait_for_operator(struct relay *relay)
     note_waiting(relay);
     while (clock_steady_us() < end_us) {
         if (!on_wait(relay)) return false;
-        waiter_wait(&relay->waiter, -1, 0, FAILED_PAUSE_MIN_MS);
+        interruptible_wait_sleep(&relay->wait_state, -1, 0, FAILED_PAUSE_MIN_MS);
     }
     return true;
 }
@@ -131,38 +131,38 @@ static bool open_publisher(struct relay *relay)
         .on_wait = on_wait,
         .ctx = relay,
     };
-    do relay->pump.publisher = publisher_open(&config, &relay->reason);
-    while (relay->pump.publisher == NULL && relay->reason.kind == REASON_WAITS && wait_for_operator(relay));
-    return relay->pump.publisher != NULL;
+    do relay->loop.publisher = publisher_open(&config, &relay->reason);
+    while (relay->loop.publisher == NULL && relay->reason.kind == ERROR_WAITS && wait_for_operator(relay));
+    return relay->loop.publisher != NULL;
 }
 
 static enum outcome take_over(struct relay *relay)
 {
     struct takeover takeover = {.config = &relay->config,
                                 .source = &relay->source,
-                                .waiter = &relay->waiter,
+                                .wait_state = &relay->wait_state,
                                 .reason = &relay->reason,
                                 .on_wait = on_wait,
                                 .ctx = relay,
                                 .was_ahead = relay->is_ahead};
     if (!takeover_hasten(&takeover) || !open_publisher(relay)) return OUTCOME_FAILED;
-    enum takeover_end end = takeover_finish(&takeover, relay->pump.publisher, &relay->pump.progress);
+    enum takeover_end end = takeover_finish(&takeover, relay->loop.publisher, &relay->loop.progress);
     relay->is_ahead = takeover.is_ahead;
     if (end == TAKEOVER_REFUSED) return OUTCOME_LOST;
     return end == TAKEOVER_DONE ? OUTCOME_ENDED : OUTCOME_FAILED;
 }
 
-static enum outcome pump_until_end(struct relay *relay)
+static enum outcome relay_loop_until_end(struct relay *relay)
 {
     char progress[LSN_TEXT_MAX];
-    relay->pump.server_end = relay->source.server_end;
-    relay->pump.seen = relay->source.confirmed;
+    relay->loop.server_end = relay->source.server_end;
+    relay->loop.seen = relay->source.confirmed;
     LOG_INFO("relay publishes", LOG_STR("source", relay->source.name), LOG_INT("timeline", relay->source.history.timeline),
-             LOG_STR("progress", lsn_format(relay->pump.progress.lsn, progress)));
+             LOG_STR("progress", lsn_format(relay->loop.progress.lsn, progress)));
     relay_enter(relay, RELAY_ACTIVE, "took over");
-    enum pump_end end = pump_run(&relay->pump);
-    if (relay->pump.has_published) relay->failures = 0;
-    if (relay->pump.has_published || relay->pump.was_idle) relay->waits.text[0] = '\0';
+    enum relay_loop_end end = relay_loop_run(&relay->loop);
+    if (relay->loop.has_published) relay->failures = 0;
+    if (relay->loop.has_published || relay->loop.was_idle) relay->waits.text[0] = '\0';
     if (end == PUMP_LOST) return OUTCOME_LOST;
     return end == PUMP_FAILED ? OUTCOME_FAILED : OUTCOME_ENDED;
 }
@@ -171,8 +171,8 @@ static enum outcome pump_until_end(struct relay *relay)
 static enum outcome outcome_of_failure(struct relay *relay)
 {
     struct pgoutput message;
-    struct reason reason;
-    enum wal_result read = wal_stream_read(relay->pump.stream, 0, &message, &reason);
+    struct error_text reason;
+    enum wal_result read = wal_stream_read(relay->loop.stream, 0, &message, &reason);
     if (read == WAL_OK || read == WAL_NOTHING) return OUTCOME_FAILED;
     relay->reason = reason;
     return read == WAL_LOST ? OUTCOME_LOST : OUTCOME_FAILED;
@@ -182,20 +182,20 @@ static enum outcome outcome_of_failure(struct relay *relay)
  * has in flight, and only then progress, which nobody else can move any more. */
 static enum outcome run_once(struct relay *relay)
 {
-    relay->pump = (struct pump){.waiter = &relay->waiter,
-                                .reason = &relay->reason,
-                                .database_url = relay->config.database_url,
-                                .progress_key = relay->source.name,
-                                .care = relay->pump.care,
-                                .events = &relay->config.events,
-                                .lag_bytes = &relay->lag_bytes};
+    relay->loop = (struct relay_loop){.wait_state = &relay->wait_state,
+                                      .reason = &relay->reason,
+                                      .database_url = relay->config.database_url,
+                                      .progress_key = relay->source.name,
+                                      .care = relay->loop.care,
+                                      .events = &relay->config.events,
+                                      .lag_bytes = &relay->lag_bytes};
     enum outcome outcome = open_stream(relay);
     if (outcome != OUTCOME_ENDED) return outcome;
     outcome = take_over(relay);
-    if (outcome == OUTCOME_ENDED) outcome = pump_until_end(relay);
+    if (outcome == OUTCOME_ENDED) outcome = relay_loop_until_end(relay);
     else if (outcome == OUTCOME_FAILED) outcome = outcome_of_failure(relay);
-    publisher_close(relay->pump.publisher);
-    wal_stream_close(relay->pump.stream);
+    publisher_close(relay->loop.publisher);
+    wal_stream_close(relay->loop.stream);
     return outcome;
 }
 
@@ -217,7 +217,7 @@ static int on_busy(struct relay *relay)
     }
     relay->failures = 0;
     relay->is_ahead = false;
-    meter_behind_since(0);
+    relay_metrics_behind_since(0);
     relay_enter(relay, RELAY_STANDBY, "another relay works");
     return BUSY_PAUSE_MS;
 }
@@ -226,7 +226,7 @@ static int on_lost(struct relay *relay)
 {
     if (!relay->has_outcome || relay->last_outcome != OUTCOME_LOST) {
         LOG_ERROR("relay: THE REPLICATION SLOT IS LOST, events are not published. `schedule-service rebuild` makes the slot "
-                  "anew and "
+                  "again and "
                   "tells the events from the rows",
                   LOG_STR("slot", relay->config.slot), LOG_STR("reason", relay->reason.text));
     }
@@ -236,25 +236,25 @@ static int on_lost(struct relay *relay)
 
 static int on_failed(struct relay *relay)
 {
-    if (relay->reason.kind == REASON_REFUSED) {
+    if (relay->reason.kind == ERROR_REFUSED) {
         LOG_WARN("relay: Kafka refuses a batch; its records are sent in smaller ones", LOG_STR("reason", relay->reason.text),
-                 LOG_INT("records", relay->pump.care.records), LOG_INT("batch", relay->pump.care.batch));
+                 LOG_INT("records", relay->loop.care.records), LOG_INT("batch", relay->loop.care.batch));
         return 0;
     }
-    if (relay->reason.kind == REASON_WAITS) {
+    if (relay->reason.kind == ERROR_WAITS) {
         note_waiting(relay);
         relay_enter(relay, RELAY_STANDBY, relay->reason.text);
         return WAITS_PAUSE_MS;
     }
     int pause_ms = failed_pause_ms(relay);
-    meter_restarted();
-    LOG_WARN("relay begins anew", LOG_STR("reason", relay->reason.text), LOG_INT("pause_ms", pause_ms));
+    relay_metrics_restarted();
+    LOG_WARN("relay begins again", LOG_STR("reason", relay->reason.text), LOG_INT("pause_ms", pause_ms));
     relay_enter(relay, RELAY_STANDBY, relay->reason.text);
     return pause_ms;
 }
 
 /* How long to wait before the next run. */
-static int settle(struct relay *relay, enum outcome outcome)
+static int pause_after(struct relay *relay, enum outcome outcome)
 {
     int pause_ms = 0;
     if (outcome == OUTCOME_BUSY) pause_ms = on_busy(relay);
@@ -268,19 +268,21 @@ static int settle(struct relay *relay, enum outcome outcome)
 /* Drained, or there is nothing that this relay could drain. */
 static bool is_over(struct relay *relay, enum outcome outcome)
 {
-    if (waiter_is_stopping(&relay->waiter) || outcome == OUTCOME_ENDED) return true;
-    return waiter_is_draining(&relay->waiter) && outcome != OUTCOME_FAILED;
+    if (interruptible_wait_is_stopping(&relay->wait_state) || outcome == OUTCOME_ENDED) return true;
+    return interruptible_wait_is_draining(&relay->wait_state) && outcome != OUTCOME_FAILED;
 }
 
 static void pause_for(struct relay *relay, int pause_ms)
 {
     int64_t end_us = clock_steady_us() + (int64_t)pause_ms * 1000;
     int64_t left_us = (int64_t)pause_ms * 1000;
-    while (left_us > 0 && !waiter_is_stopping(&relay->waiter) && !waiter_is_draining(&relay->waiter)) {
-        waiter_wait(&relay->waiter, -1, 0, (int)(left_us / 1000) + 1);
+    while (left_us > 0 && !interruptible_wait_is_stopping(&relay->wait_state) &&
+           !interruptible_wait_is_draining(&relay->wait_state)) {
+        interruptible_wait_sleep(&relay->wait_state, -1, 0, (int)(left_us / 1000) + 1);
         left_us = end_us - clock_steady_us();
     }
-    if (waiter_is_draining(&relay->waiter)) waiter_wait(&relay->waiter, -1, 0, FAILED_PAUSE_MIN_MS);
+    if (interruptible_wait_is_draining(&relay->wait_state))
+        interruptible_wait_sleep(&relay->wait_state, -1, 0, FAILED_PAUSE_MIN_MS);
 }
 
 static void *run(void *ctx)
@@ -289,7 +291,7 @@ static void *run(void *ctx)
     for (;;) {
         enum outcome outcome = run_once(relay);
         if (is_over(relay, outcome)) break;
-        pause_for(relay, settle(relay, outcome));
+        pause_for(relay, pause_after(relay, outcome));
     }
     relay_enter(relay, RELAY_STANDBY, "ended");
     atomic_store(&relay->is_done, true);
@@ -297,11 +299,6 @@ static void *run(void *ctx)
 }
 
 /* ---- life cycle, from other threads ---- */
-
-void relay_metrics_register(void)
-{
-    meter_register();
-}
 
 /* With all signals blocked: they are the main thread's. */
 static bool start_thread(struct relay *relay)
@@ -322,12 +319,12 @@ struct relay *relay_start(const struct relay_config *config)
     relay->config = *config;
     relay->seed = (unsigned int)clock_wall_us();
     atomic_init(&relay->state, RELAY_STANDBY);
-    if (!waiter_init(&relay->waiter)) {
+    if (!interruptible_wait_init(&relay->wait_state)) {
         free(relay);
         return NULL;
     }
     if (start_thread(relay)) return relay;
-    waiter_done(&relay->waiter);
+    interruptible_wait_done(&relay->wait_state);
     free(relay);
     return NULL;
 }
@@ -345,9 +342,9 @@ int64_t relay_lag_bytes(const struct relay *relay)
 void relay_degraded(const struct relay *relay, struct degraded *degraded)
 {
     enum relay_state state = relay_state(relay);
-    int64_t lag_us = meter_lag_us();
+    int64_t lag_us = relay_metrics_lag_us();
     if (state == RELAY_STANDBY && relay->failures > 0) {
-        degraded_add(degraded, "the relay has failed and begins anew; the log says why");
+        degraded_add(degraded, "the relay has failed and begins again; the log says why");
     }
     if (state == RELAY_ACTIVE && lag_us >= degraded_after_us) {
         degraded_add(degraded, "the relay makes no progress: its oldest event waits for %" PRId64 " s", lag_us / 1000000);
@@ -356,7 +353,7 @@ void relay_degraded(const struct relay *relay, struct degraded *degraded)
 
 void relay_drain(struct relay *relay)
 {
-    waiter_drain(&relay->waiter);
+    interruptible_wait_drain(&relay->wait_state);
 }
 
 bool relay_is_done(const struct relay *relay)
@@ -367,8 +364,8 @@ bool relay_is_done(const struct relay *relay)
 void relay_free(struct relay *relay)
 {
     if (relay == NULL) return;
-    waiter_stop(&relay->waiter);
+    interruptible_wait_stop(&relay->wait_state);
     pthread_join(relay->thread, NULL);
-    waiter_done(&relay->waiter);
+    interruptible_wait_done(&relay->wait_state);
     free(relay);
 }

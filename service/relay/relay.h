@@ -27,9 +27,6 @@ enum relay_state { RELAY_STANDBY, RELAY_ACTIVE, RELAY_SLOT_LOST };
 
 struct relay;
 
-/* Registers the relay's metrics; call once in the main thread before relay_start. */
-void relay_metrics_register(void);
-
 /* Starts the thread. NULL when that fails. */
 struct relay *relay_start(const struct relay_config *config);
 

@@ -7,20 +7,21 @@
 
 enum { QUERY_TIMEOUT_US = 10000000, SLICE_MS = 500 };
 
-static bool finish_connecting(struct pg_dial *dial, struct waiter *waiter)
+static bool finish_connecting(struct pg_dial *dial, struct interruptible_wait *wait_state)
 {
     enum pg_dial_state state = pg_dial_step(dial);
     while (state == PG_DIAL_READING || state == PG_DIAL_WRITING) {
         int64_t left_ms = pg_dial_left_ms(dial);
-        bool is_ready = waiter_wait(waiter, pg_dial_fd(dial), state == PG_DIAL_READING ? POLLIN : POLLOUT,
-                                    left_ms < SLICE_MS ? (int)left_ms : SLICE_MS);
-        if (waiter_is_stopping(waiter)) return false;
+        bool is_ready = interruptible_wait_sleep(wait_state, pg_dial_fd(dial), state == PG_DIAL_READING ? POLLIN : POLLOUT,
+                                                 left_ms < SLICE_MS ? (int)left_ms : SLICE_MS);
+        if (interruptible_wait_is_stopping(wait_state)) return false;
         if (is_ready || pg_dial_left_ms(dial) == 0) state = pg_dial_step(dial);
     }
     return state == PG_DIAL_CONNECTED;
 }
 
-PGconn *session_open(const char *database_url, bool replication, struct waiter *waiter, struct reason *reason)
+PGconn *session_open(const char *database_url, bool replication, struct interruptible_wait *wait_state,
+                     struct error_text *reason)
 {
     static const char name[] = "schedule-service relay";
     const struct pg_setting settings[] = {
@@ -29,10 +30,10 @@ PGconn *session_open(const char *database_url, bool replication, struct waiter *
         {"fallback_application_name", name, true}, {"replication", replication ? "database" : NULL, false},
     };
     struct pg_dial *dial = pg_dial_new(name, database_url, settings, sizeof(settings) / sizeof(settings[0]));
-    PGconn *conn = dial != NULL && finish_connecting(dial, waiter) ? pg_dial_take(dial) : NULL;
+    PGconn *conn = dial != NULL && finish_connecting(dial, wait_state) ? pg_dial_take(dial) : NULL;
     if (conn == NULL || PQsetnonblocking(conn, 1) != 0) {
         const char *message = dial == NULL ? "out of memory" : pg_dial_reason(dial);
-        reason_set(reason, "cannot connect to PostgreSQL: %s", *message == '\0' ? "it is stopping" : message);
+        error_text_set(reason, "cannot connect to PostgreSQL: %s", *message == '\0' ? "it is stopping" : message);
         PQfinish(conn);
         conn = NULL;
     }
@@ -41,13 +42,13 @@ PGconn *session_open(const char *database_url, bool replication, struct waiter *
 }
 
 /* Waits until a result can be taken without blocking. */
-static bool await_result(PGconn *conn, int64_t deadline_us, struct waiter *waiter)
+static bool await_result(PGconn *conn, int64_t deadline_us, struct interruptible_wait *wait_state)
 {
-    while (!waiter_is_stopping(waiter) && clock_steady_us() < deadline_us) {
+    while (!interruptible_wait_is_stopping(wait_state) && clock_steady_us() < deadline_us) {
         int unsent = PQflush(conn);
         if (unsent < 0 || PQconsumeInput(conn) == 0) return false;
         if (!PQisBusy(conn)) return true;
-        waiter_wait(waiter, PQsocket(conn), unsent > 0 ? POLLIN | POLLOUT : POLLIN, SLICE_MS);
+        interruptible_wait_sleep(wait_state, PQsocket(conn), unsent > 0 ? POLLIN | POLLOUT : POLLIN, SLICE_MS);
     }
     return false;
 }
@@ -58,12 +59,12 @@ static bool has_more(const PGresult *result)
 }
 
 /* Of the statement that was sent, if it was. */
-static PGresult *first_result(PGconn *conn, int is_sent, struct waiter *waiter, struct reason *reason)
+static PGresult *first_result(PGconn *conn, int is_sent, struct interruptible_wait *wait_state, struct error_text *reason)
 {
     int64_t deadline_us = clock_steady_us() + QUERY_TIMEOUT_US;
     PGresult *first = NULL;
     if (is_sent == 1) {
-        while (await_result(conn, deadline_us, waiter)) {
+        while (await_result(conn, deadline_us, wait_state)) {
             PGresult *result = PQgetResult(conn);
             if (result == NULL) return first;
             if (first == NULL) first = result;
@@ -72,18 +73,19 @@ static PGresult *first_result(PGconn *conn, int is_sent, struct waiter *waiter, 
         }
     }
     PQclear(first);
-    reason_set(reason, "PostgreSQL gave no answer: %s", *PQerrorMessage(conn) == '\0' ? "timed out" : PQerrorMessage(conn));
+    error_text_set(reason, "PostgreSQL gave no answer: %s",
+                   *PQerrorMessage(conn) == '\0' ? "timed out" : PQerrorMessage(conn));
     return NULL;
 }
 
-PGresult *session_query(PGconn *conn, const char *sql, struct waiter *waiter, struct reason *reason)
+PGresult *session_query(PGconn *conn, const char *sql, struct interruptible_wait *wait_state, struct error_text *reason)
 {
-    return first_result(conn, PQsendQuery(conn, sql), waiter, reason);
+    return first_result(conn, PQsendQuery(conn, sql), wait_state, reason);
 }
 
-PGresult *session_call(PGconn *conn, const char *sql, int params_len, const char *const *params, struct waiter *waiter,
-                       struct reason *reason)
+PGresult *session_call(PGconn *conn, const char *sql, int params_len, const char *const *params,
+                       struct interruptible_wait *wait_state, struct error_text *reason)
 {
     int is_sent = PQsendQueryParams(conn, sql, params_len, NULL, params, NULL, NULL, 0);
-    return first_result(conn, is_sent, waiter, reason);
+    return first_result(conn, is_sent, wait_state, reason);
 }

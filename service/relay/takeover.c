@@ -3,7 +3,7 @@
 #include "driver/log.h"
 #include "relay/acceptance.h"
 #include "relay/lsn.h"
-#include "relay/meter.h"
+#include "relay/relay_metrics.h"
 #include "relay/published.h"
 
 static struct progress_topic topic_of(const struct takeover *takeover, const char *name)
@@ -19,11 +19,12 @@ static bool read_progress(const struct takeover *takeover, bool is_passing, stru
 
 static struct acceptance acceptance_of(const struct takeover *takeover)
 {
-    return (struct acceptance){takeover->config->database_url, takeover->config->slot, takeover->waiter, takeover->reason};
+    return (struct acceptance){takeover->config->database_url, takeover->config->slot, takeover->wait_state,
+                               takeover->reason};
 }
 
-/* Once: what opened the doors need not be said again. */
-static bool open_doors(struct takeover *takeover, struct progress *progress)
+/* Once: what opened the intake need not be said again. */
+static bool open_intake(struct takeover *takeover, struct progress *progress)
 {
     const struct acceptance acceptance = acceptance_of(takeover);
     if (!takeover->is_accepted) takeover->is_accepted = acceptance_record(&acceptance, takeover->source, progress);
@@ -36,7 +37,7 @@ bool takeover_hasten(struct takeover *takeover)
 {
     struct progress progress;
     if (!read_progress(takeover, true, &progress)) return false;
-    return acceptance_judge(takeover->source, &progress) != VERDICT_SAME || open_doors(takeover, &progress);
+    return acceptance_decide(takeover->source, &progress) != VERDICT_SAME || open_intake(takeover, &progress);
 }
 
 /* ---- foreign ones ---- */
@@ -45,15 +46,15 @@ static enum takeover_end refuse(struct takeover *takeover, enum verdict verdict,
 {
     char confirmed[LSN_TEXT_MAX];
     char published[LSN_TEXT_MAX];
-    struct reason refusal;
+    struct error_text refusal;
     if (verdict == VERDICT_FOREIGN_SLOT) {
-        reason_set(&refusal,
-                   "the slot was confirmed at %s, beyond %s up to which events are published: it was made anew by hand",
-                   lsn_format(takeover->source->confirmed, confirmed), lsn_format(progress->lsn, published));
+        error_text_set(&refusal,
+                       "the slot was confirmed at %s, beyond %s up to which events are published: it was recreated by hand",
+                       lsn_format(takeover->source->confirmed, confirmed), lsn_format(progress->lsn, published));
     } else {
-        reason_set(&refusal,
-                   "the server is on timeline %u, which does not come from timeline %u, whose events are published",
-                   takeover->source->history.timeline, progress->timeline);
+        error_text_set(&refusal,
+                       "the server is on timeline %u, which does not come from timeline %u, whose events are published",
+                       takeover->source->history.timeline, progress->timeline);
     }
     const struct acceptance acceptance = acceptance_of(takeover);
     if (!acceptance_refuse(&acceptance, refusal.text)) return TAKEOVER_FAILED;
@@ -67,7 +68,7 @@ static void tell_beyond(const struct published *published)
 {
     int64_t shown = published->beyond < PUBLISHED_NAMES_MAX ? published->beyond : PUBLISHED_NAMES_MAX;
     if (published->beyond == 0) return;
-    meter_published_beyond((size_t)published->beyond);
+    relay_metrics_published_beyond((size_t)published->beyond);
     for (int64_t i = 0; i < shown; i++) {
         LOG_ERROR("relay: an event is published of a change that the database has not",
                   LOG_STR("event", published->names[i]));
@@ -104,7 +105,7 @@ static bool reconcile(struct takeover *takeover, enum verdict verdict, struct pr
                                           .slot = takeover->config->slot,
                                           .holder = takeover->source->holder,
                                           .events = &takeover->config->events,
-                                          .waiter = takeover->waiter,
+                                          .wait_state = takeover->wait_state,
                                           .on_wait = takeover->on_wait,
                                           .ctx = takeover->ctx,
                                           .reason = takeover->reason};
@@ -158,8 +159,8 @@ static bool is_believed(struct takeover *takeover, enum verdict verdict, const s
     char server_end[LSN_TEXT_MAX];
     takeover->is_ahead = verdict == VERDICT_SET_BACK;
     if (!takeover->is_ahead || takeover->was_ahead) return true;
-    reason_set(takeover->reason, "progress %s is ahead of the server's WAL %s", lsn_format(progress->lsn, published),
-               lsn_format(takeover->source->server_end, server_end));
+    error_text_set(takeover->reason, "progress %s is ahead of the server's WAL %s", lsn_format(progress->lsn, published),
+                   lsn_format(takeover->source->server_end, server_end));
     return false;
 }
 
@@ -167,11 +168,11 @@ enum takeover_end takeover_finish(struct takeover *takeover, struct publisher *p
 {
     struct progress progress;
     if (!read_progress(takeover, false, &progress)) return TAKEOVER_FAILED;
-    enum verdict verdict = acceptance_judge(takeover->source, &progress);
+    enum verdict verdict = acceptance_decide(takeover->source, &progress);
     if (verdict == VERDICT_FOREIGN_SLOT || verdict == VERDICT_FOREIGN_TIMELINE) return refuse(takeover, verdict, &progress);
     if (!is_believed(takeover, verdict, &progress)) return TAKEOVER_FAILED;
     if (verdict != VERDICT_SAME && !establish(takeover, verdict, publisher, &progress)) return TAKEOVER_FAILED;
-    if (!open_doors(takeover, &progress)) return TAKEOVER_FAILED;
+    if (!open_intake(takeover, &progress)) return TAKEOVER_FAILED;
     *ret_progress = progress;
     return TAKEOVER_DONE;
 }

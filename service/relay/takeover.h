@@ -1,8 +1,8 @@
 /* What lies between holding the slot and publishing from it: is this the server whose events are published, and how far are they?
  *
- * Happy path: the progress that is there tells of this very history, so the doors are opened at once; then, with a producer of our own,
+ * Happy path: the progress that is there tells of this very history, so the intake is opened at once; then, with a producer of our own,
  * nobody can move progress any more and it is read again.
- * Failure modes: either server away (FAILED: begin anew); a timeline that was switched to, a database that was set back, another server or
+ * Failure modes: either server away (FAILED: begin again); a timeline that was switched to, a database that was set back, another server or
  * slot (what is published and not in the database is looked up, told and healed, and publishing goes on from where the histories part); a
  * slot or a timeline that is foreign (REFUSED, in the database too: as a lost slot). */
 #ifndef RELAY_TAKEOVER_H
@@ -16,18 +16,18 @@
 struct takeover {
     const struct relay_config *config;
     const struct wal_source *source;
-    struct waiter *waiter;
-    struct reason *reason;
+    struct interruptible_wait *wait_state;
+    struct error_text *reason;
     bool (*on_wait)(void *ctx); /* as the publisher's */
     void *ctx;
     bool was_ahead;   /* the last one found progress ahead of the WAL */
     bool is_ahead;    /* this one does */
-    bool is_accepted; /* the doors may open */
+    bool is_accepted; /* the intake may open */
 };
 
 enum takeover_end { TAKEOVER_DONE, TAKEOVER_REFUSED, TAKEOVER_FAILED };
 
-/* Opens the doors early, if nothing is in doubt. False when a server is away. */
+/* Opens the intake early, if nothing is in doubt. False when a server is away. */
 bool takeover_hasten(struct takeover *takeover);
 
 /* With the publisher that will write on, whose transactions are its own. Sets what publishing goes on from; else the reason is set. */

@@ -25,7 +25,7 @@ struct reader {
 
 static bool fail(struct reader *reader, const char *text)
 {
-    reason_set(reader->config->reason, "reading %s: %s", reader->config->topic, text);
+    error_text_set(reader->config->reason, "reading %s: %s", reader->config->topic, text);
     return false;
 }
 

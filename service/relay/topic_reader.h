@@ -1,7 +1,7 @@
 /* Reads a topic of the relay's own once, up to where it ends now: committed records only, of all partitions.
  *
  * Happy path: note where each partition ends, read up to there, hand each record over.
- * Failure modes: Kafka away, the topic missing, or a transaction on it that stays open: the reason is set, begin anew. */
+ * Failure modes: Kafka away, the topic missing, or a transaction on it that stays open: the reason is set, begin again. */
 #ifndef RELAY_TOPIC_READER_H
 #define RELAY_TOPIC_READER_H
 
@@ -10,7 +10,7 @@
 
 #include "codec/record.h"
 #include "driver/kafka.h"
-#include "relay/reason.h"
+#include "relay/error_text.h"
 
 /* Where a record was. */
 struct topic_place {
@@ -31,7 +31,7 @@ struct topic_reading {
     void *ctx;
     bool (*on_wait)(void *ctx); /* called now and then; false gives up */
     void *wait_ctx;
-    struct reason *reason;
+    struct error_text *reason;
 };
 
 /* False when that fails within 30 s without a record. *ret_is_enough: nothing was left out that cannot be. */

@@ -12,9 +12,9 @@
 #include <stdint.h>
 
 #include "relay/pgoutput.h"
-#include "relay/reason.h"
+#include "relay/error_text.h"
 #include "relay/timeline.h"
-#include "relay/waiter.h"
+#include "relay/interruptible_wait.h"
 
 /* The publication that `migrate` makes. It is empty: the relay reads messages, never rows. */
 #define WAL_STREAM_PUBLICATION "schedule_service"
@@ -38,9 +38,9 @@ struct wal_source {
 struct wal_stream;
 
 /* Connects and starts streaming at what the slot has confirmed. WAL_OK sets *ret_stream, which the caller owns; else the
- * reason is set. *ret_source is set as far as it became known, the rest zero. The waiter is borrowed by the stream. */
-enum wal_result wal_stream_open(const char *database_url, const char *slot, struct waiter *waiter, struct reason *reason,
-                                struct wal_source *ret_source, struct wal_stream **ret_stream);
+ * reason is set. *ret_source is set as far as it became known, the rest zero. The wait_state is borrowed by the stream. */
+enum wal_result wal_stream_open(const char *database_url, const char *slot, struct interruptible_wait *wait_state,
+                                struct error_text *reason, struct wal_source *ret_source, struct wal_stream **ret_stream);
 
 /* Sends the last feedback, as far as that does not block, and closes. NULL is fine. */
 void wal_stream_close(struct wal_stream *stream);
@@ -48,7 +48,7 @@ void wal_stream_close(struct wal_stream *stream);
 /* The next message, waiting for it at most timeout_ms. WAL_OK sets *ret_message, whose slices live until the next read;
  * WAL_NOTHING; WAL_LOST and WAL_FAILED set the reason. */
 enum wal_result wal_stream_read(struct wal_stream *stream, int timeout_ms, struct pgoutput *ret_message,
-                                struct reason *reason);
+                                struct error_text *reason);
 
 /* Sets what feedback tells: all that was committed before `read` is dealt with, so that the server may stop, and the slot may forget
  * what is before `published`. Neither goes backwards. */

@@ -3,7 +3,7 @@
  * one took, so that others have half the time to themselves; else after a second.
  *
  * Failure modes: a step that fails (statement_timeout, a deadlock) or is not answered in time is undone by the database, and the next
- * one is half as large, down to a single row. A lost connection connects anew and goes on from what is committed. */
+ * one is half as large, down to a single row. A lost connection connects again and goes on from what is committed. */
 #include "store/maintenance.h"
 
 #include <stdio.h>
@@ -19,7 +19,7 @@ enum {
     IDLE_MS = 1000,
     UNIT_TIMEOUT_MS = 15000,
     SIZE_MAX_ROWS = 200, /* schedules of a step: what its owners wait for */
-    SWEEP_ROWS_EACH = 5, /* settled commands for each of these: they are deleted faster, and nobody waits */
+    SWEEP_ROWS_EACH = 5, /* completed commands for each of these: they are deleted faster, and nobody waits */
     TELL_EVERY_US = 10000000,
     COUNT_EVERY_US = 10000000,
     TIME_LEN = 64
@@ -28,7 +28,7 @@ enum {
 static const struct pg_statement statements[] = {
     {"remove", "SELECT deleted, ended, pending, oldest_seconds FROM run_removals($1::bigint)"},
     {"count", "SELECT schedules_left_to_remove()"},
-    {"sweep", "SELECT swept, up_to FROM sweep_settled_commands($1::timestamptz, $2::bigint)"},
+    {"sweep", "SELECT swept, up_to FROM sweep_processed_commands($1::timestamptz, $2::bigint)"},
 };
 
 enum task { TASK_REMOVE, TASK_COUNT, TASK_SWEEP, TASKS };
@@ -68,9 +68,9 @@ static struct metric removed_schedules = {.type = METRIC_COUNTER,
                                           .labels = "",
                                           .help = "Schedules deleted by this process for removed users and organizations."};
 static struct metric swept_commands = {.type = METRIC_COUNTER,
-                                       .name = "schedule_settled_commands_swept_total",
+                                       .name = "schedule_processed_commands_swept_total",
                                        .labels = "",
-                                       .help = "Settled commands whose time was over that this process deleted."};
+                                       .help = "Completed commands whose time was over that this process deleted."};
 
 /* ---- a round ---- */
 

@@ -1,5 +1,5 @@
 /* What the database has to have done beside the writes, on a connection of its own: the steps of removals (migrations/functions/removals.sql) and the sweep of
- * settled commands whose time is over (commands.sql). Every process runs it; of removals the database lets one step through at a
+ * completed commands whose time is over (commands.sql). Every process runs it; of removals the database lets one step through at a
  * time. */
 #ifndef STORE_MAINTENANCE_H
 #define STORE_MAINTENANCE_H

@@ -28,7 +28,7 @@ struct offsets {
     bool wanted;
     bool is_look;
     bool sent;
-    bool again; /* asked anew while an older question is on its way */
+    bool again; /* asked again while an older question is on its way */
     struct stored_offset answer[OFFSETS_PARTITIONS_MAX];
     size_t answer_len;
     bool failed;

@@ -8,7 +8,7 @@
 
 enum { LABELS_SIZE = 320 }; /* a topic's name has up to 249 bytes */
 
-/* The oldest unsettled write of a connection, or of a partition. */
+/* The oldest uncompleted write of a connection, or of a partition. */
 struct oldest {
     const struct partition *partition; /* NULL: of a connection */
     const char *purpose;
@@ -16,7 +16,7 @@ struct oldest {
     int64_t age_us; /* 0: it has none */
 };
 
-/* One look at all that is not settled. */
+/* One look at all that is not completed. */
 struct look {
     int64_t now_us;
     void (*each)(void *ctx, const struct oldest *oldest);
@@ -86,12 +86,12 @@ void oldest_metrics_register(oldest_show *show, void *writer)
 {
     static struct metric connections = {.type = METRIC_GAUGE,
                                         .name = "schedule_connection_oldest_write_seconds",
-                                        .help = "Age of the oldest write that a write connection has and has not settled.",
+                                        .help = "Age of the oldest write that a write connection has and has not completed.",
                                         .scale = 1e-6,
                                         .write_series = write_connections};
     static struct metric partitions = {.type = METRIC_GAUGE,
                                        .name = "schedule_partition_oldest_write_seconds",
-                                       .help = "Age of a partition's oldest message that was taken and is not settled.",
+                                       .help = "Age of a partition's oldest message that was taken and is not completed.",
                                        .scale = 1e-6,
                                        .write_series = write_partitions};
     shown_by = show;

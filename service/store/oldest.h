@@ -1,4 +1,4 @@
-/* How long the oldest unsettled write of each connection and of each partition waits: as metrics, and in words where it makes no
+/* How long the oldest uncompleted write of each connection and of each partition waits: as metrics, and in words where it makes no
  * progress. Internal to the writer, which shows what it has when it is asked. */
 #ifndef STORE_OLDEST_H
 #define STORE_OLDEST_H

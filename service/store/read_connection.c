@@ -17,7 +17,7 @@
 enum { UNIT_TIMEOUT_MS = 5000 };
 
 static const struct pg_statement statements[] = {
-    {"access", access_sql},
+    {"access", caller_sql},
     {"list_user_schedules", list_user_schedules_sql},
     {"list_org_schedules", list_org_schedules_sql},
     {"list_team_schedules", list_team_schedules_sql},
@@ -48,22 +48,22 @@ static struct metric read_seconds = {
     .labels = "",
     .scale = 1e-6,
     .buckets = read_buckets,
-    .help = "Time from sending a query of the HTTP door to its answer.",
+    .help = "Time from sending a query of the HTTP API to its answer.",
 };
 static struct metric read_failures = {
     .type = METRIC_COUNTER,
     .name = "schedule_read_failures_total",
     .labels = "",
-    .help = "Queries of the HTTP door that failed or lost their connection.",
+    .help = "Queries of the HTTP API that failed or lost their connection.",
 };
 
 /* ---- answers ---- */
 
-static void settle(struct read *read, const PGresult *result)
+static void complete(struct read *read, const PGresult *result)
 {
     bool is_answered = result != NULL && PQresultStatus(result) == PGRES_TUPLES_OK;
-    if (read->is_settled) return;
-    read->is_settled = true;
+    if (read->is_complete) return;
+    read->is_complete = true;
     metric_observe(&read_seconds, clock_steady_us() - read->since_us);
     if (!is_answered) metric_add(&read_failures, 1);
     /* A lost connection was logged once, by the connection. */
@@ -73,7 +73,7 @@ static void settle(struct read *read, const PGresult *result)
 
 static void release(struct read *read)
 {
-    lookups_free(read->lookups);
+    caller_lookup_free(read->lookup);
     free(read->list);
 }
 
@@ -94,7 +94,7 @@ static struct read take_waiting(struct read_connection *connection, size_t index
 static void give_up(struct read_connection *connection, size_t index)
 {
     struct read read = take_waiting(connection, index);
-    settle(&read, NULL);
+    complete(&read, NULL);
     release(&read);
 }
 
@@ -113,7 +113,9 @@ static bool is_before(const struct read *one, const struct read *other)
     return one->turn < other->turn || (one->turn == other->turn && one->number < other->number);
 }
 
-enum { PARAMS_MAX = (int)READ_PARAMS_MAX > (int)LOOKUPS_PARAMS ? (int)READ_PARAMS_MAX + 1 : (int)LOOKUPS_PARAMS };
+enum {
+    PARAMS_MAX = (int)READ_PARAMS_MAX > (int)CALLER_LOOKUP_PARAMS ? (int)READ_PARAMS_MAX + 1 : (int)CALLER_LOOKUP_PARAMS
+};
 
 /* Parameters, and the text of those that are numbers. */
 struct read_params {
@@ -125,8 +127,8 @@ struct read_params {
 /* False: no memory. */
 static bool fill_params(const struct read *read, struct read_params *params)
 {
-    params->len = read->lookups != NULL ? LOOKUPS_PARAMS : read->params_len;
-    if (read->lookups != NULL) return lookups_params(read->lookups, params->items);
+    params->len = read->lookup != NULL ? CALLER_LOOKUP_PARAMS : read->params_len;
+    if (read->lookup != NULL) return caller_lookup_params(read->lookup, params->items);
     for (int i = 0; i < params->len; i++) {
         int len = snprintf(params->texts[i], sizeof(params->texts[i]), "%" PRId64, read->params[i]);
         params->items[i] = (struct pg_param){.data = params->texts[i], .len = len};
@@ -198,24 +200,24 @@ static void on_ready(void *ctx)
 static void on_result(void *ctx, const PGresult *result)
 {
     struct read_connection *connection = ctx;
-    if (connection->sent_len > 0) settle(&connection->sent[connection->sent_first], result);
+    if (connection->sent_len > 0) complete(&connection->sent[connection->sent_first], result);
 }
 
 static void on_sync(void *ctx)
 {
     struct read_connection *connection = ctx;
     if (connection->sent_len == 0) return;
-    settle(&connection->sent[connection->sent_first], NULL);
+    complete(&connection->sent[connection->sent_first], NULL);
     pop(connection);
     give_up_late(connection);
     send_waiting(connection);
 }
 
-/* done may not submit anew meanwhile: the connection is not ready. */
+/* done may not submit again meanwhile: the connection is not ready. */
 static void on_lost(void *ctx)
 {
     struct read_connection *connection = ctx;
-    for (; connection->sent_len > 0; pop(connection)) settle(&connection->sent[connection->sent_first], NULL);
+    for (; connection->sent_len > 0; pop(connection)) complete(&connection->sent[connection->sent_first], NULL);
     while (connection->waiting_len > 0) give_up(connection, connection->waiting_len - 1);
     if (connection->on_lost != NULL) connection->on_lost(connection->ctx);
 }

@@ -4,7 +4,7 @@
 #define STORE_READ_CONNECTION_H
 
 #include "driver/pg.h"
-#include "store/lookups.h"
+#include "store/caller_lookup.h"
 #include "store/reader.h"
 
 enum {
@@ -15,7 +15,7 @@ enum {
 
 struct read {
     void (*take_result)(struct read *read, const PGresult *result); /* NULL: lost, or given up */
-    struct lookups *lookups;                                        /* owned; NULL: a statement with numbers */
+    struct caller_lookup *lookup;                                   /* owned; NULL: a statement with numbers */
     char *list; /* owned; the text of an array behind the numbers, or NULL */
     schedules_done *schedules_done;
     schedule_done *schedule_done;
@@ -29,7 +29,7 @@ struct read {
     uint64_t turn;
     uint64_t number; /* in the order they came */
     int64_t since_us;
-    bool is_settled;
+    bool is_complete;
 };
 
 struct read_connection;
@@ -54,7 +54,7 @@ bool read_connection_is_ready(const struct read_connection *connection);
 /* STATUS_OK, STATUS_UNAVAILABLE without a connection, STATUS_OVERLOADED when READER_PENDING_MAX wait, or READ_CALLER_MAX of this caller. */
 enum status read_connection_admit(const struct read_connection *connection, uint64_t caller);
 
-/* Copies the read and takes its lookups and list. It was admitted. */
+/* Copies the read and takes its lookup and list. It was admitted. */
 void read_connection_submit(struct read_connection *connection, const struct read *read);
 
 void read_metrics_register(void);

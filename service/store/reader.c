@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "core/buf.h"
-#include "store/lookups.h"
+#include "store/caller_lookup.h"
 #include "store/read_connection.h"
 
 enum { LIST_TIMEOUT_MS = 3000, SENT_SINGLES_MAX = 32, SENT_LISTS_MAX = 2, PEOPLE_TEXT_MAX = 16 << 10 };
@@ -24,15 +24,15 @@ static const struct read_connection_config configs[PURPOSES] = {
 struct reader {
     struct read_connection_config configs[PURPOSES];
     struct read_connection *connections[PURPOSES];
-    struct lookups *gathered; /* to be sent; NULL: none */
-    struct event *send;       /* active: some are gathered */
+    struct caller_lookup *gathered; /* to be sent; NULL: none */
+    struct event *send;             /* active: some are gathered */
 };
 
 /* ---- answers ---- */
 
 static void take_access(struct read *read, const PGresult *result)
 {
-    lookups_settle(read->lookups, result);
+    caller_lookup_complete(read->lookup, result);
 }
 
 static void take_schedules(struct read *read, const PGresult *result)
@@ -64,10 +64,10 @@ static void take_people(struct read *read, const PGresult *result)
 static void take_schedule(struct read *read, const PGresult *result)
 {
     enum status status = result == NULL ? STATUS_UNAVAILABLE : pg_result_status(result);
-    enum schedule_standing standing = status == STATUS_OK ? schedule_standing_read(result) : SCHEDULE_NONE;
+    enum schedule_access access = status == STATUS_OK ? schedule_access_read(result) : SCHEDULE_NONE;
     struct schedule_row row = {0};
-    if (standing != SCHEDULE_NONE) row = schedule_row_read(result, 0);
-    read->schedule_done(read->ctx, status, standing, &row);
+    if (access != SCHEDULE_NONE) row = schedule_row_read(result, 0);
+    read->schedule_done(read->ctx, status, access, &row);
 }
 
 /* ---- callers ---- */
@@ -75,16 +75,16 @@ static void take_schedule(struct read *read, const PGresult *result)
 static void give_up_gathered(void *ctx)
 {
     struct reader *reader = ctx;
-    struct lookups *lookups = reader->gathered;
-    if (lookups == NULL) return;
+    struct caller_lookup *lookup = reader->gathered;
+    if (lookup == NULL) return;
     reader->gathered = NULL;
-    lookups_settle(lookups, NULL);
-    lookups_free(lookups);
+    caller_lookup_complete(lookup, NULL);
+    caller_lookup_free(lookup);
 }
 
 static void send_gathered(struct reader *reader)
 {
-    const struct read read = {.take_result = take_access, .statement = "access", .lookups = reader->gathered};
+    const struct read read = {.take_result = take_access, .statement = "access", .lookup = reader->gathered};
     if (read_connection_admit(reader->connections[CALLERS], 0) != STATUS_OK) {
         give_up_gathered(reader);
         return;
@@ -101,16 +101,16 @@ static void on_send(evutil_socket_t fd, short what, void *ctx)
     if (reader->gathered != NULL) send_gathered(reader);
 }
 
-enum status reader_access(struct reader *reader, const struct access_query *query, access_done *done, void *ctx)
+enum status reader_access(struct reader *reader, const struct caller_query *query, caller_done *done, void *ctx)
 {
     enum status status = read_connection_admit(reader->connections[CALLERS], 0);
     if (status != STATUS_OK) return status;
     if (reader->gathered == NULL) {
-        reader->gathered = lookups_new();
+        reader->gathered = caller_lookup_new();
         event_active(reader->send, EV_TIMEOUT, 0);
     }
-    if (reader->gathered == NULL || !lookups_add(reader->gathered, query, done, ctx)) return STATUS_NO_MEMORY;
-    if (lookups_len(reader->gathered) == LOOKUPS_MAX) send_gathered(reader);
+    if (reader->gathered == NULL || !caller_lookup_add(reader->gathered, query, done, ctx)) return STATUS_NO_MEMORY;
+    if (caller_lookup_len(reader->gathered) == CALLER_LOOKUP_MAX) send_gathered(reader);
     return STATUS_OK;
 }
 
@@ -245,7 +245,7 @@ void reader_free(struct reader *reader)
     if (reader == NULL) return;
     for (int i = 0; i < PURPOSES; i++) read_connection_free(reader->connections[i]);
     if (reader->send != NULL) event_free(reader->send);
-    lookups_free(reader->gathered);
+    caller_lookup_free(reader->gathered);
     free(reader);
 }
 

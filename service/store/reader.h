@@ -13,7 +13,7 @@
 
 #include "core/page.h"
 #include "core/status.h"
-#include "store/access.h"
+#include "store/caller.h"
 #include "store/schedule_query.h"
 
 enum {
@@ -35,7 +35,7 @@ bool reader_is_ready(const struct reader *reader);
 /* ---- who may do what ---- */
 
 /* See access.h. The query is copied. */
-enum status reader_access(struct reader *reader, const struct access_query *query, access_done *done, void *ctx);
+enum status reader_access(struct reader *reader, const struct caller_query *query, caller_done *done, void *ctx);
 
 /* ---- schedules ---- */
 
@@ -52,8 +52,8 @@ enum status reader_list_user_schedules(struct reader *reader, uint64_t caller, i
 enum status reader_list_schedules(struct reader *reader, uint64_t caller, int64_t org_id, int64_t team_id,
                                   const struct page *page, schedules_done *done, void *ctx);
 
-/* The row is set unless the standing is SCHEDULE_NONE. */
-typedef void schedule_done(void *ctx, enum status status, enum schedule_standing standing, const struct schedule_row *row);
+/* The row is set unless the access is SCHEDULE_NONE. */
+typedef void schedule_done(void *ctx, enum status status, enum schedule_access access, const struct schedule_row *row);
 
 /* The schedule and what it is to the user: in the organization, or to the user themselves for organization 0. */
 enum status reader_get_schedule(struct reader *reader, uint64_t caller, int64_t org_id, int64_t user_id, int64_t schedule_id,

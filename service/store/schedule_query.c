@@ -43,8 +43,8 @@ enum column {
              " JOIN memberships m ON m.org_id = $2::bigint AND m.user_id = p.owner_id" more_tables_ \
              " WHERE (p.org_id = $2::bigint OR p.org_id IS NULL) AND p.id > $5::bigint ORDER BY p.id")
 
-#define GET_SQL(id_)                                                                                          \
-    "SELECT " SCHEDULE_COLUMNS ", schedule_standing(nullif($1::bigint, 0), $2::bigint, s.org_id, s.owner_id)" \
+#define GET_SQL(id_)                                                                                        \
+    "SELECT " SCHEDULE_COLUMNS ", schedule_access(nullif($1::bigint, 0), $2::bigint, s.org_id, s.owner_id)" \
     " FROM " SCHEDULE_TABLES " WHERE s.id = " id_
 
 /* What of a member's schedules s the organization $2 may see. Those of one that is being removed are not there. */
@@ -60,7 +60,7 @@ const char list_team_schedules_sql[] =
 const char get_schedule_sql[] = GET_SQL("$3::bigint");
 const char get_default_schedule_sql[] = GET_SQL("(SELECT schedule_id FROM default_schedules WHERE owner_id = $2::bigint)");
 
-/* Whose they are is asked here and not with schedule_standing, which plans its parts anew for each person. */
+/* Whose they are is asked here and not with schedule_access, which plans its parts again for each person. */
 const char list_people_sql[] =
     "WITH asked AS (SELECT user_id, asked_id, EXISTS (SELECT FROM memberships m WHERE m.org_id = $2::bigint"
     " AND m.user_id = pair.user_id) AS is_member"
@@ -132,7 +132,7 @@ struct person_row person_row_read(const PGresult *result, int row)
     };
 }
 
-enum schedule_standing schedule_standing_read(const PGresult *result)
+enum schedule_access schedule_access_read(const PGresult *result)
 {
     if (PQntuples(result) == 0) return SCHEDULE_NONE;
     struct slice name = text_at(result, 0, STANDING);

@@ -59,13 +59,13 @@ struct people_list people_list_read(const PGresult *result);
 struct person_row person_row_read(const PGresult *result, int row);
 
 /* What a schedule is to somebody who names it. */
-enum schedule_standing {
+enum schedule_access {
     SCHEDULE_NONE,   /* as if it were not there */
     SCHEDULE_OTHERS, /* somebody else's, and they may know of it */
     SCHEDULE_OWN
 };
 
 /* Gets. */
-enum schedule_standing schedule_standing_read(const PGresult *result);
+enum schedule_access schedule_access_read(const PGresult *result);
 
 #endif

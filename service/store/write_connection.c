@@ -108,9 +108,9 @@ static enum status add_row(struct write_connection *connection, struct write *wr
     return batch_add(connection->pool->shared->batch, write, write->schedule_id);
 }
 
-/* A command below its partition's offset was settled by another consumer or by an earlier try of ours; one below the batch's
- * offset is in that batch, and was read a second time after the partition was assigned anew. */
-static bool is_settled(const struct write *write)
+/* A command below its partition's offset was completed by another consumer or by an earlier try of ours; one below the batch's
+ * offset is in that batch, and was read a second time after the partition was assigned again. */
+static bool is_complete(const struct write *write)
 {
     const struct partition *partition = write->partition;
     return write->offset < partition->next_offset || write->offset < partition->sent_next;
@@ -123,10 +123,10 @@ static enum status fill_from(struct write_connection *connection, struct partiti
     enum status status = STATUS_OK;
     size_t before = connection->rows_len;
     while (status == STATUS_OK && partition->waiting.first != NULL && has_room(connection, rows_max)) {
-        if (is_settled(partition->waiting.first)) {
+        if (is_complete(partition->waiting.first)) {
             struct write *write = write_pool_take(pool, partition);
             write->schedule_id = 0;
-            write_pool_settle(pool, write, STATUS_DUPLICATE);
+            write_pool_complete(pool, write, STATUS_DUPLICATE);
             continue;
         }
         if (needs_id(partition->waiting.first) && connection->id_next == connection->id_end) break;
@@ -284,7 +284,7 @@ void write_connection_serve(struct write_connection *connection, bool only_own)
     if (status == STATUS_TOO_LARGE) { /* as a row that the database refuses */
         forget_answer(connection);
         connection->outcome = STATUS_UNSTORABLE;
-        write_outcome_settle(connection);
+        write_outcome_complete(connection);
         write_pool_kick(pool);
     } else if (status != STATUS_OK) {
         write_outcome_put_back(connection);
@@ -302,7 +302,7 @@ void write_connection_expire(struct write_connection *connection, int64_t now_us
         struct write *write = connection->rows[i];
         if (write == NULL || write->deadline_us == 0 || write->deadline_us > now_us) continue;
         connection->rows[i] = NULL;
-        write_pool_settle(connection->pool, write, STATUS_UNKNOWN_OUTCOME);
+        write_pool_complete(connection->pool, write, STATUS_UNKNOWN_OUTCOME);
     }
 }
 
@@ -352,7 +352,7 @@ static void on_sync(void *ctx)
             metric_observe(&commit_time, clock_steady_us() - connection->sent_us);
             metric_observe(&batch_rows, (int64_t)connection->rows_len);
         }
-        write_outcome_settle(connection);
+        write_outcome_complete(connection);
     }
     refuse_if_read_only(connection);
     if (connection->is_short || (!was_writing && connection->outcome != STATUS_OK)) {

@@ -63,14 +63,14 @@ struct write *write_connection_alone(const struct write_connection *connection);
 /* Takes no work for a while that grows with each repeat. */
 void write_connection_pause(struct write_connection *connection, const char *reason);
 
-/* Forgets the batch, whose rows are all settled or put back. */
+/* Forgets the batch, whose rows are all completed or put back. */
 void write_connection_end_batch(struct write_connection *connection);
 
 /* Notes what the database answered to the batch. */
 void write_outcome_read(struct write_connection *connection, const PGresult *result);
 
-/* Does what the outcome asks for: settles the batch, or changes it and puts it back. */
-void write_outcome_settle(struct write_connection *connection);
+/* Does what the outcome asks for: completes the batch, or changes it and puts it back. */
+void write_outcome_complete(struct write_connection *connection);
 
 /* Puts the batch back as it was: there was no try. */
 void write_outcome_put_back(struct write_connection *connection);

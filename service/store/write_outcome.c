@@ -106,9 +106,9 @@ void write_outcome_fail(struct write_connection *connection)
     write_connection_end_batch(connection);
 }
 
-/* ---- settling ---- */
+/* ---- completing ---- */
 
-static void settle_stored(struct write_connection *connection)
+static void complete_stored(struct write_connection *connection)
 {
     struct write_pool *pool = connection->pool;
     FAILPOINT("store.after_commit");
@@ -117,15 +117,15 @@ static void settle_stored(struct write_connection *connection)
         struct write *write = connection->rows[i];
         if (write == NULL) continue;
         if (write->partition != NULL) write->partition->next_offset = write->offset + 1;
-        write_pool_settle(pool, write, write->is_repeat ? STATUS_DUPLICATE : STATUS_OK);
+        write_pool_complete(pool, write, write->is_repeat ? STATUS_DUPLICATE : STATUS_OK);
     }
     write_connection_end_batch(connection);
 }
 
-/* Forward: what was settled elsewhere is dropped when it is taken next. Backward (an operator's reset, a database restored):
- * the door has to read again from there, so nothing of the partition may go on. Neither: its row is gone, and is made anew when
- * the door reads again. */
-static void settle_moved(struct write_connection *connection)
+/* Forward: what was completed elsewhere is dropped when it is taken next. Backward (an operator's reset, a database restored):
+ * the consumer has to read again from there, so nothing of the partition may go on. Neither: its row is gone, and is recreated when
+ * the consumer reads again. */
+static void complete_moved(struct write_connection *connection)
 {
     for (char *p = connection->detail; p != NULL && *p != '\0';) {
         int64_t ordinal = strtoll(p, &p, 10);
@@ -158,7 +158,7 @@ static enum status refusal_of(const char *word)
     return STATUS_UNSTORABLE;
 }
 
-/* Asks the door; a write that is not replaced leaves the batch. */
+/* Asks the consumer; a write that is not replaced leaves the batch. */
 static void refuse(struct write_connection *connection, size_t row, enum status status)
 {
     struct write *write = connection->rows[row];
@@ -166,10 +166,10 @@ static void refuse(struct write_connection *connection, size_t row, enum status 
     write->schedules_max = connection->pool->shared->schedules_max;
     if (write->ops->refuse(write, status)) return;
     connection->rows[row] = NULL;
-    write_pool_settle(connection->pool, write, status);
+    write_pool_complete(connection->pool, write, status);
 }
 
-static void settle_refused(struct write_connection *connection)
+static void complete_refused(struct write_connection *connection)
 {
     const char *p = connection->detail == NULL ? "" : connection->detail;
     for (char *word = NULL; *p != '\0';) {
@@ -183,7 +183,7 @@ static void settle_refused(struct write_connection *connection)
 }
 
 /* One that is a record already cannot be replaced by another: its partition waits. */
-static void settle_unstorable(struct write_connection *connection)
+static void complete_unstorable(struct write_connection *connection)
 {
     bool is_refused = connection->rows_len == 1 && connection->rows[0] != NULL && connection->rows[0]->kind != WRITE_RECORD;
     if (!is_refused) {
@@ -195,13 +195,13 @@ static void settle_unstorable(struct write_connection *connection)
     write_outcome_put_back(connection);
 }
 
-void write_outcome_settle(struct write_connection *connection)
+void write_outcome_complete(struct write_connection *connection)
 {
     switch (connection->outcome) {
-    case STATUS_OK: settle_stored(connection); break;
-    case STATUS_OFFSET_MOVED: settle_moved(connection); break;
-    case STATUS_INVALID: settle_refused(connection); break;
-    case STATUS_UNSTORABLE: settle_unstorable(connection); break;
+    case STATUS_OK: complete_stored(connection); break;
+    case STATUS_OFFSET_MOVED: complete_moved(connection); break;
+    case STATUS_INVALID: complete_refused(connection); break;
+    case STATUS_UNSTORABLE: complete_unstorable(connection); break;
     default: write_outcome_fail(connection); break;
     }
 }

@@ -136,7 +136,7 @@ static void expire(struct write_pool *pool, struct queue *queue, int64_t now_us)
     for (struct write *write; (write = queue_take(&all)) != NULL;) {
         expire(pool, &write->followers, now_us);
         if (write->deadline_us == 0 || write->deadline_us > now_us) queue_add(queue, write);
-        else write_pool_settle(pool, write, write->is_doubtful ? STATUS_UNKNOWN_OUTCOME : STATUS_UNAVAILABLE);
+        else write_pool_complete(pool, write, write->is_doubtful ? STATUS_UNKNOWN_OUTCOME : STATUS_UNAVAILABLE);
     }
 }
 
@@ -169,7 +169,7 @@ void write_pool_submit(struct write_pool *pool, struct write *write)
     list(pool, partition);
 }
 
-void write_pool_settle(struct write_pool *pool, struct write *write, enum status status)
+void write_pool_complete(struct write_pool *pool, struct write *write, enum status status)
 {
     static const struct hold tried_next = {.is_alone = true};
     const struct hold hold = status_class(status) == STATUS_CLASS_RETRY ? write->hold : tried_next;
@@ -185,7 +185,7 @@ void write_pool_put_back(struct write_pool *pool, struct write *write)
     if (partition == NULL) {
         queue_put_back(write->hold.is_alone ? &pool->alone : &pool->fresh, write);
     } else if (partition->is_dropped) {
-        write_pool_settle(pool, write, STATUS_OFFSET_MOVED);
+        write_pool_complete(pool, write, STATUS_OFFSET_MOVED);
     } else {
         queue_put_back(&partition->waiting, write);
         list(pool, partition);
@@ -276,7 +276,7 @@ void write_pool_drop(struct write_pool *pool, struct partition *partition)
     struct queue all = partition->waiting;
     partition->waiting = (struct queue){0};
     unlist(pool, partition);
-    for (struct write *write; (write = queue_take(&all)) != NULL;) write_pool_settle(pool, write, STATUS_OFFSET_MOVED);
+    for (struct write *write; (write = queue_take(&all)) != NULL;) write_pool_complete(pool, write, STATUS_OFFSET_MOVED);
 }
 
 int64_t write_pool_shorten(struct write_pool *pool, struct partition *partition)
@@ -288,6 +288,6 @@ int64_t write_pool_shorten(struct write_pool *pool, struct partition *partition)
     partition->waiting = (struct queue){0};
     if (first == NULL) unlist(pool, partition);
     else queue_add(&partition->waiting, first);
-    for (struct write *write; (write = queue_take(&all)) != NULL;) write_pool_settle(pool, write, STATUS_OFFSET_MOVED);
+    for (struct write *write; (write = queue_take(&all)) != NULL;) write_pool_complete(pool, write, STATUS_OFFSET_MOVED);
     return offset;
 }

@@ -29,7 +29,7 @@ struct write_pool {
     struct writer_shared *shared;
     struct write_connection *connections[WRITE_CONNECTIONS_MAX];
     size_t connections_len;
-    size_t pending;          /* writes submitted and not settled */
+    size_t pending;          /* writes submitted and not completed */
     size_t patient;          /* connections that try what is in the way */
     struct partition *first; /* partitions with waiting writes, in turn */
     struct partition *last;
@@ -42,7 +42,7 @@ struct write_pool {
 void write_pool_submit(struct write_pool *pool, struct write *write);
 
 /* Ends the write, which nothing holds any more; its followers go on. */
-void write_pool_settle(struct write_pool *pool, struct write *write, enum status status);
+void write_pool_complete(struct write_pool *pool, struct write *write, enum status status);
 
 /* Gives up the HTTP writes that are not on their way and whose deadline is over. */
 void write_pool_expire(struct write_pool *pool, int64_t now_us);

@@ -2,8 +2,8 @@
  * it is done.
  *
  * Failure modes. Two are told by the answer, and end in "put the batch back" after something was changed:
- *   SS001, another consumer moved an offset   what is below the offset is dropped as settled
- *   SS002, writes are refused                 their doors replace or withdraw them
+ *   SS001, another consumer moved an offset   what is below the offset is dropped as completed
+ *   SS002, writes are refused                 their consumers replace or withdraw them
  * All others are somebody's fault, and nobody says whose. What was in the batch is tried apart, until it is known who is in the way:
  *   22/23, a row that cannot be stored        it is refused
  *   SS003, an entry names what is being removed,
@@ -42,7 +42,7 @@ static const char *const purposes[] = {
 static struct metric queued = {.type = METRIC_GAUGE,
                                .name = "schedule_writes_pending",
                                .labels = "",
-                               .help = "Writes submitted and not settled."};
+                               .help = "Writes submitted and not completed."};
 #define CONNECTIONS_READY(purpose_)                                                                                \
     {                                                                                                              \
         .type = METRIC_GAUGE, .name = "schedule_database_connections_ready", .labels = "purpose=\"" purpose_ "\"", \

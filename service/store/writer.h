@@ -1,4 +1,4 @@
-/* The micro-batching writer: takes writes from all doors, stores what is waiting in one transaction per connection, and says
+/* The micro-batching writer: takes writes from HTTP and the consumers, stores what is waiting in one transaction per connection, and says
  * of each what became of it once that is durable. Nobody waits for a batch to fill.
  *
  * A transaction carries writes of one purpose, which has connections of its own. Those of Kafka move their partition's stored offset in
@@ -36,7 +36,7 @@ struct hold {
     int64_t since_us;  /* steady clock, of the first failure */
 };
 
-/* A Kafka partition whose next offset is stored. Owned by its Kafka door, and zero but for what the door sets; outlives its writes. */
+/* A Kafka partition whose next offset is stored. Owned by its Kafka consumer, and zero but for what the consumer sets; outlives its writes. */
 struct partition {
     const char *topic;
     int32_t number;
@@ -54,14 +54,14 @@ struct partition {
 };
 
 struct write_ops {
-    /* The write is settled; comes exactly once, never from within writer_submit. STATUS_OK: done. STATUS_DUPLICATE: the same
-     * command was settled before (schedule_id is the original's), or, for a command whose offset another consumer settled,
+    /* The write is completed; comes exactly once, never from within writer_submit. STATUS_OK: done. STATUS_DUPLICATE: the same
+     * command was completed before (schedule_id is the original's), or, for a command whose offset another consumer completed,
      * schedule_id is 0. STATUS_OFFSET_MOVED: a command whose partition was revoked or has
      * moved back; it will be read again. RETRY classes: given up at its deadline, and not stored; but STATUS_UNKNOWN_OUTCOME, where an
      * attempt was sent whose answer is not known: it may be stored, or be so yet. REJECT classes: refused, only after refuse said
      * false. The writer no longer touches the write. */
     void (*done)(struct write *write, enum status status);
-    /* The database refuses it (a REJECT class). A command's door replaces it by a record (sets write->kind and write->record) and
+    /* The database refuses it (a REJECT class). A command's consumer replaces it by a record (sets write->kind and write->record) and
      * returns true: the record takes its place. False: done follows with that status. */
     bool (*refuse)(struct write *write, enum status status);
 };
@@ -73,7 +73,7 @@ enum write_kind {
     WRITE_OFFSET   /* nothing but the partition's offset: what was before it is no message */
 };
 
-/* One write on its way. The door owns it and lends it to the writer from submit until done. */
+/* One write on its way. The consumer owns it and lends it to the writer from submit until done. */
 struct write {
     const struct write_ops *ops;
     enum write_kind kind;
@@ -85,7 +85,7 @@ struct write {
     struct slice entry;          /* of an entry: JSON, see apply_directory in migrations/ */
     struct partition *partition; /* NULL: an HTTP write */
     int64_t offset;              /* in the partition */
-    int64_t deadline_us;         /* steady clock; 0: none. HTTP writes that are not settled by then are given up */
+    int64_t deadline_us;         /* steady clock; 0: none. HTTP writes that are not completed by then are given up */
     int64_t schedule_id;         /* set before done */
     int64_t schedules_max;       /* set before a refusal: see writer_config */
     struct slice
@@ -131,7 +131,7 @@ void writer_free(struct writer *writer);
 void writer_open(struct writer *writer, const struct position_mark *mark);
 
 /* Lends the write to the writer. STATUS_OVERLOADED when the HTTP queue is full and STATUS_UNAVAILABLE while shut (the write stays the
- * caller's); what comes with a partition is bounded by its door. Never calls back before it returns. Writes of one partition come in
+ * caller's); what comes with a partition is bounded by its consumer. Never calls back before it returns. Writes of one partition come in
  * the order of their offsets. */
 enum status writer_submit(struct writer *writer, struct write *write);
 
@@ -145,7 +145,7 @@ int64_t writer_shorten_partition(struct writer *writer, struct partition *partit
 /* Whether every connection that HTTP writes need is there. */
 bool writer_http_is_ready(const struct writer *writer);
 
-/* Writes submitted and not settled. */
+/* Writes submitted and not completed. */
 size_t writer_pending(const struct writer *writer);
 
 /* Tells which connections and partitions make no progress. */
@@ -154,7 +154,7 @@ void writer_degraded(struct writer *writer, struct degraded *degraded);
 /* Whether an error or a lock that repeats is in the way of the partition's first write. It is tried on. */
 bool partition_is_waiting(const struct partition *partition);
 
-/* Whether no write of the partition is submitted and not settled. */
+/* Whether no write of the partition is submitted and not completed. */
 bool partition_is_idle(const struct partition *partition);
 
 #endif

@@ -17,14 +17,14 @@ def drain(world: World, commands: int) -> dict[str, float]:
     world.produce(commands)
     world.rig.postgres.psql("CHECKPOINT")
     with world.database() as database, EventWatch(world) as watch, world.service() as service:
-        def settled() -> int:
+        def completed() -> int:
             database.execute(OFFSETS)
             return int(database.fetchone()[0])
 
         metrics = Metrics(service)
-        wait_for(lambda: settled() > before, 0.002)
-        already, start, used_before = settled() - before, time.time(), world.rig.cpu(service)
-        wait_for(lambda: settled() == world.produced, 0.02)
+        wait_for(lambda: completed() > before, 0.002)
+        already, start, used_before = completed() - before, time.time(), world.rig.cpu(service)
+        wait_for(lambda: completed() == world.produced, 0.02)
         rows_s = time.time() - start
         wait_for(lambda: metrics.value(PUBLISHED) >= commands, 0.02)
         used = world.rig.cpu(service)

@@ -119,9 +119,9 @@ def line(row: Row, figures: Figures) -> str:
     values = figures[row.figure]
     spread = f"({number(min(values))} .. {number(max(values))})"
     compared = row.of in figures
-    judged = median(a / b for a, b in zip(values, figures[row.of])) if compared else median(values)
-    ratio = f"{judged:.2f}" if compared else ""
-    target = f"{row.target:11}{verdict(judged, row.target)}" if row.target and (compared or not row.of) else ""
+    checked = median(a / b for a, b in zip(values, figures[row.of])) if compared else median(values)
+    ratio = f"{checked:.2f}" if compared else ""
+    target = f"{row.target:11}{verdict(checked, row.target)}" if row.target and (compared or not row.of) else ""
     return f"  {row.label:42}{number(median(values)):>10} {row.unit:5}{spread:>23}  {ratio:>5}  {target}"
 
 

@@ -1,7 +1,7 @@
 """Runs the component tests: one throwaway PostgreSQL and one Kafka, and for each test binary a fresh database that the
 service's own `migrate` made.
 
-    python3 tests/component/run.py build/asan/tests [name ...]    names pick binaries: writer, kafka_door, relay
+    python3 tests/component/run.py build/asan/tests [name ...]    names pick binaries: writer, kafka_consumer, relay
 
 The service is `schedule-service` beside the directory. Exits with 1 when a binary failed or none was found.
 """

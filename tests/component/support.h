@@ -1,4 +1,4 @@
-/* What the component tests share: each test in a process of its own (a process has one writer and one door, as the service
+/* What the component tests share: each test in a process of its own (a process has one writer and one consumer, as the service
  * does), SQL from the side, and running the event loop until something is so. */
 #ifndef TESTS_COMPONENT_SUPPORT_H
 #define TESTS_COMPONENT_SUPPORT_H

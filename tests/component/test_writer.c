@@ -168,7 +168,7 @@ static void other_content_within_one_batch_is_refused_too(void **state)
     expect_rows_and_events(world, 1);
 }
 
-static void what_comes_after_a_refused_create_is_judged_by_its_neighbours(void **state)
+static void what_comes_after_a_refused_create_is_checked_by_its_neighbours(void **state)
 {
     struct world *world = *state;
     struct test_write first;
@@ -309,7 +309,7 @@ static void a_poison_command_is_replaced_and_nothing_is_skipped(void **state)
 
 /* ---- the compare-and-set ---- */
 
-static void what_another_consumer_settled_is_dropped(void **state)
+static void what_another_consumer_completed_is_dropped(void **state)
 {
     struct world *world = *state;
     struct test_write tests[10];
@@ -328,7 +328,7 @@ static void an_offset_that_moved_back_ends_the_partitions_commands(void **state)
 {
     struct world *world = *state;
     struct test_write tests[6];
-    struct partition other = {.topic = "commands", .number = 2}; /* of the same lane */
+    struct partition other = {.topic = "commands", .number = 2}; /* of the same connection */
     world->partition.next_offset = 100;
     execute(world->db, "UPDATE command_offsets SET next_offset = 50 WHERE partition = 0");
     for (size_t i = 0; i < 4; i++) make_command(&tests[i], i + 1, &world->partition, 100 + (int64_t)i);
@@ -372,8 +372,8 @@ static void a_revoked_partition_ends_its_queued_commands(void **state)
     for (size_t i = 2; i < 4; i++) make_command(&tests[i], i + 1, &other, (int64_t)i);
     submit(world, tests, 4);
     writer_drop_partition(world->writer, &world->partition);
-    assert_int_equal(settled, 2);
-    RUN_UNTIL(world->base, settled == 4);
+    assert_int_equal(completed, 2);
+    RUN_UNTIL(world->base, completed == 4);
     for (size_t i = 0; i < 4; i++) assert_int_equal(tests[i].status, i < 2 ? STATUS_OFFSET_MOVED : STATUS_OK);
     expect_rows_and_events(world, 2);
 }
@@ -402,9 +402,9 @@ static void a_connection_killed_in_the_middle_is_retried(void **state)
                            "AND application_name = 'schedule-service writer'");
         RUN_UNTIL(world->base, blocked_writers(world) == 0);
     }
-    assert_int_equal(settled, 0);
+    assert_int_equal(completed, 0);
     release(blocker);
-    RUN_UNTIL(world->base, settled == COUNT);
+    RUN_UNTIL(world->base, completed == COUNT);
     for (size_t i = 0; i < COUNT; i++) {
         assert_int_equal(tests[i].status, STATUS_OK);
         assert_int_equal(tests[i].done, 1);
@@ -429,8 +429,8 @@ static void a_commit_of_unknown_outcome_makes_no_second_row(void **state)
     RUN_UNTIL(world->base, !writer_http_is_ready(world->writer)); /* while the server still waits for the lock */
     release(blocker);
     WAIT_UNTIL(rows(world) == COUNT); /* committed, and the writer was not told */
-    assert_int_equal(settled, 0);
-    RUN_UNTIL(world->base, settled == COUNT);
+    assert_int_equal(completed, 0);
+    RUN_UNTIL(world->base, completed == COUNT);
     for (size_t i = 0; i < COUNT; i++) {
         assert_int_equal(tests[i].status, STATUS_DUPLICATE);
         bool is_http = i % 2 == 0;
@@ -453,7 +453,7 @@ static void a_cancelled_statement_is_retried(void **state)
                        "AND application_name = 'schedule-service writer'"); /* 57014 */
     RUN_UNTIL(world->base, blocked_writers(world) == 0);
     release(blocker);
-    RUN_UNTIL(world->base, settled == 2);
+    RUN_UNTIL(world->base, completed == 2);
     for (size_t i = 0; i < 2; i++) assert_int_equal(tests[i].status, STATUS_OK);
     expect_rows_and_events(world, 2);
 }
@@ -473,7 +473,7 @@ static void http_writes_are_given_up_at_their_deadline(void **state)
     make_command(&command, 3, &world->partition, 0);
     submit(world, &command, 1);
     submit(world, tests, 2);
-    RUN_UNTIL(world->base, settled == 2);
+    RUN_UNTIL(world->base, completed == 2);
     assert_true(clock_steady_us() - start_us >= 300000);
     for (size_t i = 0; i < 2; i++) assert_int_equal(tests[i].status, STATUS_UNAVAILABLE);
     assert_int_equal(command.done, 0); /* commands wait */
@@ -513,7 +513,7 @@ static void a_full_queue_turns_http_writes_away_and_no_commands(void **state)
     make_command(&command, 1, &world->partition, 0);
     submit(world, &command, 1);
     assert_int_equal(writer_pending(world->writer), taken + 1);
-    assert_int_equal(settled, 0);
+    assert_int_equal(completed, 0);
 }
 
 static void a_shut_writer_turns_http_away_and_keeps_commands(void **state)
@@ -574,14 +574,14 @@ int main(int argc, char **argv)
         TEST(a_command_twice_in_one_batch_makes_one_row),
         TEST(other_content_under_a_used_id_is_refused_and_its_neighbours_stored),
         TEST(other_content_within_one_batch_is_refused_too),
-        TEST(what_comes_after_a_refused_create_is_judged_by_its_neighbours),
+        TEST(what_comes_after_a_refused_create_is_checked_by_its_neighbours),
         TEST(the_first_with_an_id_is_the_original_in_a_large_batch_too),
         TEST(many_conflicts_in_one_batch_are_all_refused),
         TEST(strangers_are_refused_and_their_neighbours_stored),
         TEST(a_refused_command_is_replaced_by_its_record),
         TEST(a_poison_row_is_found_by_halving_and_its_neighbours_stored),
         TEST(a_poison_command_is_replaced_and_nothing_is_skipped),
-        TEST(what_another_consumer_settled_is_dropped),
+        TEST(what_another_consumer_completed_is_dropped),
         TEST(an_offset_that_moved_back_ends_the_partitions_commands),
         TEST(an_offset_row_that_vanished_ends_the_partitions_commands),
         TEST(a_command_read_twice_is_stored_once),

@@ -146,11 +146,11 @@ static void a_create_that_waits_for_its_delete_makes_nothing(void **state)
     end_query(deleter);
     make_write(&again[0], 2);
     make_write(&again[1], 1);
-    settled = 0;
+    completed = 0;
     submit(world, again, 2);
     RUN_UNTIL(world->base, blocked_writers(world) == 1);
     release(deleter);
-    RUN_UNTIL(world->base, settled == 2);
+    RUN_UNTIL(world->base, completed == 2);
     assert_int_equal(again[0].status, STATUS_OK);
     assert_int_equal(again[1].status, STATUS_DUPLICATE);
     assert_int_equal(again[1].write.schedule_id, id);
@@ -169,14 +169,14 @@ static void no_schedule_comes_back_in_ten_thousand_tries(void **state)
         for (uint64_t i = 0; i < EACH; i++) make_write(&tests[i], round * EACH + i + 1);
         store(world, tests, EACH);
         for (uint64_t i = 0; i < EACH; i++) make_write(&tests[i], round * EACH + i + 1);
-        settled = 0;
+        completed = 0;
         if (round % 2 == 0) send_deletes(deleter);
         submit(world, tests, EACH);
         if (round % 2 == 1) {
             event_base_loop(world->base, EVLOOP_ONCE);
             send_deletes(deleter);
         }
-        RUN_UNTIL(world->base, settled == EACH);
+        RUN_UNTIL(world->base, completed == EACH);
         end_query(deleter);
         for (size_t i = 0; i < EACH; i++) assert_int_equal(tests[i].status, STATUS_DUPLICATE);
         assert_int_equal(rows(world), 0);
@@ -189,8 +189,9 @@ static void one_that_came_back_under_an_earlier_build_can_be_deleted(void **stat
     struct world *world = *state;
     struct test_write tests[3];
     int64_t id = stored_schedule(world, 1);
-    execute(world->db,
-            "INSERT INTO settled_commands SELECT command_id, command_digest, id - 1, NULL, now() + '1 day' FROM schedules");
+    execute(
+        world->db,
+        "INSERT INTO processed_commands SELECT command_id, command_digest, id - 1, NULL, now() + '1 day' FROM schedules");
     make_write(&tests[0], 1);
     make_write(&tests[1], 2);
     make_change(&tests[1], COMMAND_DELETE, id);

@@ -34,7 +34,7 @@ struct test_write {
     char state[1024];         /* what was lent in done */
 };
 
-static int settled;
+static int completed;
 
 static inline void on_done(struct write *write, enum status status)
 {
@@ -43,7 +43,7 @@ static inline void on_done(struct write *write, enum status status)
     test->status = status;
     snprintf(test->state, sizeof(test->state), "%.*s", (int)write->state.len,
              write->state.len == 0 ? "" : write->state.data);
-    settled++;
+    completed++;
 }
 
 static inline bool on_refuse(struct write *write, enum status status)
@@ -63,7 +63,7 @@ static const struct write_ops ops = {on_done, on_refuse};
 
 static inline void make_directory(PGconn *db)
 {
-    execute(db, "TRUNCATE organizations, users, memberships, schedules, default_schedules, settled_commands, "
+    execute(db, "TRUNCATE organizations, users, memberships, schedules, default_schedules, processed_commands, "
                 "command_offsets CASCADE");
     execute(db, "INSERT INTO organizations (id, name) VALUES (%d, 'org')", ORG);
     execute(db, "INSERT INTO users (id, name) VALUES (%d, 'a'), (%d, 'b')", USER, OTHER_USER);
@@ -166,13 +166,13 @@ static inline void submit(struct world *world, struct test_write *tests, size_t 
     for (size_t i = 0; i < len; i++) assert_int_equal(writer_submit(world->writer, &tests[i].write), STATUS_OK);
 }
 
-/* Submits and waits until all are settled, each exactly once. */
+/* Submits and waits until all are completed, each exactly once. */
 static inline void store(struct world *world, struct test_write *tests, size_t len)
 {
-    int before = settled;
+    int before = completed;
     submit(world, tests, len);
-    assert_int_equal(settled, before); /* never from within submit */
-    RUN_UNTIL(world->base, settled == before + (int)len);
+    assert_int_equal(completed, before); /* never from within submit */
+    RUN_UNTIL(world->base, completed == before + (int)len);
     for (size_t i = 0; i < len; i++) assert_int_equal(tests[i].done, 1);
     assert_int_equal(writer_pending(world->writer), 0);
 }

@@ -107,13 +107,13 @@ class Line:
         replica.start(wait)
         return replica
 
-    def start_doors(self, **env: str) -> Service:
+    def start_intake(self, **env: str) -> Service:
         """One more replica that takes writes although no relay works: one did until a moment ago, and has accepted the database."""
-        doors = self.start(wait=False, ROLES="http,consumer", **env)
+        interfaces = self.start(wait=False, ROLES="http,consumer", **env)
         relay = self.start(ROLES="relay", **env)
-        doors.wait_ready()
+        interfaces.wait_ready()
         self.stop(relay)
-        return doors
+        return interfaces
 
     @property
     def service(self) -> Service:
@@ -170,7 +170,7 @@ class Line:
         assert found, f"no {name} in\n{text}"
         return float(found[1])
 
-    # ---- its doors
+    # ---- its interfaces
 
     def request(self, method: str, path: str, key: str | None = None, **options: Any) -> requests.Response:
         headers = {"Authorization": f"Bearer {key}"} if key else {}

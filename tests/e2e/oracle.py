@@ -35,7 +35,7 @@ class Verdict:
         return "invalid" if self.violations else "unreadable" if self.content is None else "valid"
 
 
-def judge(text: str, is_new: bool) -> Verdict:
+def check(text: str, is_new: bool) -> Verdict:
     body = read(text)
     if body is None:
         return Verdict()

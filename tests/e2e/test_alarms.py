@@ -244,7 +244,7 @@ def relay_restarts(line: Line) -> Iterator[None]:
     for number in range(1, 7):
         until(lambda: line.metric("schedule_relay_active") == 1, "it publishes")
         end_relay(line)
-        until(lambda: line.metric("schedule_relay_restarts_total") >= number, "the relay begins anew")
+        until(lambda: line.metric("schedule_relay_restarts_total") >= number, "the relay begins again")
     yield
 
 
@@ -269,7 +269,7 @@ def requests_fail(line: Line) -> Iterator[None]:
 
 @contextmanager
 def memory_high(line: Line) -> Iterator[None]:
-    """Commands of ten megabytes, four in every partition, that come with one fetch and are allowed to, while none can be settled."""
+    """Commands of ten megabytes, four in every partition, that come with one fetch and are allowed to, while none can be completed."""
     wait_offsets(line, line.place.commands)
     line.stop()
     with closing(ledger.producer(line.place.bootstrap, compression_type="gzip")) as sender:

@@ -1,4 +1,4 @@
-"""Updates and deletes of a schedule: one table of behaviours for every door, then what only HTTP has."""
+"""Updates and deletes of a schedule: one table of behaviours for every interface, then what only HTTP has."""
 
 import time
 import uuid
@@ -16,8 +16,8 @@ from replies import assert_error, assert_invalid
 from wire import DELETE, UPDATE, as_protobuf, decode_event, framed
 
 ORG, OWN, PROTOBUF, FRAMED, JSON = "organization", "own", "protobuf", "framed", "json"
-DOORS = [ORG, OWN, PROTOBUF, FRAMED, JSON]
-DOORS_OF_NULL = [ORG, OWN, JSON]
+INTERFACES = [ORG, OWN, PROTOBUF, FRAMED, JSON]
+INTERFACES_OF_NULL = [ORG, OWN, JSON]
 
 Violations = list[tuple[str, str]]
 MISSING: Violations = [("scheduleId", "exists")]
@@ -68,24 +68,24 @@ def default_of(line: Line, user: Person) -> dict[str, Any] | None:
     return found
 
 
-# ---- the doors
+# ---- the intake
 
-def ask(line: Line, door: str, kind: str, schedule: dict[str, Any], by: Person, fields: dict[str, Any] | None = None,
+def ask(line: Line, interface: str, kind: str, schedule: dict[str, Any], by: Person, fields: dict[str, Any] | None = None,
         version: int = 0) -> Violations:
-    """Asks for a change through a door, in the name of a person; what it was refused for, nothing when it was done."""
-    if door in (ORG, OWN):
-        return ask_http(line, door, kind, schedule, by, fields, version)
+    """Asks for a change through a interface, in the name of a person; what it was refused for, nothing when it was done."""
+    if interface in (ORG, OWN):
+        return ask_http(line, interface, kind, schedule, by, fields, version)
     command = {"commandId": str(uuid.uuid4()), "orgId": line.people.org, "userId": by.id, "scheduleId": schedule["id"],
                "expectedVersion": version} | (fields or {})
-    sent = send(line, door, kind, command)
+    sent = send(line, interface, kind, command)
     return outcome(line, kind, command, sent)
 
 
-def send(line: Line, door: str, kind: str, command: dict[str, Any]) -> Any:
+def send(line: Line, interface: str, kind: str, command: dict[str, Any]) -> Any:
     key = str(command["userId"]).encode()
-    if door == FRAMED:
+    if interface == FRAMED:
         return line.send(framed(as_protobuf(command, kind)), "decided", key, kind=kind)
-    return line.send(command, "decided", key, as_json=door == JSON, kind=kind)
+    return line.send(command, "decided", key, as_json=interface == JSON, kind=kind)
 
 
 def outcome(line: Line, kind: str, command: dict[str, Any], sent: Any) -> Violations:
@@ -109,10 +109,10 @@ def wait_visible(line: Line, kind: str, event: dict[str, Any]) -> None:
           f"what event {event['id']}.{event['version']} tells is visible")
 
 
-def ask_http(line: Line, door: str, kind: str, schedule: dict[str, Any], by: Person, fields: dict[str, Any] | None,
+def ask_http(line: Line, interface: str, kind: str, schedule: dict[str, Any], by: Person, fields: dict[str, Any] | None,
              version: int) -> Violations:
-    path = path_of(line, schedule, by.id) if door == ORG else f"/v2/schedules/{schedule['id']}"
-    options = {"key": line.people.admin_key if door == ORG else by.key,
+    path = path_of(line, schedule, by.id) if interface == ORG else f"/v2/schedules/{schedule['id']}"
+    options = {"key": line.people.admin_key if interface == ORG else by.key,
                "headers": {"If-Match": f'"{version}"'} if version else {}}
     answer = line.delete(path, **options) if kind == DELETE else line.patch(path, fields, **options)
     if answer.status_code == 200:
@@ -144,7 +144,7 @@ def flat(errors: list[dict[str, Any]], above: str = "") -> Violations:
     return found
 
 
-# ---- updates: the same through every door
+# ---- updates: the same through every interface
 
 WINDOWS = [{"days": ["Sunday", "Friday", "Sunday"], "startTime": "00:00", "endTime": "23:59"},
            {"days": ["Monday"], "startTime": "08:00", "endTime": "08:01"}]
@@ -172,12 +172,12 @@ NULLS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     f"null_{name}": ({name: None, "name": "New"}, {"name": "New"}) for name in ("availability", "overrides", "isDefault")}
 
 
-@pytest.mark.parametrize(("door", "case"), [(door, case) for door in DOORS for case in UPDATES]
-                         + [(door, case) for door in DOORS_OF_NULL for case in NULLS])
-def test_an_update_sets_what_it_names_and_nothing_else(line: Line, user: Person, door: str, case: str) -> None:
+@pytest.mark.parametrize(("interface", "case"), [(interface, case) for interface in INTERFACES for case in UPDATES]
+                         + [(interface, case) for interface in INTERFACES_OF_NULL for case in NULLS])
+def test_an_update_sets_what_it_names_and_nothing_else(line: Line, user: Person, interface: str, case: str) -> None:
     fields, changes = (UPDATES | NULLS)[case]
     before = make(line, user)
-    assert ask(line, door, UPDATE, before, user, fields) == []
+    assert ask(line, interface, UPDATE, before, user, fields) == []
     assert stored(line, before) == (before | changes, 2)
 
 
@@ -205,39 +205,39 @@ INVALID_JSON: dict[str, tuple[dict[str, Any], Violations]] = {
 }
 
 
-@pytest.mark.parametrize(("door", "case"), [(door, case) for door in DOORS for case in INVALID]
-                         + [(door, case) for door in DOORS_OF_NULL for case in INVALID_JSON])
-def test_an_invalid_update_is_refused_and_changes_nothing(line: Line, user: Person, door: str, case: str) -> None:
+@pytest.mark.parametrize(("interface", "case"), [(interface, case) for interface in INTERFACES for case in INVALID]
+                         + [(interface, case) for interface in INTERFACES_OF_NULL for case in INVALID_JSON])
+def test_an_invalid_update_is_refused_and_changes_nothing(line: Line, user: Person, interface: str, case: str) -> None:
     fields, violations = (INVALID | INVALID_JSON)[case]
     before = make(line, user)
-    if door in (ORG, OWN):
-        seen = ask(line, door, UPDATE, before, user, {"name": "New"} | fields)
+    if interface in (ORG, OWN):
+        seen = ask(line, interface, UPDATE, before, user, {"name": "New"} | fields)
     else:
         command = {"commandId": str(uuid.uuid4()), "userId": user.id, "scheduleId": before["id"], "name": "New"} | fields
-        value = framed(as_protobuf(command, UPDATE)) if door == FRAMED else command
-        sent = line.send(value, "rejected", str(user.id).encode(), as_json=door == JSON, kind=UPDATE)
+        value = framed(as_protobuf(command, UPDATE)) if interface == FRAMED else command
+        sent = line.send(value, "rejected", str(user.id).encode(), as_json=interface == JSON, kind=UPDATE)
         seen = [one[:2] for one in line.violations_of(sent)]
     assert sorted(seen) == sorted(violations)
     assert stored(line, before) == (before, 1)
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_the_default_moves_and_the_former_one_has_a_new_version(line: Line, user: Person, door: str) -> None:
+@pytest.mark.parametrize("interface", INTERFACES)
+def test_the_default_moves_and_the_former_one_has_a_new_version(line: Line, user: Person, interface: str) -> None:
     former, other = make(line, user), make(line, user, isDefault=False)
-    assert ask(line, door, UPDATE, other, user, {"isDefault": True, "name": "Now"}) == []
+    assert ask(line, interface, UPDATE, other, user, {"isDefault": True, "name": "Now"}) == []
     assert stored(line, other) == (other | {"isDefault": True, "name": "Now"}, 2)
     assert stored(line, former) == (former | {"isDefault": False}, 2)
     assert default_of(line, user) == other | {"isDefault": True, "name": "Now"}
 
 
-# ---- deletes and refusals: the same through every door
+# ---- deletes and refusals: the same through every interface
 
-@pytest.mark.parametrize("door", DOORS)
-def test_a_deleted_schedule_is_gone_for_everybody(line: Line, user: Person, door: str) -> None:
+@pytest.mark.parametrize("interface", INTERFACES)
+def test_a_deleted_schedule_is_gone_for_everybody(line: Line, user: Person, interface: str) -> None:
     kept, gone = make(line, user, isDefault=False), make(line, user)
-    assert ask(line, door, DELETE, gone, user) == []
+    assert ask(line, interface, DELETE, gone, user) == []
     assert_error(get(line, gone), 404, f"Schedule with ID={gone['id']} does not exist.")
-    for other in DOORS:
+    for other in INTERFACES:
         assert ask(line, other, DELETE, gone, user) == MISSING
         assert ask(line, other, UPDATE, gone, user, {"name": "New"}) == MISSING
     assert stored(line, kept) == (kept, 1)
@@ -245,42 +245,42 @@ def test_a_deleted_schedule_is_gone_for_everybody(line: Line, user: Person, door
 
 
 @pytest.mark.parametrize("kind", [UPDATE, DELETE])
-@pytest.mark.parametrize("door", DOORS)
-def test_who_may_not_is_refused_by_what_they_may_know(line: Line, user: Person, door: str, kind: str) -> None:
+@pytest.mark.parametrize("interface", INTERFACES)
+def test_who_may_not_is_refused_by_what_they_may_know(line: Line, user: Person, interface: str, kind: str) -> None:
     colleagues = make(line, person(line))
-    assert ask(line, door, kind, colleagues, user, {}) == FOREIGN
+    assert ask(line, interface, kind, colleagues, user, {}) == FOREIGN
     assert stored(line, colleagues) == (colleagues, 1)
     foreign = line.request("POST", line.schedules_path(line.people.other_member, line.people.other_org),
                            line.people.other_admin_key, json=MINIMAL)
     line.note(foreign)
-    assert ask(line, door, kind, foreign.json()["data"], user, {}) == MISSING
-    assert ask(line, door, kind, {"id": 1 << 62, "ownerId": user.id}, user, {}) == MISSING
+    assert ask(line, interface, kind, foreign.json()["data"], user, {}) == MISSING
+    assert ask(line, interface, kind, {"id": 1 << 62, "ownerId": user.id}, user, {}) == MISSING
 
 
 @pytest.mark.parametrize("kind", [UPDATE, DELETE])
-@pytest.mark.parametrize("door", DOORS)
-def test_a_change_of_a_former_version_is_refused(line: Line, user: Person, door: str, kind: str) -> None:
+@pytest.mark.parametrize("interface", INTERFACES)
+def test_a_change_of_a_former_version_is_refused(line: Line, user: Person, interface: str, kind: str) -> None:
     schedule = make(line, user)
-    assert ask(line, door, UPDATE, schedule, user, {"name": "New"}, version=1) == []
+    assert ask(line, interface, UPDATE, schedule, user, {"name": "New"}, version=1) == []
     for version in (1, 3, 1 << 40):
-        assert ask(line, door, kind, schedule, user, {"name": "Other"}, version=version) == STALE
+        assert ask(line, interface, kind, schedule, user, {"name": "Other"}, version=version) == STALE
     assert stored(line, schedule) == (schedule | {"name": "New"}, 2)
-    assert ask(line, door, kind, schedule, user, {"name": "Other"}, version=2) == []
+    assert ask(line, interface, kind, schedule, user, {"name": "Other"}, version=2) == []
 
 
 # ---- commands sent again
 
 @pytest.mark.parametrize("kind", [UPDATE, DELETE])
-@pytest.mark.parametrize("door", [PROTOBUF, FRAMED, JSON])
-def test_a_repeated_change_is_done_once_and_other_content_is_rejected(line: Line, user: Person, door: str,
+@pytest.mark.parametrize("interface", [PROTOBUF, FRAMED, JSON])
+def test_a_repeated_change_is_done_once_and_other_content_is_rejected(line: Line, user: Person, interface: str,
                                                                        kind: str) -> None:
     schedule, other = make(line, user), make(line, user, isDefault=False)
     command = {"commandId": str(uuid.uuid4()), "orgId": line.people.org, "userId": user.id, "scheduleId": schedule["id"],
                **({"name": "New"} if kind == UPDATE else {})}
     for _ in range(2):
-        assert outcome(line, kind, command, send(line, door, kind, command)) == []
+        assert outcome(line, kind, command, send(line, interface, kind, command)) == []
     changed = command | {"scheduleId": other["id"]}
-    sent = send(line, door, kind, changed)
+    sent = send(line, interface, kind, changed)
     assert line.violations_of(sent) == [("commandId", "isUnique", "commandId was used before with other content")]
     assert stored(line, other) == (other, 1)
 

@@ -1,4 +1,4 @@
-"""The Kafka door: what is sent to the commands topic is settled as an event, a rejection or a dead letter."""
+"""The Kafka consumer: what is sent to the commands topic is completed as an event, a rejection or a dead letter."""
 
 import json
 import uuid

@@ -136,7 +136,7 @@ def test_progress_is_told_while_lines_come(make_line: MakeLine) -> None:
     while not select.select([process.stderr], [], [], 0.01)[0] and time.monotonic() < deadline:
         process.stdin.write(lines([user(5000)]))
         process.stdin.flush()
-    assert re.fullmatch(r"read=[1-9]\d* settled=\d+ rejected=0 seconds=[12]\n", process.stderr.readline())
+    assert re.fullmatch(r"read=[1-9]\d* completed=\d+ rejected=0 seconds=[12]\n", process.stderr.readline())
     process.communicate(timeout=60)
     assert process.returncode == 0
 
@@ -152,7 +152,7 @@ def test_a_lost_connection_says_how_far_the_import_came(make_line: MakeLine) -> 
                              " WHERE application_name = 'schedule-service command' AND datname = current_database()")
     out, err = process.communicate(lines(user(user_id) for user_id in range(6002, 9000)), timeout=60)
     assert process.returncode == 1
-    assert "the lines up to 1000 are settled" in err
+    assert "the lines up to 1000 are completed" in err
     assert "changed=1000 " in out
 
 
@@ -325,7 +325,7 @@ class DirectoryTopic:
         for entry in entries:
             self.put(key_of(entry), json.dumps(entry).encode() if as_json else protobuf_of(entry), as_json)
 
-    def wait_settled(self) -> None:
+    def wait_completed(self) -> None:
         """Until every stored offset is at the end of its log."""
         partitions = [TopicPartition(self.name, number) for number in self.producer.partitions_for(self.name)]
         consumer = KafkaConsumer(bootstrap_servers=self.line.servers.kafka.bootstrap)
@@ -336,7 +336,7 @@ class DirectoryTopic:
             rows = self.line.sql("SELECT partition, next_offset FROM command_offsets WHERE topic = %s", self.name)
             return {number: offset for number, offset in rows if number in ends}
 
-        until(lambda: stored() == ends, "the topic is settled")
+        until(lambda: stored() == ends, "the topic is completed")
 
 
 @pytest.fixture
@@ -350,7 +350,7 @@ def topic(running: Line) -> Iterator[DirectoryTopic]:
 def test_entries_come_over_the_topic_and_tombstones_remove_them(topic: DirectoryTopic, as_json: bool) -> None:
     before = directory(topic.line)
     topic.put_entries(*reversed(ONE_OF_EACH), as_json=as_json)  # what refers to others comes first
-    topic.wait_settled()
+    topic.wait_completed()
     assert topic.line.sql("SELECT name, time_zone FROM users WHERE id = 5001") == [("Ada", "Europe/Rome")]
     assert topic.line.sql("SELECT role FROM memberships WHERE org_id = 5000 AND user_id = 5001") == [("ADMIN",)]
     assert topic.line.sql("SELECT name, org_id FROM teams WHERE id = 5002") == [("Team", 5000)]
@@ -359,21 +359,21 @@ def test_entries_come_over_the_topic_and_tombstones_remove_them(topic: Directory
     assert types_of(events_of(topic.line, 5001, 1)) == [b"ScheduleCreated"]
     for entry in ONE_OF_EACH:
         topic.put(key_of(entry), None)
-    topic.wait_settled()
+    topic.wait_completed()
     assert [row[:5] for row in directory(topic.line)] == [row[:5] for row in before]
 
 
 def test_the_topic_read_anew_changes_nothing(topic: DirectoryTopic) -> None:
     people = [user(user_id, timeZone="Europe/Rome") for user_id in range(5001, 5101)]
     topic.put_entries(*ONE_OF_EACH, *people, *(membership(5000, one["id"]) for one in people), user(5001, "Ada L"))
-    topic.wait_settled()
+    topic.wait_completed()
     line = topic.line
     before = directory(line)
     line.stop()
     for number in topic.producer.partitions_for(topic.name):
         line.cli("offsets", "reset", "--topic", topic.name, "--partition", str(number), "--to", "earliest")
     line.start()
-    topic.wait_settled()
+    topic.wait_completed()
     assert directory(line) == before
     assert line.sql("SELECT count(*) FROM schedules WHERE owner_id > 5000") == [(100,)]
     for owner in (5001, 5100):
@@ -404,7 +404,7 @@ def test_a_bad_entry_becomes_a_dead_letter_and_its_neighbours_are_unharmed(topic
         topic.put_entries(user(6000 + number))
         sent[name] = topic.put(key, value)
         topic.put(f"user/{7000 + number}", framed(protobuf_of(user(7000 + number))))
-    topic.wait_settled()
+    topic.wait_completed()
     assert line.sql("SELECT count(*) FROM users WHERE id BETWEEN 6000 AND 7999") == [(2 * len(BAD),)]
     assert line.sql("SELECT count(*) FROM users WHERE id IN (5001, 5002)") == [(0,)]
     for name, (partition, offset) in sent.items():
@@ -419,7 +419,7 @@ def test_a_bad_entry_becomes_a_dead_letter_and_its_neighbours_are_unharmed(topic
     assert line.metric('schedule_directory_entries_total{result="applied"}') == 2 * len(BAD)
 
 
-def test_without_a_topic_there_is_no_door(make_line: MakeLine) -> None:
+def test_without_a_topic_there_is_no_consumer(make_line: MakeLine) -> None:
     line = make_line(DIRECTORY_TOPIC="")
     line.start()
     assert line.post(EXAMPLE).status_code == 201

@@ -1,4 +1,4 @@
-"""The example of the documentation through both doors: one row and one event each, all equal."""
+"""The example of the documentation through HTTP and Kafka: one row and one event each, all equal."""
 
 import json
 import re
@@ -36,7 +36,7 @@ def test_http_answers_201_with_the_schedule_in_the_contracts_key_order(line: Lin
     assert [name for name, _ in override] == ["date", "startTime", "endTime"]
 
 
-def test_both_doors_make_the_same_row_and_equal_events(line: Line) -> None:
+def test_both_interfaces_make_the_same_row_and_equal_events(line: Line) -> None:
     command = line.command(**EXAMPLE)
     line.send(command)
     command_json = line.command(**EXAMPLE)

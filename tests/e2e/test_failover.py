@@ -15,7 +15,7 @@ import pytest
 import ledger
 from conftest import MakeLine, fill_directory
 from line import MINIMAL, Line, Servers, kafka_stands_still, until
-from retold import content, heard, kind_of, rows, state_of
+from republished import content, heard, kind_of, rows, state_of
 from servers import Postgres, run
 from wire import REJECTED, as_protobuf
 
@@ -317,7 +317,7 @@ def wait_looks(line: Line, count: int) -> None:
 @pytest.mark.parametrize("is_running", [False, True])
 def test_a_disk_that_is_set_back_is_healed(make_pair: MakePair, is_running: bool) -> None:
     """With its slot, as a snapshot of the machine is: its WAL ends before what is published. A process that runs meanwhile sees that it ends
-    before what it has seen itself, and shuts its doors."""
+    before what it has seen itself, and shuts its interfaces."""
     pair = make_pair()
     line, postgres = pair.line, pair.primary
     assert postgres.data
@@ -389,7 +389,7 @@ def test_a_slot_that_is_made_anew_by_hand_is_lost(make_line: MakeLine) -> None:
     line.sql("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", line.place.slot)
     start_again(line)
     line.wait_readiness(SLOT_LOST, 30)
-    assert "it was made anew by hand" in line.log()
+    assert "it was recreated by hand" in line.log()
     assert line.request("POST", line.schedules_path(), line.people.admin_key, json=MINIMAL).status_code == 503
     line.cli("rebuild")
     line.wait_readiness(READY, 30)

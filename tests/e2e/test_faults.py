@@ -152,7 +152,7 @@ def test_it_stops_soon_while_postgres_is_away(make_line: MakeLine, relay: str) -
     if relay == "on":
         line.start()
     else:
-        line.start_doors()
+        line.start_intake()
     made = line.post(MINIMAL).json()["data"]["id"]
     line.send(line.command())
     until(lambda: len(line.sql("SELECT id FROM schedules")) == 2, "it takes commands")

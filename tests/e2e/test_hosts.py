@@ -37,7 +37,7 @@ def assert_served(line: Line) -> None:
 
 
 @pytest.mark.parametrize("options", ["?target_session_attrs=read-write&connect_timeout=4", ""])
-def test_a_silent_host_is_passed_over_by_doors_and_relay(make_line: MakeLine, options: str) -> None:
+def test_a_silent_host_is_passed_over_by_the_intake_and_relay(make_line: MakeLine, options: str) -> None:
     with silence() as port:
         line = make_line()
         line.start(DATABASE_URL=with_hosts(line, f"127.0.0.1:{port}", "here", options=options))

@@ -432,7 +432,7 @@ def test_a_key_of_a_user_is_stored_as_it_always_was(line: Line) -> None:
     """What was stored before an upgrade goes on counting: the first half of the SHA-256 of the user's number and the key."""
     answer = line.post(MINIMAL, headers={"Idempotency-Key": "kept"})
     key = hashlib.sha256(f"{line.people.admin}/kept".encode()).hexdigest()[:32]
-    assert line.sql("SELECT schedule_id FROM settled_commands WHERE id = %s::uuid", key) == [(answer.json()["data"]["id"],)]
+    assert line.sql("SELECT schedule_id FROM processed_commands WHERE id = %s::uuid", key) == [(answer.json()["data"]["id"],)]
 
 
 def test_a_system_administrator_is_one_until_that_is_taken_back(line: Line) -> None:

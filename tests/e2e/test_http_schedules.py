@@ -1,4 +1,4 @@
-"""What the HTTP door takes, answers and refuses, by the contract."""
+"""What the HTTP API takes, answers and refuses, by the contract."""
 
 import json
 import re
@@ -258,7 +258,7 @@ def test_a_user_without_schedules_has_an_empty_list(line: Line) -> None:
     assert answer.text == '{"status":"success","data":[]}'
 
 
-def test_the_list_is_in_ascending_order_of_ids_from_both_doors(line: Line) -> None:
+def test_the_list_is_in_ascending_order_of_ids_from_both_interfaces(line: Line) -> None:
     user = line.make_owners(1)[0]
     for number in range(10):
         line.post(MINIMAL, user=user)

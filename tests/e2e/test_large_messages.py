@@ -1,5 +1,5 @@
-"""Messages and batches that take more room than there is: each is settled, or stops its own partition and says so; everything else
-goes on. What librdkafka unpacks and how much memory that takes: tests/component/test_kafka_door_batches.c."""
+"""Messages and batches that take more room than there is: each is completed, or stops its own partition and says so; everything else
+goes on. What librdkafka unpacks and how much memory that takes: tests/component/test_kafka_consumer_batches.c."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from replies import assert_error
 MAX = 12  # beyond what beyond_limit() takes for few
 
 
-def test_one_more_is_refused_by_both_doors_and_nothing_else_is(make_line: MakeLine) -> None:
+def test_one_more_is_refused_by_both_interfaces_and_nothing_else_is(make_line: MakeLine) -> None:
     line = make_line(MAX_SCHEDULES_PER_USER=str(MAX))
     line.start()
     user, other = line.make_owners(2)
@@ -28,7 +28,7 @@ def test_one_more_is_refused_by_both_doors_and_nothing_else_is(make_line: MakeLi
     line.balance()
 
 
-def test_no_two_doors_or_replicas_go_beyond_it_together(make_line: MakeLine) -> None:
+def test_no_two_consumers_or_replicas_go_beyond_it_together(make_line: MakeLine) -> None:
     line = make_line(MAX_SCHEDULES_PER_USER=str(MAX))
     replicas = [line.start(), line.start()]
     user = line.make_owners(1)[0]
@@ -41,7 +41,7 @@ def test_no_two_doors_or_replicas_go_beyond_it_together(make_line: MakeLine) -> 
         sent = [line.send(line.command(userId=user, name=f"{number}"), expect="any") for number in range(10)]
         codes = Counter(pool.map(post, range(60)))
     until(lambda: line.sql("SELECT next_offset > %s FROM command_offsets WHERE topic = %s AND partition = %s", sent[-1].offset,
-                           line.place.commands, sent[-1].partition) == [(True,)], "the commands are settled")
+                           line.place.commands, sent[-1].partition) == [(True,)], "the commands are completed")
     assert set(codes) <= {201, 409} and codes[409] > 0
     assert line.sql("SELECT count(*) FROM schedules WHERE owner_id = %s", user) == [(MAX,)]
 

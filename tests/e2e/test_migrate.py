@@ -168,7 +168,7 @@ KEPT = {
     "default_schedules": "SELECT * FROM default_schedules ORDER BY 1",
     "memberships": "SELECT org_id, user_id, role::text FROM memberships ORDER BY 1, 2",
     "api_key_limits": "SELECT * FROM api_key_limits",
-    "settled_commands": "SELECT id, schedule_id FROM settled_commands",
+    "processed_commands": "SELECT id, schedule_id FROM processed_commands",
     "command_offsets": "SELECT * FROM command_offsets",
 }
 
@@ -178,7 +178,8 @@ def test_a_former_database_becomes_as_a_new_one_and_keeps_its_rows(servers: Serv
     fresh, env = migrate_env(make_database()), migrate_env(make_database())
     load(servers, env["DATABASE_URL"], former)
     query(env["DATABASE_URL"], "SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", env["REPLICATION_SLOT"])
-    before = {table: query(env["DATABASE_URL"], sql) for table, sql in KEPT.items()}
+    former_names = {table: sql.replace("processed_commands", "settled_commands") for table, sql in KEPT.items()}
+    before = {table: query(env["DATABASE_URL"], sql) for table, sql in former_names.items()}
     assert all(before.values())
     assert cli("migrate", **fresh).returncode == 0
     upgraded = cli("migrate", **env)

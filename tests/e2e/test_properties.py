@@ -1,5 +1,5 @@
-"""The same body gets the same verdict through every door, and it is the contract's: thousands of generated bodies over HTTP, as
-JSON commands and, where a message can say it, as protobuf, each judged by an oracle too."""
+"""The same body gets the same verdict through every interface, and it is the contract's: thousands of generated bodies over HTTP, as
+JSON commands and, where a message can say it, as protobuf, each checked by an oracle too."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pytest
 
 from bodies import Bodies
 from conftest import MakeLine
-from doors import (Answer, Request, Settled, ask, command, content_of, expressible, protobuf_command, send, settled, verdict_of,
+from interfaces import (Answer, Request, Completed, ask, command, content_of, expressible, protobuf_command, send, completed, verdict_of,
                    verdict_on)
 from line import Line
-from oracle import Verdict, judge, read
+from oracle import Verdict, check, read
 
 SEED = 20240611
 CREATIONS = 3000
@@ -24,12 +24,12 @@ OWNERS, CHANGES_EACH = 40, 20
 
 # ---- creation
 
-def test_each_door_gives_a_new_schedule_the_contracts_verdict(make_line: MakeLine) -> None:
+def test_each_interface_gives_a_new_schedule_the_contracts_verdict(make_line: MakeLine) -> None:
     line = make_line(EVENT_FORMAT="json", LOG_LEVEL="warn")
     line.start()
     bodies = Bodies(SEED)
     texts = [bodies.new() for _ in range(CREATIONS)]
-    expected = [judge(text, is_new=True) for text in texts]
+    expected = [check(text, is_new=True) for text in texts]
     assert min(Counter(verdict.kind for verdict in expected).values()) > CREATIONS // 30
     messages = [body for text in texts if (body := expressible(read(text)))]
     assert len(messages) > CREATIONS // 4
@@ -40,11 +40,11 @@ def test_each_door_gives_a_new_schedule_the_contracts_verdict(make_line: MakeLin
     places = send(line, commands)
     requests = [Request("POST", line.schedules_path(), text) for text in texts]
     answers = list(chain(*ask(line, [requests[first:first + 100] for first in range(0, CREATIONS, 100)])))
-    result = settled(line)
+    result = completed(line)
 
     for text, answer, verdict in zip(texts, answers, expected, strict=True):
         assert verdict_of(answer, text) == verdict, text
-    wanted = expected + [judge(json.dumps(body), is_new=True) for body in messages]
+    wanted = expected + [check(json.dumps(body), is_new=True) for body in messages]
     for one, place, verdict in zip(commands, places, wanted, strict=True):
         assert verdict_on(one, place, result) == verdict, one.value
     assert_published(answers, result)
@@ -55,7 +55,7 @@ def test_each_door_gives_a_new_schedule_the_contracts_verdict(make_line: MakeLin
         created, kinds["invalid"], kinds["unreadable"])
 
 
-def assert_published(answers: list[Answer], result: Settled) -> None:
+def assert_published(answers: list[Answer], result: Completed) -> None:
     """What HTTP answered 201 is what its event tells."""
     by_id = {schedule["id"]: schedule for schedule in result.created.values()}
     for answer in answers:
@@ -88,7 +88,7 @@ def after(state: dict[str, Any], verdict: Verdict) -> dict[str, Any]:
     return state | content | {"isDefault": state["isDefault"] or content.get("isDefault", False)}
 
 
-def test_each_door_gives_a_change_the_contracts_verdict_and_result(pairs: tuple[Line, list[list[dict[str, Any]]]]) -> None:
+def test_each_interface_gives_a_change_the_contracts_verdict_and_result(pairs: tuple[Line, list[list[dict[str, Any]]]]) -> None:
     line, (patched, commanded) = pairs
     bodies = Bodies(SEED + 1)
     texts = [[bodies.change() for _ in range(CHANGES_EACH)] for _ in range(OWNERS)]
@@ -96,7 +96,7 @@ def test_each_door_gives_a_change_the_contracts_verdict_and_result(pairs: tuple[
     for schedule, changes in zip(patched, texts, strict=True):
         state = content_of(schedule)
         for text in changes:
-            verdict = judge(text, is_new=False)
+            verdict = check(text, is_new=False)
             state = after(state, verdict)
             expected.append(Verdict(state) if verdict.kind == "valid" else verdict)
         states.append(state)
@@ -106,11 +106,11 @@ def test_each_door_gives_a_change_the_contracts_verdict_and_result(pairs: tuple[
     places = send(line, commands)
     answers = ask(line, [[Request("PATCH", path_of(line, schedule), text) for text in changes]
                          for schedule, changes in zip(patched, texts, strict=True)])
-    result = settled(line)
+    result = completed(line)
 
     for text, answer, one, place, verdict in zip(chain(*texts), chain(*answers), commands, places, expected, strict=True):
         assert verdict_of(answer, text) == verdict, text
         assert verdict_on(one, place, result) == verdict, text
-    for door in (patched, commanded):
-        reads = ask(line, [[Request("GET", path_of(line, schedule), "")] for schedule in door])
+    for interface in (patched, commanded):
+        reads = ask(line, [[Request("GET", path_of(line, schedule), "")] for schedule in interface])
         assert [content_of(answer.body["data"]) for [answer] in reads] == states

@@ -63,7 +63,7 @@ def test_a_partition_that_makes_no_progress_is_named(make_line: MakeLine) -> Non
 
 def test_without_a_relay_it_is_ready_and_says_so(make_line: MakeLine) -> None:
     line = make_line()
-    line.start_doors()
+    line.start_intake()
     wait_degraded(line, "no relay holds the replication slot")
     assert answers(line)
     relay = line.start(ROLES="relay")
@@ -100,13 +100,13 @@ def test_events_that_wait_are_told(make_line: MakeLine) -> None:
     wait_degraded(line)
 
 
-def test_a_relay_alone_is_ready_whatever_only_doors_need(make_line: MakeLine) -> None:
+def test_a_relay_alone_is_ready_whatever_only_an_intake_needs(make_line: MakeLine) -> None:
     line = make_line(WAL_BUDGET="1000")
     line.start(ROLES="relay", RELAY_DATABASE_URL=re.sub(r":\d+/", ":1/", line.database_url))  # where nobody listens
-    doors = line.start(wait=False, ROLES="http,consumer")
-    until(lambda: "started" in doors.log_tail(), "it listens")
-    until(lambda: line.readiness(doors) == (503, "no relay has accepted the position of the database yet"), "who has doors is not")
-    wait_degraded(line, "no relay holds the replication slot", "the relay has failed and begins anew; the log says why")
+    interfaces = line.start(wait=False, ROLES="http,consumer")
+    until(lambda: "started" in interfaces.log_tail(), "it listens")
+    until(lambda: line.readiness(interfaces) == (503, "no relay has accepted the position of the database yet"), "who has interfaces is not")
+    wait_degraded(line, "no relay holds the replication slot", "the relay has failed and begins again; the log says why")
 
 
 # ---- the database
@@ -143,7 +143,7 @@ def write_wal(line: Line, megabytes: int) -> None:
     line.servers.postgres.psql("CHECKPOINT")
 
 
-def test_a_foreign_transaction_keeps_wal_and_shuts_no_doors(make_line: MakeLine) -> None:
+def test_a_foreign_transaction_keeps_wal_and_closes_no_intake(make_line: MakeLine) -> None:
     line = make_line(WAL_BUDGET=str(64 << 20))
     line.start()
     wait_degraded(line)

@@ -15,7 +15,7 @@ import ledger
 from ledger import Message
 from conftest import MakeLine
 from line import BINARY, EXAMPLE, MINIMAL, Line, until
-from retold import assert_told, kind_of, rows, state_of
+from republished import assert_told, kind_of, rows, state_of
 from servers import ServerError
 
 SLOT_LOST = (503, "the replication slot is missing or lost; run schedule-service rebuild")
@@ -50,12 +50,12 @@ def change(line: Line, method: str, schedule: int, body: Any = None) -> None:
 
 @contextmanager
 def unpublished(line: Line) -> Iterator[None]:
-    """What is written meanwhile is not published: the doors run without a relay, which then goes."""
+    """What is written meanwhile is not published: the intake runs without a relay, which then goes."""
     before = list(line.replicas)
-    doors = line.start_doors()
-    line.replicas = [doors, *before, *line.replicas[len(before) + 1:]]  # the first is the one that is asked
+    interfaces = line.start_intake()
+    line.replicas = [interfaces, *before, *line.replicas[len(before) + 1:]]  # the first is the one that is asked
     yield
-    line.stop(doors)
+    line.stop(interfaces)
     line.replicas = [*before, *line.replicas[len(before):]]
 
 

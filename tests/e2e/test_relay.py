@@ -49,25 +49,25 @@ def test_events_may_be_json(make_line: MakeLine) -> None:
     line.balance()
 
 
-def test_doors_and_relay_may_run_apart(make_line: MakeLine) -> None:
+def test_an_intake_and_relay_may_run_apart(make_line: MakeLine) -> None:
     line = make_line()
-    doors = line.start(wait=False, ROLES="http,consumer")
+    interfaces = line.start(wait=False, ROLES="http,consumer")
     relay = line.start(wait=False, ROLES="relay")
     relay.wait_ready()
-    doors.wait_ready()
+    interfaces.wait_ready()
     line.load(300)
     assert line.post(EXAMPLE).status_code == 201
     line.balance()
-    line.stop(doors)
+    line.stop(interfaces)
     line.stop(relay)
 
 
-def test_doors_without_a_relay_store_and_the_relay_publishes_later(make_line: MakeLine) -> None:
+def test_an_intake_without_a_relay_store_and_the_relay_publishes_later(make_line: MakeLine) -> None:
     line = make_line()
-    line.start_doors()
+    line.start_intake()
     line.load(200)
     made = line.post(EXAMPLE).json()["data"]
-    until(lambda: ledger.is_settled(line.place), "the commands are settled")
+    until(lambda: ledger.is_complete(line.place), "the commands are completed")
     assert line.topic(line.place.events).read_to_end() == []
     line.start(ROLES="relay")
     line.event_of_schedule(made["id"])
@@ -76,7 +76,7 @@ def test_doors_without_a_relay_store_and_the_relay_publishes_later(make_line: Ma
 
 def test_too_much_waiting_wal_is_not_ready(make_line: MakeLine) -> None:
     line = make_line(WAL_BUDGET="20000")
-    line.start_doors()
+    line.start_intake()
     for _ in range(20):
         assert line.post(EXAMPLE).status_code == 201
     line.wait_readiness((503, "too much WAL waits for the relay"))
@@ -120,7 +120,7 @@ def test_a_frozen_replica_that_wakes_up_does_no_harm(make_line: MakeLine) -> Non
     frozen.sigstop()
     line.start()
     line.load(500, seed=7)
-    until(lambda: ledger.is_settled(line.place), "the second replica settles everything", 40)
+    until(lambda: ledger.is_complete(line.place), "the second replica completes everything", 40)
     frozen.sigcont()
     line.load(500, seed=8)
     line.balance()
@@ -144,7 +144,7 @@ def test_offsets_show_and_reset(make_line: MakeLine) -> None:
     assert len(shown) == PARTITIONS
     before = schedule_events(line)
     assert "next_offset=0" in line.cli("offsets", "reset", "--partition", "1", "--to", "earliest")
-    line.wait_log("stored offset was moved")  # partition 1 is read again: all its commands are recognised, rejections and dead letters come anew
+    line.wait_log("stored offset was moved")  # partition 1 is read again: all its commands are recognised, rejections and dead letters come again
     ledger.wait_quiet(line.place)
     assert schedule_events(line) == before
 
@@ -245,7 +245,7 @@ def test_an_event_that_kafka_refuses_is_told_in_its_place_and_published_once_it_
     line.delete(f"{line.schedules_path()}/{schedule}")
     until(lambda: len(events_of(line, schedule)) == 3, "the deletion is published", 60)
     line.cli("rebuild", "--schedule", str(schedule))
-    until(lambda: len(events_of(line, schedule)) == 4, "it is told again", 60)
+    until(lambda: len(events_of(line, schedule)) == 4, "it is published again", 60)
     first, again = events_of(line, schedule)[2:]
     elsewhere = {"commit-position": again.headers["commit-position"]}  # it is another commit that tells it
     assert (first.value, first.headers | elsewhere) == (again.value, again.headers)
@@ -290,7 +290,7 @@ def test_a_relay_waits_while_a_topic_is_missing_and_says_so_once(make_line: Make
 
 # ---- the slot
 
-def test_a_dropped_slot_shuts_the_doors(make_line: MakeLine) -> None:
+def test_a_dropped_slot_closes_the_intake(make_line: MakeLine) -> None:
     line = make_line()
     line.start()
     made = line.post(MINIMAL).json()["data"]

@@ -181,7 +181,7 @@ def test_an_entry_that_waits_for_a_removal_is_applied(make_line: MakeLine, entry
 def test_a_new_user_of_the_same_id_comes_when_the_removal_has_ended(topic: DirectoryTopic) -> None:
     line = topic.line
     topic.put_entries(user(5001))
-    topic.wait_settled()
+    topic.wait_completed()
     make_schedules(line, 5001, MANY)
     with steps_held(line):
         topic.put(key_of(user(5001)), None)
@@ -334,7 +334,7 @@ def test_by_hand_a_removal_is_waited_for_and_ends_without_a_service(make_line: M
     assert line.sql("SELECT count(*) FROM memberships WHERE org_id = 5000") == [(0,)]
 
 
-# ---- ids and what is settled
+# ---- ids and what is completed
 
 def test_the_largest_id_leaves_automatic_ones_as_they_are(make_line: MakeLine) -> None:
     line = make_line()
@@ -345,15 +345,15 @@ def test_the_largest_id_leaves_automatic_ones_as_they_are(make_line: MakeLine) -
         assert int(line.admin(noun, "add", "--name", "Ada")["id"]) == before + 1
 
 
-def test_settled_commands_whose_time_is_over_are_swept_beside_the_writes(make_line: MakeLine) -> None:
+def test_processed_commands_whose_time_is_over_are_swept_beside_the_writes(make_line: MakeLine) -> None:
     line = make_line()
     count = 3000
-    line.sql("INSERT INTO settled_commands SELECT gen_random_uuid(), %s, 1, NULL, now() - interval '1 day' "
+    line.sql("INSERT INTO processed_commands SELECT gen_random_uuid(), %s, 1, NULL, now() - interval '1 day' "
              "FROM generate_series(1, %s)", DIGEST, count)
     import_(line, lines([user(5001)]))
     make_schedules(line, 5001, 5)
     line.cli("user", "remove", "--id", "5001")
-    assert query(line.database_url, "SELECT count(*) FROM settled_commands WHERE expires_at < now()") == [(count,)]
+    assert query(line.database_url, "SELECT count(*) FROM processed_commands WHERE expires_at < now()") == [(count,)]
     line.start()
-    until(lambda: line.sql("SELECT count(*) FROM settled_commands") == [(5,)], "what is over is gone")
-    assert line.metric("schedule_settled_commands_swept_total") == count
+    until(lambda: line.sql("SELECT count(*) FROM processed_commands") == [(5,)], "what is over is gone")
+    assert line.metric("schedule_processed_commands_swept_total") == count

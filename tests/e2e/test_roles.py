@@ -138,12 +138,12 @@ CREATE = ["CREATE TABLE mine ()", "CREATE FUNCTION mine() RETURNS int LANGUAGE s
           "CREATE OR REPLACE VIEW role_grants AS SELECT 1", "UPDATE schema_functions SET checksum = ''", "SELECT grant_roles()",
           "CREATE PUBLICATION mine FOR TABLE schedules", "DROP PUBLICATION schedule_service"]
 TABLES = ["organizations", "users", "memberships", "teams", "team_memberships", "api_keys", "api_key_limits", "oauth_clients",
-          "schedules", "default_schedules", "command_offsets", "settled_commands", "schema_migrations", "schema_functions", "role_grants",
+          "schedules", "default_schedules", "command_offsets", "processed_commands", "schema_migrations", "schema_functions", "role_grants",
           "schedule_hours"]
 POSITION = ["SELECT accept_position('x', 1, 1)", "SELECT refuse_position('x', 'y')"]
 REFUSED = {
     "service": [*CREATE, APPLY, "SELECT name FROM users", "SELECT note FROM api_keys", "SELECT name FROM oauth_clients",
-                "SELECT FROM settled_commands", "SELECT checksum FROM schema_migrations", "SELECT FROM role_grants",
+                "SELECT FROM processed_commands", "SELECT checksum FROM schema_migrations", "SELECT FROM role_grants",
                 "SELECT setval('schedule_id_blocks', 1)", "UPDATE schedules SET name = 'x'", "DELETE FROM schedules",
                 "INSERT INTO schedules SELECT * FROM schedules", "UPDATE command_offsets SET next_offset = 0",
                 "UPDATE users SET is_system_admin = true", "INSERT INTO api_keys (user_id, key_hash) VALUES (1, '')",
@@ -151,7 +151,7 @@ REFUSED = {
                 "UPDATE api_key_limits SET requests = 1", "DELETE FROM default_schedules", "SELECT FROM relay_positions", *POSITION],
     "relay": [*CREATE, APPLY, WRITE, *(f"SELECT FROM {table}" for table in TABLES), "UPDATE relay_positions SET refusal = NULL"],
     "admin": [*CREATE, WRITE, "SELECT key_hash FROM api_keys", "SELECT secret_hash FROM oauth_clients", "SELECT FROM schedules",
-              "SELECT FROM default_schedules", "SELECT FROM settled_commands", "UPDATE users SET name = 'x'",
+              "SELECT FROM default_schedules", "SELECT FROM processed_commands", "UPDATE users SET name = 'x'",
               "UPDATE api_keys SET expires_at = NULL", "INSERT INTO memberships VALUES (1, 1, 'OWNER')",
               "DELETE FROM users", "DELETE FROM api_keys", "DELETE FROM command_offsets", "SELECT FROM relay_positions", *POSITION],
     "nobody": [*CREATE, APPLY, WRITE, *(f"SELECT FROM {table}" for table in TABLES), "SELECT FROM relay_positions", *POSITION,
@@ -177,7 +177,7 @@ def test_functions_with_their_owners_privileges_keep_to_their_schema(line: Line)
     sealed = line.sql("SELECT proname::text, array_to_string(proconfig, ';') FROM pg_proc WHERE prosecdef ORDER BY 1")
     assert [name for name, _ in sealed] == ["accept_position", "apply_directory", "apply_entries", "heal_published", "note_published",
                                          "position_state", "refuse_position", "run_removals", "schedules_left_to_remove",
-                                         "sweep_settled_commands", "write_batch"]
+                                         "sweep_processed_commands", "write_batch"]
     assert all("search_path=public, pg_temp" in config for _, config in sealed)
 
 

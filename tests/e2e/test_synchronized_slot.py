@@ -9,7 +9,7 @@ import pytest
 
 import ledger
 from line import BINARY, MINIMAL, Servers, until
-from retold import rows
+from republished import rows
 from servers import Postgres
 from test_failover import (NEVER_TOLD, READY, MakePair, Pair, assert_all_told, assert_one_meaning, assert_positions_grow, make_pair,  # noqa: F401
                            post, send_many)

@@ -259,7 +259,7 @@ def shown(postgres: Postgres) -> str:
 
 
 def assert_no_database(line: Line, url: str, fault: str) -> None:
-    """Neither the doors nor the relay of a service with this URL come up."""
+    """Neither the intake nor the relay of a service with this URL come up."""
     replica = line.start(wait=False, DATABASE_URL=url)
     assert_told(line, "postgres connection lost", "cannot connect to PostgreSQL", fault)
     assert line.readiness(replica) == (503, "the database is away")

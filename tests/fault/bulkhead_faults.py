@@ -1,5 +1,5 @@
 """What one sender, caller or tenant does within its limits, or a fault that is one row's, holds up nobody else (guarantee G7). Each
-function brings its own load, while bystanders must be answered in time and the commands of other partitions settled."""
+function brings its own load, while bystanders must be answered in time and the commands of other partitions completed."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def ask_for_far_pages(rig: Rig, schedules: int, at_once: int, seconds: float) ->
 # ---- costly bodies
 
 def _costly(size: int) -> dict[str, bytes]:
-    """JSON of about that size that costs much to judge, by what it is full of."""
+    """JSON of about that size that costs much to check, by what it is full of."""
     def full_of(item: str) -> bytes:
         items = ",".join([item] * (size // (len(item) + 1)))
         return b'{"name":"Costly","timeZone":"UTC","isDefault":false,"overrides":[%b]}' % items.encode()
@@ -201,8 +201,8 @@ def send_what_unpacks_large(rig: Rig, memory_mib: int) -> None:
         rig.faults += len(sent)
         for partition in (0, 1):
             _wait_partition(rig, partition)
-        rig.until(lambda: _is_stopped(rig, 2) or _is_settled(rig, 2), "the third is decided")
-        if _is_settled(rig, 2):
+        rig.until(lambda: _is_stopped(rig, 2) or _is_complete(rig, 2), "the third is decided")
+        if _is_complete(rig, 2):
             raise AssertionError("a batch that unpacks to more than UNPACKED_BATCH_BYTES was taken")
     rig.cli("offsets", "skip", "--partition", "2")
     for partition in range(PARTITIONS):
@@ -215,7 +215,7 @@ def _is_stopped(rig: Rig, partition: int) -> bool:
     return any(text.startswith(f"partition {partition} ") and text.endswith(" is stopped") for text in rig.degraded())
 
 
-def _is_settled(rig: Rig, partition: int) -> bool:
+def _is_complete(rig: Rig, partition: int) -> bool:
     """All that is in it."""
     end = rig.topic(rig.place.commands).ends()[partition]
     sql = "SELECT next_offset FROM command_offsets WHERE topic = %s AND partition = %s"
@@ -223,7 +223,7 @@ def _is_settled(rig: Rig, partition: int) -> bool:
 
 
 def _wait_partition(rig: Rig, partition: int) -> None:
-    rig.until(lambda: _is_settled(rig, partition), f"partition {partition} is settled")
+    rig.until(lambda: _is_complete(rig, partition), f"partition {partition} is completed")
 
 
 def ask_for_many_days(rig: Rig, days: int, count: int) -> None:
@@ -284,7 +284,7 @@ def _create(rig: Rig) -> int:
 
 @contextmanager
 def _held_open(rig: Rig, count: int) -> Iterator[None]:
-    """Idle connections, each made anew when it is closed; one of its own asks."""
+    """Idle connections, each made again when it is closed; one of its own asks."""
     rig.request("GET", "/healthz").raise_for_status()
     host, port = rig.service.env["HTTP_LISTEN"].split(":")
     held: list[socket.socket | None] = [None] * count

@@ -1,5 +1,5 @@
 """Who has nothing to do with the fault: a caller of another organization, and commands in other partitions. What is promised to them
-(guarantee G7): 99 of 100 requests are answered within 200 ms, and the commands are settled."""
+(guarantee G7): 99 of 100 requests are answered within 200 ms, and the commands are completed."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def warm_up(rig: Rig) -> None:
 
 
 class Commands(threading.Thread):
-    """Sends a command to each of these partitions again and again, and sees how long the oldest that is not settled waits."""
+    """Sends a command to each of these partitions again and again, and sees how long the oldest that is not completed waits."""
 
     def __init__(self, rig: Rig, partitions: Iterable[int]) -> None:
         super().__init__(daemon=True)
@@ -127,11 +127,11 @@ class Commands(threading.Thread):
             self.sent += 1
 
     def _look(self) -> None:
-        settled, now = dict(self.rig.sql(NEXT_OFFSETS, self.rig.place.commands)), time.monotonic()
+        completed, now = dict(self.rig.sql(NEXT_OFFSETS, self.rig.place.commands)), time.monotonic()
         for partition, waiting in self.waiting.items():
             while waiting:
                 self.longest_s = max(self.longest_s, now - waiting[0][1])
-                if waiting[0][0] >= settled.get(partition, 0):
+                if waiting[0][0] >= completed.get(partition, 0):
                     break
                 waiting.pop(0)
 
@@ -144,14 +144,14 @@ class Commands(threading.Thread):
 
 @contextmanager
 def commanding(rig: Rig, partitions: Iterable[int]) -> Iterator[None]:
-    """The commands in these partitions must be settled in time."""
+    """The commands in these partitions must be completed in time."""
     commands = Commands(rig, partitions)
     commands.start()
     try:
         yield
     finally:
         commands.stop()
-    print(f"      other partitions: {commands.sent} commands, the longest settled after {commands.longest_s:.1f} s", flush=True)
+    print(f"      other partitions: {commands.sent} commands, the longest completed after {commands.longest_s:.1f} s", flush=True)
     assert commands.longest_s < SETTLED_S, f"a command of another partition waited {commands.longest_s:.1f} s"
 
 

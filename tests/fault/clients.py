@@ -1,4 +1,4 @@
-"""An outside client at each door: commands over Kafka at a steady rate, and requests over HTTP one after the other. Both go on
+"""An outside client at each interface: commands over Kafka at a steady rate, and requests over HTTP one after the other. Both go on
 whatever fails, and what they were told is given to the ledger."""
 
 from __future__ import annotations

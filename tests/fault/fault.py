@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The fault rig behind `make fault`: real PostgreSQL and Kafka, replicas of the service, clients at both doors, one fault after the
+"""The fault rig behind `make fault`: real PostgreSQL and Kafka, replicas of the service, clients at HTTP and Kafka, one fault after the
 other, and after each case the ledger: nothing lost, nothing twice, nothing out of order.
 
     fault.py [--case NAME ...] [--short] [--seed N] [--list]
@@ -40,10 +40,10 @@ def inject(case: Case, rig: Rig) -> Report:
     for replica in rig.replicas:
         replica.wait_ready()
     if case.rate == 0:
-        return case.inject(rig) or rig.settle()
+        return case.inject(rig) or rig.complete()
     with rig.under_load(case.rate, **case.shares):
         case.inject(rig)
-    return rig.settle()
+    return rig.complete()
 
 
 def run(case: Case, world: World, seed: int) -> Report:

@@ -169,12 +169,12 @@ def make_topic_anew(rig: Rig) -> Report:
     with rig.under_load(200):
         rig.wait_writes(50)
         rig.wait_commands(1000)
-    report = rig.settle()
+    report = rig.complete()
     before = _count_rows(rig)
     _delete_commands_topic(rig)
     rig.cli("topics", "--partitions", str(PARTITIONS))
     rig.faults += 1
-    commands = [rig.command(name=f"Anew {number}") for number in range(10 * PARTITIONS)]
+    commands = [rig.command(name=f"Again {number}") for number in range(10 * PARTITIONS)]
     for number, command in enumerate(commands):
         rig.send(command, partition=number % PARTITIONS)
     _see_partitions_stop(rig)
@@ -218,7 +218,7 @@ def leave_control_records(rig: Rig) -> Report:
     and the replicas restart: nothing is missing, so nothing may stop. What came before is audited before."""
     with rig.under_load(200):
         rig.wait_commands(1000)
-    report = rig.settle()
+    report = rig.complete()
     rig.start_all()
     _send_in_transaction(rig)
     ends = rig.topic(rig.place.commands).ends()

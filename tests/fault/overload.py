@@ -1,4 +1,4 @@
-"""More load than the service can take, through both doors at once. The promise: it sheds instead of slowing down, and loses nothing.
+"""More load than the service can take, through HTTP and Kafka at once. The promise: it sheds instead of slowing down, and loses nothing.
 Everything is seen from outside."""
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import requests
 from kafka import KafkaConsumer
 
-from ledger import Report, wait_quiet, wait_settled
+from ledger import Report, wait_quiet, wait_completed
 from line import MINIMAL
 from rig import DEADLINE_S, Rig
 from servers import ROOT, run
@@ -29,7 +29,7 @@ ANSWER_MAX_S = 6.0  # a write is given up after 5
 HEALTH_MAX_S = 1.0
 THROUGHPUT_MIN = 0.8  # of the best window
 CALM_S, CALM_FACTOR, CALM_FLOOR_S = 5.0, 3.0, 0.02
-SETTLED = "SELECT coalesce(sum(next_offset), 0) FROM command_offsets"
+COMPLETED = "SELECT coalesce(sum(next_offset), 0) FROM command_offsets"
 
 
 class Probe(threading.Thread):
@@ -59,9 +59,9 @@ class Probe(threading.Thread):
         return answer.text
 
     def _done(self) -> tuple[float, int]:
-        """Commands settled and HTTP creates answered until now."""
+        """Commands completed and HTTP creates answered until now."""
         created = re.findall(r'^schedule_http_requests_total\{.*"201".*\} (\d+)$', self._get("/metrics"), re.MULTILINE)
-        return time.monotonic(), int(self.rig.sql(SETTLED)[0][0]) + sum(map(int, created))
+        return time.monotonic(), int(self.rig.sql(COMPLETED)[0][0]) + sum(map(int, created))
 
     def rates(self) -> list[float]:
         """Of each window behind the warm-up."""
@@ -88,10 +88,10 @@ def overload(rig: Rig, seconds: int) -> Report:
         wrk.kill()
         probe.stop()
     rig.faults += 1
-    wait_settled(rig.place, DEADLINE_S)
-    settled = time.monotonic()
+    wait_completed(rig.place, DEADLINE_S)
+    completed = time.monotonic()
     after_s = _create_s(rig)
-    _check(report, http, probe, before_s, after_s, time.monotonic() - settled)
+    _check(report, http, probe, before_s, after_s, time.monotonic() - completed)
     _balance(rig, report, sent, http["statuses"]["201"])
     return report
 
@@ -107,7 +107,7 @@ def _flood_kafka(rig: Rig, first_owner: int, wrk: subprocess.Popen[str]) -> int:
     """The backlog does not run dry before wrk ends; how many commands there were."""
     sent = 0
     while wrk.poll() is None:
-        waiting = sent - int(rig.sql(SETTLED)[0][0])
+        waiting = sent - int(rig.sql(COMPLETED)[0][0])
         if sent and waiting == 0:
             raise AssertionError("the backlog ran dry: this is no overload")
         if waiting < CHUNK:
@@ -141,7 +141,7 @@ def _check(report: Report, http: dict[str, Any], probe: Probe, before_s: float, 
 
 def _balance(rig: Rig, report: Report, commands: int, answered: int) -> None:
     """Each command and each 201 has its row, and each row its event, once. What wrk had under way when it ended may add rows; the
-    two doors are told apart by the names of what they made."""
+    two interfaces are told apart by the names of what they made."""
     wait_quiet(rig.place, DEADLINE_S)
     rig.sample()
     rig.check_memory(report)

@@ -10,9 +10,9 @@ import psycopg2
 import requests
 
 from clients import NAME
-from ledger import Report, wait_settled
+from ledger import Report, wait_completed
 from proxy import BlackHole, CutAtCommit, Delay, Drip, Weather, calm
-from retold import assert_told
+from republished import assert_told
 from rig import DEADLINE_S, Rig
 from servers import Service
 from world import SmallDisk
@@ -143,7 +143,7 @@ def lose_the_slot(rig: Rig) -> Report:
     with rig.under_load(200):
         rig.wait_writes(50)
         rig.wait_commands(1000)
-    report = rig.settle()
+    report = rig.complete()
     write_unpublished(rig)
     rig.sql("SELECT pg_drop_replication_slot(%s)", rig.place.slot)
     rig.faults += 1
@@ -167,7 +167,7 @@ def write_unpublished(rig: Rig) -> None:
     for replica in replicas:
         replica.env["ROLES"] = "http,consumer"
         replica.start(wait=False)
-    relay = rig.start(ROLES="relay")  # accepts the database, or the doors stay shut
+    relay = rig.start(ROLES="relay")  # accepts the database, or writes stay refused
     for replica in replicas:
         replica.wait_ready(DEADLINE_S)
     rig.stop(relay)
@@ -175,7 +175,7 @@ def write_unpublished(rig: Rig) -> None:
     with rig.under_load(200):
         rig.wait_writes(100)
         rig.wait_commands(1000)
-    wait_settled(rig.place, DEADLINE_S)
+    wait_completed(rig.place, DEADLINE_S)
     for replica in rig.replicas:
         rig.stop(replica)
         del replica.env["ROLES"]

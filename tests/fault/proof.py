@@ -44,19 +44,19 @@ MUTANTS = [
         Edit("migrations/functions/schedules.sql", "o.partition = u.partition AND o.next_offset = u.expected", "o.partition = u.partition"),)),
     Mutant("repeated commands are not told apart", "short-cut", "twice: ", (
         Edit("migrations/functions/schedules.sql", "v_all_new := cardinality(v_inserted) = v_schedules;", "v_all_new := true;"),)),
-    Mutant("a write is settled by its row, before the commit", "short-cut", "lost: HTTP answered", (
+    Mutant("a write is completed by its row, before the commit", "short-cut", "lost: HTTP answered", (
         Edit("service/driver/pg.c", "    return is_sent == 1 || doom(pg);\n}\n\nbool pg_sync",
              "    return (is_sent == 1 && PQsendFlushRequest(pg->conn) == 1) || doom(pg);\n}\n\nbool pg_sync"),
         Edit("service/store/write_connection.c", "        write_outcome_read(connection, result);\n",
              "        write_outcome_read(connection, result);\n"
-             "        if (PQresultStatus(result) == PGRES_TUPLES_OK) write_outcome_settle(connection);\n"))),
+             "        if (PQresultStatus(result) == PGRES_TUPLES_OK) write_outcome_complete(connection);\n"))),
     Mutant("published transactions are not skipped", "short-postgres-kill", "twice: ", (
-        Edit("service/relay/pump.c", "pump->is_skipping = message->commit_lsn < pump->progress.lsn;", "pump->is_skipping = false;"),)),
+        Edit("service/relay/relay_loop.c", "loop->is_skipping = message->commit_lsn < loop->progress.lsn;", "loop->is_skipping = false;"),)),
     Mutant("what is published of a transaction is not passed over", "large-transaction", "twice: ", (
-        Edit("service/relay/pump.c", "message->commit_lsn == pump->progress.commit_lsn ? pump->progress.records : 0", "0"),)),
+        Edit("service/relay/relay_loop.c", "message->commit_lsn == loop->progress.commit_lsn ? loop->progress.records : 0", "0"),)),
     Mutant("the slot is confirmed before Kafka has committed", "open-transaction", "is not there|comes after version", (
-        Edit("service/relay/pump.c", "    if (batch_records(pump) > 0) return;\n", ""),
-        Edit("service/relay/pump.c", "pump->progress.lsn < pump->seen ? pump->progress.lsn : pump->seen", "pump->seen"))),
+        Edit("service/relay/relay_loop.c", "    if (batch_records(loop) > 0) return;\n", ""),
+        Edit("service/relay/relay_loop.c", "loop->progress.lsn < loop->seen ? loop->progress.lsn : loop->seen", "loop->seen"))),
     Mutant("positions of another timeline are taken for this one's", "failover", "lost: ", (
         Edit("service/relay/acceptance.c", "if (verdict == VERDICT_SWITCHED) next.lsn = smaller(next.lsn, end);", ""),)),
     Mutant("ids are not moved behind those that are published", "restore", "twice: ", (
@@ -65,25 +65,25 @@ MUTANTS = [
         Edit("migrations/functions/positions.sql", "p.schedule_id = s.id AND s.version < p.version", "false"),)),
     Mutant("what is published and not there is not ended", "failover", "never told to be deleted", (
         Edit("migrations/functions/positions.sql", "p.schedule_id = ANY (v_ids) AND p.deletion IS NOT NULL", "false"),)),
-    Mutant("a slot is known by its name alone", "slot-anew", "lost: ", (
+    Mutant("a slot is known by its name alone", "slot-again", "lost: ", (
         Edit("service/relay/acceptance.c", "    if (source->confirmed > smaller(progress->lsn, end)) return VERDICT_FOREIGN_SLOT;\n", ""),)),
     Mutant("a create is not looked for behind its insert", "repeat-deleted", "twice: ", (
-        Edit("migrations/functions/schedules.sql", "    IF cardinality(v_settled) > 0 THEN\n", "    IF false THEN\n"),)),
+        Edit("migrations/functions/schedules.sql", "    IF cardinality(v_processed) > 0 THEN\n", "    IF false THEN\n"),)),
     Mutant("a relay that takes over leaves open what is open", "forgotten", "twice: ", (
         Edit("service/relay/publisher.c", "partition < count && error ==", "partition < count && count < 0 && error =="),)),
     Mutant("what Kafka refuses for good is left out", "refused", "lost: ", (
-        Edit("service/relay/pump.c", "is_refused && (sent = reduce(", "is_refused && false && (sent = reduce("),)),
+        Edit("service/relay/relay_loop.c", "is_refused && (sent = reduce(", "is_refused && false && (sent = reduce("),)),
     Mutant("a batch may unpack to any size", "unpacks-large", "was taken|a replica took", (
         Edit("service/driver/kafka_unpack.c", "    if (bytes > limit->batch_max) return false;\n"
              "    if (waiting == 0 || bytes + waiting <= limit->batch_max) return true;\n",
              "    if (bytes + waiting < (size_t)1 << 40) return true;\n"),)),
     Mutant("the end of a partition is not stored", "control-records", "stopped although nothing is missing", (
-        Edit("service/source/kafka_door_taking.c", "partition->end = message->offset; break;", "break;"),)),
+        Edit("service/consumer/kafka_consumer_taking.c", "partition->end = message->offset; break;", "break;"),)),
     Mutant("a removal leaves no tombstone", "remove-users", "still have schedules", (
         Edit("migrations/functions/removals.sql", "    INSERT INTO removals (type, id) VALUES (TG_ARGV[0], OLD.id) ON CONFLICT DO NOTHING;\n", ""),)),
-    Mutant("a partition that stops makes the process unready", "topic-anew", '"status":"unavailable"', (
-        Edit("service/app/readiness.c", "kafka_door_degraded(parts->doors[i], &ret->degraded);\n    }\n",
-             "kafka_door_degraded(parts->doors[i], &ret->degraded);\n    }\n"
+    Mutant("a partition that stops makes the process unready", "topic-again", '"status":"unavailable"', (
+        Edit("service/app/readiness.c", "kafka_consumer_degraded(parts->interfaces[i], &ret->degraded);\n    }\n",
+             "kafka_consumer_degraded(parts->interfaces[i], &ret->degraded);\n    }\n"
              "    if (ret->degraded.len > 0) ret->reason = \"degraded\";\n"),)),
     Mutant("a batch that fails is tried again as it was", "locked-row", "of another partition waited|the caller", (
         Edit("service/store/write_outcome.c", "    size_t rows_len = connection->rows_len;\n    const char *reason",

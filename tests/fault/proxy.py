@@ -79,9 +79,9 @@ class Proxy:
         link = Link(client, server)
         self.links.add(link)
         for is_request, source, sink in ((True, client, server), (False, server, client)):
-            threading.Thread(target=self._pump, args=(link, is_request, source, sink), daemon=True).start()
+            threading.Thread(target=self._relay_loop, args=(link, is_request, source, sink), daemon=True).start()
 
-    def _pump(self, link: Link, is_request: bool, source: socket.socket, sink: socket.socket) -> None:
+    def _relay_loop(self, link: Link, is_request: bool, source: socket.socket, sink: socket.socket) -> None:
         try:
             while data := source.recv(CHUNK):
                 for piece in self.weather(link, is_request, data):

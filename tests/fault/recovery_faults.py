@@ -11,7 +11,7 @@ from typing import Any
 
 from ledger import Report, wait_quiet
 from postgres_faults import SLOT_LOST, says, write_unpublished
-from retold import content, heard, rows, state_of
+from republished import content, heard, rows, state_of
 from rig import DEADLINE_S, Rig
 from servers import run
 from wire import CREATED, REJECTED

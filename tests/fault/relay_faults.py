@@ -58,7 +58,7 @@ def _kill_relay(rig: Rig) -> None:
 
 
 def _audit(rig: Rig, events: int, may_repeat: range = range(0)) -> Report:
-    """Waits until all is published, and stops the replicas. The numbers that may come twice come anew from the first of them."""
+    """Waits until all is published, and stops the replicas. The numbers that may come twice come again from the first of them."""
     rig.wait_events()
     rig.sample()
     for replica in rig.replicas:

@@ -1,4 +1,4 @@
-"""A line under fault: replicas of the service, clients at both doors, and at the end the audit."""
+"""A line under fault: replicas of the service, clients at HTTP and Kafka, and at the end the audit."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Rig(Line):
 
     @contextmanager
     def under_load(self, rate: int, **shares: float) -> Iterator[None]:
-        """Clients at both doors, until the end of the block."""
+        """Clients at HTTP and Kafka, until the end of the block."""
         seed = self.seed + len(self._loads)
         events = Topic(self.place.bootstrap, self.place.events, self.place.part and self.place.part.partition)
         load = Load(self.people.org, self.make_owners(OWNERS), seed, events, **shares)
@@ -109,10 +109,10 @@ class Rig(Line):
         self.until(lambda: self.written >= before + count, "HTTP writes are answered")
 
     def wait_commands(self, count: int) -> None:
-        """Waits until so many more commands are settled."""
+        """Waits until so many more commands are completed."""
         sql = "SELECT coalesce(sum(next_offset), 0) FROM command_offsets"
         before = self.sql(sql)[0][0]
-        self.until(lambda: self.sql(sql)[0][0] >= before + count, "commands are settled")
+        self.until(lambda: self.sql(sql)[0][0] >= before + count, "commands are completed")
 
     def wait_events(self) -> None:
         """Waits until whatever is committed now is published."""
@@ -141,7 +141,7 @@ class Rig(Line):
         return None
 
     def kill_one(self) -> None:
-        """Kills one with -9 and starts it anew at once."""
+        """Kills one with -9 and starts it again at once."""
         victim = self.random.choice(self.replicas)
         if not victim.is_running():
             raise victim.error("ended by itself")
@@ -163,7 +163,7 @@ class Rig(Line):
 
     # ---- the end
 
-    def settle(self) -> Report:
+    def complete(self) -> Report:
         """Waits until all is quiet, stops the replicas and audits what they left."""
         for replica in self.replicas:
             if not replica.is_running():

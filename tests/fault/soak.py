@@ -88,14 +88,14 @@ class SoakRig(Rig):
         numbers = [first, count, self.people.org, BULK_OWNER, rate, PARTITIONS, LEDGER_PARTITION]
         return subprocess.Popen([BULK, "produce", self.place.bootstrap, self.place.commands, *map(str, numbers)])
 
-    def settled(self) -> int:
+    def completed(self) -> int:
         return int(self.sql("SELECT coalesce(sum(next_offset), 0) FROM command_offsets")[0][0])
 
     def measure_capacity(self) -> float:
         """Commands a second, from the first produced to the last published."""
-        begin, already = time.monotonic(), self.settled()
+        begin, already = time.monotonic(), self.completed()
         load = self.bulk(CAPACITY, 0)
-        self.until(lambda: self.settled() >= already + CAPACITY, "the commands are settled", 600)
+        self.until(lambda: self.completed() >= already + CAPACITY, "the commands are completed", 600)
         self.wait_events()
         if load.wait() != 0:
             raise RuntimeError("the load was not produced")
@@ -146,15 +146,15 @@ class Sampler(threading.Thread):
     def run(self) -> None:
         service = self.rig.service
         begin = last = time.monotonic()
-        cpu, settled = cpu_seconds(service), self.rig.settled()
+        cpu, completed = cpu_seconds(service), self.rig.completed()
         while not self.stopping.wait(max(0.0, begin + len(self.samples) + 1 - time.monotonic())):
-            now, cpu_now, settled_now = time.monotonic(), cpu_seconds(service), self.rig.settled()
+            now, cpu_now, completed_now = time.monotonic(), cpu_seconds(service), self.rig.completed()
             self.samples.append(Sample(
                 second=round(now - begin, 1), memory_mib=memory_mib(service), descriptors=descriptors(service),
                 cpu_percent=round((cpu_now - cpu) / (now - last) * 100, 1),
-                commands_per_s=round((settled_now - settled) / (now - last)), latency_ms=round(self.probe.latency_ms, 1),
+                commands_per_s=round((completed_now - completed) / (now - last)), latency_ms=round(self.probe.latency_ms, 1),
                 lag_commands=self.rig.metric("schedule_consumer_lag"), lag_bytes=self.rig.metric("schedule_relay_lag_bytes")))
-            last, cpu, settled = now, cpu_now, settled_now
+            last, cpu, completed = now, cpu_now, completed_now
             if len(self.samples) % 30 == 0:
                 print(f"      {self.samples[-1]}", flush=True)
 
@@ -259,7 +259,7 @@ def conclude(rig: SoakRig, load: subprocess.Popen[bytes], count: int, deadline_s
         if load.returncode != 0:
             raise RuntimeError("the load was not produced")
         wait_quiet(rig.place, deadline_s)
-        report = rig.settle()
+        report = rig.complete()
         check_bulk(rig, CAPACITY + count, report)
     except Exception as error:  # of whatever kind
         report = Report()

@@ -1,8 +1,8 @@
 /* The target of a question about hours: what is read keeps every limit, and its answer is bounded by what was asked for. */
 #include "core/time_zone.h"
 #include "fuzz.h"
-#include "source/http_hours_query.h"
-#include "source/http_query.h"
+#include "api/http_hours_query.h"
+#include "api/http_query.h"
 
 static struct zone utc = {1, (int64_t[]){INT64_MIN}, (int32_t[]){0}};
 

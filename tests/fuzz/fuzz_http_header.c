@@ -7,8 +7,8 @@
 #include "codec/json_text.h"
 #include "core/traceparent.h"
 #include "fuzz.h"
-#include "source/http_address.h"
-#include "source/http_header.h"
+#include "api/http_address.h"
+#include "api/http_header.h"
 
 enum { TEXTS = 3 };
 

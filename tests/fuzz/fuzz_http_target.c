@@ -2,8 +2,8 @@
 #include <math.h>
 
 #include "fuzz.h"
-#include "source/http_path.h"
-#include "source/http_query.h"
+#include "api/http_path.h"
+#include "api/http_query.h"
 
 static void must_lie_in(struct slice part, struct slice whole)
 {

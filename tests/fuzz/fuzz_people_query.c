@@ -2,7 +2,7 @@
 #include "codec/error_json.h"
 #include "codec/json_text.h"
 #include "fuzz.h"
-#include "source/http_people_query.h"
+#include "api/http_people_query.h"
 
 static bool is_among(const int64_t *ids, size_t len, int64_t id)
 {

@@ -10,9 +10,10 @@ MAY_SEE = {
     "codec": {"core", "codec"},
     "driver": {"core", "driver"},
     "store": {"core", "codec", "driver", "store"},
-    "source": {"core", "codec", "driver", "store", "source"},
+    "api": {"core", "codec", "driver", "store", "api"},
+    "consumer": {"core", "codec", "driver", "store", "consumer"},
     "relay": {"core", "codec", "driver", "relay"},
-    "app": {"core", "codec", "driver", "store", "source", "relay", "app"},
+    "app": {"core", "codec", "driver", "store", "api", "consumer", "relay", "app"},
 }
 LIBRARIES = {
     "core": set(),

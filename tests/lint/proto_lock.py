@@ -1,5 +1,5 @@
 """Keeps the messages compatible: every field, enum value, message and type that proto/schedules/v1.lock names must still be
-there as it was. `--write` writes the lock anew after something was added (and refuses to when something was changed)."""
+there as it was. `--write` writes the lock again after something was added (and refuses to when something was changed)."""
 
 import pathlib
 import subprocess

@@ -14,7 +14,7 @@
 #include "codec/schedule_json.h"
 #include "codec/schedule_state.h"
 #include "failing_malloc.h"
-#include "source/http_query.h"
+#include "api/http_query.h"
 
 enum { OUT_MAX = 64 << 20, ARENA_MAX = 16 << 20, ARENA_CHUNK = 2048, STEP = 64 };
 
@@ -243,13 +243,13 @@ static void fail_each_of_seeds(line *decode, const char *target)
     assert_true(allocations > 0);
 }
 
-static void commands_are_judged_the_same_or_not_at_all(void **state)
+static void commands_are_checked_the_same_or_not_at_all(void **state)
 {
     (void)state;
     fail_each_of_seeds(read_command, "command");
 }
 
-static void entries_are_judged_the_same_or_not_at_all(void **state)
+static void entries_are_checked_the_same_or_not_at_all(void **state)
 {
     (void)state;
     fail_each_of_seeds(read_entry, "directory");
@@ -283,8 +283,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_is_not_called_malformed_for_want_of_memory), /* first */
-        cmocka_unit_test(commands_are_judged_the_same_or_not_at_all),
-        cmocka_unit_test(entries_are_judged_the_same_or_not_at_all),
+        cmocka_unit_test(commands_are_checked_the_same_or_not_at_all),
+        cmocka_unit_test(entries_are_checked_the_same_or_not_at_all),
         cmocka_unit_test(bodies_are_answered_the_same_or_not_at_all),
         cmocka_unit_test(pages_are_read_the_same_or_not_at_all),
         cmocka_unit_test(states_become_the_same_events_or_none),

@@ -21,7 +21,7 @@ static struct slice filled(char c, size_t len)
     return (struct slice){bytes, len};
 }
 
-static void bury(struct letter *letter, struct record *message, const char *reason, size_t bytes_max)
+static void make_letter(struct letter *letter, struct record *message, const char *reason, size_t bytes_max)
 {
     buf_init(&letter->packed, 64 << 20);
     dead_letter_pack(&letter->packed, message, slice_of(reason), &origin, bytes_max);
@@ -78,13 +78,13 @@ static void what_fits_is_kept_whole_to_the_last_byte(void **state)
     struct slice value = filled('v', 100000);
     record_start(&message, RECORD_DEAD_LETTER, SLICE("key"), value);
     record_add_header(&message, SLICE("h"), SLICE("x"));
-    bury(&letter, &message, "because", 1 << 20);
+    make_letter(&letter, &message, "because", 1 << 20);
     size_t bytes = record_wire_bytes(&letter.record);
     buf_done(&letter.packed);
     for (size_t less = 0; less < 2; less++) {
         record_start(&message, RECORD_DEAD_LETTER, SLICE("key"), value);
         record_add_header(&message, SLICE("h"), SLICE("x"));
-        bury(&letter, &message, "because", bytes - less);
+        make_letter(&letter, &message, "because", bytes - less);
         assert_origin(&letter.record, "because");
         assert_int_equal(header(&letter.record, "dead-letter-cut").data == NULL, less == 0);
         assert_int_equal(letter.record.value.len == value.len, less == 0);
@@ -102,7 +102,7 @@ static void a_long_value_is_cut_and_told(void **state)
     struct slice value = filled('v', 40000000);
     record_start(&message, RECORD_DEAD_LETTER, SLICE("key"), value);
     record_add_header(&message, SLICE("h"), SLICE("x"));
-    bury(&letter, &message, "because", DEAD_LETTER_BYTES_UNKNOWN);
+    make_letter(&letter, &message, "because", DEAD_LETTER_BYTES_UNKNOWN);
     assert_origin(&letter.record, "because");
     assert_text(letter.record.key, "key");
     assert_text(header(&letter.record, "h"), "x");
@@ -122,7 +122,7 @@ static void headers_without_a_place_are_counted(void **state)
     struct letter letter;
     record_start(&message, RECORD_DEAD_LETTER, SLICE("k"), SLICE("v"));
     for (int i = 0; i < 300; i++) record_add_header(&message, SLICE("h"), SLICE("x"));
-    bury(&letter, &message, "because", 1 << 20);
+    make_letter(&letter, &message, "because", 1 << 20);
     assert_origin(&letter.record, "because");
     assert_text(header(&letter.record, "dead-letter-cut"), "headers");
     size_t kept = count_of(&letter.record, "h");
@@ -143,7 +143,7 @@ static void the_last_header_with_a_place_is_kept(void **state)
         struct letter letter;
         record_start(&message, RECORD_DEAD_LETTER, SLICE("k"), SLICE("v"));
         for (int i = 0; i < count; i++) record_add_header(&message, SLICE("h"), SLICE("x"));
-        bury(&letter, &message, "because", 1 << 20);
+        make_letter(&letter, &message, "because", 1 << 20);
         assert_origin(&letter.record, "because");
         size_t kept = count_of(&letter.record, "h");
         assert_int_equal(kept == (size_t)count, count <= 124);
@@ -164,7 +164,7 @@ static void long_keys_and_headers_leave_each_other_room(void **state)
     record_add_header(&message, SLICE("first"), SLICE("1"));
     record_add_header(&message, SLICE("big"), big);
     record_add_header(&message, SLICE("last"), SLICE("3"));
-    bury(&letter, &message, "because", 1000000);
+    make_letter(&letter, &message, "because", 1000000);
     assert_origin(&letter.record, "because");
     assert_text(header(&letter.record, "dead-letter-cut"), "key,headers,value");
     assert_text(header(&letter.record, "dead-letter-key-bytes"), "3000000");
@@ -187,7 +187,7 @@ static void a_long_key_alone_takes_what_is_free(void **state)
     struct slice key = filled('k', 900000);
     record_start(&message, RECORD_DEAD_LETTER, key, SLICE("v"));
     for (int i = 0; i < 200; i++) record_add_header(&message, SLICE("h"), SLICE("x")); /* cut for these alone */
-    bury(&letter, &message, "because", 1000000);
+    make_letter(&letter, &message, "because", 1000000);
     assert_int_equal(letter.record.key.len, 900000);
     assert_text(header(&letter.record, "dead-letter-cut"), "headers");
     buf_done(&letter.packed);
@@ -205,7 +205,7 @@ static void no_room_leaves_what_tells_where_it_was(void **state)
         ((char *)(uintptr_t)reason.data)[10000] = '\0';
         record_start(&message, RECORD_DEAD_LETTER, (struct slice){NULL, 0}, value);
         for (int i = 0; i < 300; i++) record_add_header(&message, SLICE("h"), SLICE("x"));
-        bury(&letter, &message, reason.data, bytes_max);
+        make_letter(&letter, &message, reason.data, bytes_max);
         assert_int_equal(header(&letter.record, "dead-letter-reason").len, DEAD_LETTER_REASON_MAX);
         assert_text(header(&letter.record, "dead-letter-value-bytes"), "20000");
         assert_null(letter.record.key.data);
@@ -224,7 +224,7 @@ static void a_second_cut_keeps_what_the_first_noted(void **state)
     struct slice value = filled('v', 400000);
     record_start(&message, RECORD_DEAD_LETTER, SLICE("key"), value);
     for (int i = 0; i < 200; i++) record_add_header(&message, SLICE("h"), SLICE("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"));
-    bury(&letter, &message, "because", 300000);
+    make_letter(&letter, &message, "because", 300000);
     for (size_t bytes_max = 200000; bytes_max > DEAD_LETTER_BYTES_LEAST; bytes_max = bytes_max / 3 * 2) {
         assert_true(dead_letter_cut(&letter.record, bytes_max, &texts));
         assert_origin(&letter.record, "because");
@@ -268,7 +268,7 @@ static void the_headers_of_an_earlier_burial_are_replaced(void **state)
     record_add_header(&message, SLICE("dead-letter-cut"), SLICE("value"));
     record_add_header(&message, SLICE("dead-letter-value-bytes"), SLICE("12345678"));
     record_add_header(&message, SLICE("mine"), SLICE("1"));
-    bury(&letter, &message, "because", 1 << 20);
+    make_letter(&letter, &message, "because", 1 << 20);
     assert_origin(&letter.record, "because");
     assert_null(header(&letter.record, "dead-letter-cut").data);
     assert_null(header(&letter.record, "dead-letter-value-bytes").data);

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "source/http_address.h"
+#include "api/http_address.h"
 
 static void assert_same(const char *a, const char *b, bool is_same)
 {

@@ -1,8 +1,8 @@
-/* The pure parts of the HTTP door: paths, numbers in them, header fields. */
+/* The pure parts of the HTTP API: paths, numbers in them, header fields. */
 #include "support.h"
 
-#include "source/http_header.h"
-#include "source/http_path.h"
+#include "api/http_header.h"
+#include "api/http_path.h"
 
 #define ONE "/v2/organizations/{orgId}/users/{userId}/schedules/{scheduleId}"
 #define LIST "/v2/organizations/{orgId}/users/{userId}/schedules"

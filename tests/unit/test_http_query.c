@@ -1,9 +1,9 @@
-/* The query of the HTTP door's lists. */
+/* The query of the HTTP API's lists. */
 #include "support.h"
 
 #include <math.h>
 
-#include "source/http_query.h"
+#include "api/http_query.h"
 
 static void assert_value(const char *target, const char *name, const char *want)
 {

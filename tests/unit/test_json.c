@@ -315,7 +315,7 @@ static void writes_the_error_envelope(void **state)
     buf_done(&out);
 }
 
-/* Judges the body and compares details.errors; ' stands for ". */
+/* Checks the body and compares details.errors; ' stands for ". */
 static void expect_errors_at(const char *body_text, const char *errors_text, int line)
 {
     struct arena *arena = make_arena();

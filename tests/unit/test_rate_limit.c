@@ -47,11 +47,11 @@ static bool peek(struct rate_limiter *limiter, uint32_t number, int64_t now_us, 
     return rate_limiter_peek(limiter, id.bytes, now_us, verdict);
 }
 
-static void assert_standing(const struct rate_verdict *verdict, size_t index, int64_t remaining, int64_t reset_us)
+static void assert_usage(const struct rate_verdict *verdict, size_t index, int64_t remaining, int64_t reset_us)
 {
     assert_true(index < verdict->len);
-    assert_int_equal(verdict->standings[index].remaining, remaining);
-    assert_int_equal(verdict->standings[index].reset_us, reset_us);
+    assert_int_equal(verdict->usages[index].remaining, remaining);
+    assert_int_equal(verdict->usages[index].reset_us, reset_us);
 }
 
 static void as_many_as_the_limit_pass_and_the_next_is_refused(void **state)
@@ -59,13 +59,13 @@ static void as_many_as_the_limit_pass_and_the_next_is_refused(void **state)
     for (int64_t i = 0; i < 3; i++) {
         struct rate_verdict passed = hit(*state, 1, &three_a_second, 100 + i);
         assert_false(passed.is_refused);
-        assert_standing(&passed, 0, 2 - i, SECOND - i);
-        assert_int_equal(passed.standings[0].requests, 3);
-        assert_string_equal(passed.standings[0].name, "default");
+        assert_usage(&passed, 0, 2 - i, SECOND - i);
+        assert_int_equal(passed.usages[0].requests, 3);
+        assert_string_equal(passed.usages[0].name, "default");
     }
     struct rate_verdict refused = hit(*state, 1, &three_a_second, 103);
     assert_true(refused.is_refused);
-    assert_standing(&refused, 0, 0, 5 * SECOND);
+    assert_usage(&refused, 0, 0, 5 * SECOND);
 }
 
 static void a_window_counts_from_its_first_request(void **state)
@@ -75,7 +75,7 @@ static void a_window_counts_from_its_first_request(void **state)
     hit(*state, 1, &three_a_second, SECOND - 1);
     struct rate_verdict next = hit(*state, 1, &three_a_second, SECOND);
     assert_false(next.is_refused);
-    assert_standing(&next, 0, 2, SECOND);
+    assert_usage(&next, 0, 2, SECOND);
 }
 
 static void a_block_lasts_its_time_however_often_it_is_tried(void **state)
@@ -84,12 +84,12 @@ static void a_block_lasts_its_time_however_often_it_is_tried(void **state)
     for (int64_t now_us = 4; now_us < 3 + 5 * SECOND; now_us += SECOND / 3) {
         struct rate_verdict refused = hit(*state, 1, &three_a_second, now_us);
         assert_true(refused.is_refused);
-        assert_standing(&refused, 0, 0, 3 + 5 * SECOND - now_us);
+        assert_usage(&refused, 0, 0, 3 + 5 * SECOND - now_us);
     }
     assert_true(hit(*state, 1, &three_a_second, 2 + 5 * SECOND).is_refused);
     struct rate_verdict open = hit(*state, 1, &three_a_second, 3 + 5 * SECOND);
     assert_false(open.is_refused);
-    assert_standing(&open, 0, 2, SECOND);
+    assert_usage(&open, 0, 2, SECOND);
 }
 
 static void trackers_do_not_count_for_each_other(void **state)
@@ -97,7 +97,7 @@ static void trackers_do_not_count_for_each_other(void **state)
     for (int64_t i = 0; i < 4; i++) hit(*state, 1, &three_a_second, i);
     struct rate_verdict other = hit(*state, 2, &three_a_second, 5);
     assert_false(other.is_refused);
-    assert_standing(&other, 0, 2, SECOND);
+    assert_usage(&other, 0, 2, SECOND);
 }
 
 static void refuses_only_when_every_limit_is_blocked(void **state)
@@ -109,8 +109,8 @@ static void refuses_only_when_every_limit_is_blocked(void **state)
     assert_false(hit(*state, 1, &two, 0).is_refused);
     struct rate_verdict half = hit(*state, 1, &two, 1); /* short is blocked until 2 s */
     assert_false(half.is_refused);
-    assert_standing(&half, 0, 0, 2 * SECOND);
-    assert_standing(&half, 1, 1, 100 * SECOND - 1);
+    assert_usage(&half, 0, 0, 2 * SECOND);
+    assert_usage(&half, 1, 1, 100 * SECOND - 1);
     assert_false(hit(*state, 1, &two, 2).is_refused);
     assert_true(hit(*state, 1, &two, 3).is_refused);
     assert_false(hit(*state, 1, &two, 1 + 2 * SECOND).is_refused); /* short is open again, long is not */
@@ -125,8 +125,8 @@ static void a_changed_limit_keeps_its_count_and_a_new_one_begins(void **state)
     hit(*state, 1, &three_a_second, 0);
     hit(*state, 1, &three_a_second, 1);
     struct rate_verdict verdict = hit(*state, 1, &changed, 2);
-    assert_standing(&verdict, 0, 8, SECOND);
-    assert_standing(&verdict, 1, 2, SECOND - 2);
+    assert_usage(&verdict, 0, 8, SECOND);
+    assert_usage(&verdict, 1, 2, SECOND - 2);
 }
 
 static void without_limits_nothing_is_counted(void **state)
@@ -145,7 +145,7 @@ static void peeking_counts_nothing_and_knows_live_ones_only(void **state)
     hit(*state, 1, &three_a_second, 0);
     for (int i = 0; i < 10; i++) assert_true(peek(*state, 1, SECOND - 1, &verdict));
     assert_false(verdict.is_refused);
-    assert_standing(&verdict, 0, 2, 1);
+    assert_usage(&verdict, 0, 2, 1);
     assert_false(peek(*state, 1, SECOND, &verdict));
     for (int64_t i = 0; i < 4; i++) hit(*state, 1, &three_a_second, SECOND);
     assert_true(peek(*state, 1, 6 * SECOND - 1, &verdict));

@@ -1,11 +1,11 @@
-/* The rules of a schedule, judged as every door judges them: a JSON body goes in, the schedule or the complete list of
+/* The rules of a schedule, checked as every interface checks them: a JSON body goes in, the schedule or the complete list of
  * violations comes out. Bodies are written with ' for ". */
 #include "zones.h"
 
 #include "codec/json_text.h"
 #include "codec/schedule_json.h"
 
-/* What became of one body. judge starts it, verdict_done ends it. */
+/* What became of one body. check starts it, verdict_done ends it. */
 struct verdict {
     enum status status;
     struct arena *arena;
@@ -15,7 +15,7 @@ struct verdict {
     struct buf text; /* the violations, one a line */
 };
 
-static void judge_value(struct verdict *verdict, json_t *body)
+static void check_value(struct verdict *verdict, json_t *body)
 {
     struct schedule_input input;
     *verdict = (struct verdict){.arena = make_arena(), .body = body};
@@ -38,9 +38,9 @@ static json_t *parse(const char *text)
     return value;
 }
 
-static void judge(struct verdict *verdict, const char *text)
+static void check(struct verdict *verdict, const char *text)
 {
-    judge_value(verdict, parse(text));
+    check_value(verdict, parse(text));
 }
 
 static void verdict_done(struct verdict *verdict)
@@ -53,7 +53,7 @@ static void verdict_done(struct verdict *verdict)
 static void expect_at(const char *body, const char *want, const char *file, int line)
 {
     struct verdict verdict;
-    judge(&verdict, body);
+    check(&verdict, body);
     expect_bytes_at(buf_slice(&verdict.text), slice_of(want), file, line);
     verdict_done(&verdict);
 }
@@ -87,7 +87,7 @@ static void takes_the_example_of_the_documentation(void **state)
 {
     (void)state;
     struct verdict verdict;
-    judge(&verdict,
+    check(&verdict,
           "{'name':'Catch up hours','timeZone':'Europe/Rome','availability':[{'days':['Monday','Tuesday'],"
           "'startTime':'17:00','endTime':'19:00'},{'days':['Wednesday','Thursday'],'startTime':'16:00','endTime':'20:00'}],"
           "'isDefault':true,'overrides':[{'date':'2024-05-20','startTime':'18:00','endTime':'21:00'}]}");
@@ -119,7 +119,7 @@ static void expect_lists(const char *body, const char *availability, const char 
 {
     struct verdict verdict;
     struct buf out;
-    judge(&verdict, body);
+    check(&verdict, body);
     buf_init(&out, 1 << 20);
     assert_int_equal(verdict.status, STATUS_OK);
     availability_write_json(&out, &verdict.schedule);
@@ -196,7 +196,7 @@ static void gives_the_zone_in_its_iana_spelling(void **state)
 {
     (void)state;
     struct verdict verdict;
-    judge(&verdict, "{'name':'n','timeZone':'aSiA/cAlCuTtA','isDefault':true}");
+    check(&verdict, "{'name':'n','timeZone':'aSiA/cAlCuTtA','isDefault':true}");
     assert_text(verdict.schedule.time_zone, "Asia/Calcutta");
     verdict_done(&verdict);
 }
@@ -212,7 +212,7 @@ static void expect_member_at(const char *name, const char *value, const char *wa
     if (value == NULL) json_object_del(body, name);
     else json_object_set_new(body, name, parse(value));
     struct verdict verdict;
-    judge_value(&verdict, body);
+    check_value(&verdict, body);
     expect_bytes_at(buf_slice(&verdict.text), slice_of(want), __FILE__, line);
     verdict_done(&verdict);
 }
@@ -421,7 +421,7 @@ static void expect_name(const char *character, size_t count, const char *want)
     json_t *body = parse("{" BASE "}");
     json_object_set_new(body, "name", json_stringn(name, len * count));
     struct verdict verdict;
-    judge_value(&verdict, body);
+    check_value(&verdict, body);
     assert_text(buf_slice(&verdict.text), want);
     if (verdict.status == STATUS_OK) assert_bytes(verdict.schedule.name, ((struct slice){name, len * count}));
     verdict_done(&verdict);
@@ -459,7 +459,7 @@ static void expect_list(const char *name, const char *item, size_t count, size_t
     json_decref(value);
     json_object_set_new(body, name, list);
     struct verdict verdict;
-    judge_value(&verdict, body);
+    check_value(&verdict, body);
     assert_text(buf_slice(&verdict.text), want);
     if (verdict.status == STATUS_OK) {
         assert_int_equal(strcmp(name, "overrides") == 0 ? verdict.schedule.overrides_len : verdict.schedule.windows_len,
@@ -497,7 +497,7 @@ static void a_day_that_is_named_again_means_nothing_more(void **state)
     json_t *list = json_object_get(json_array_get(json_object_get(body, "availability"), 0), "days");
     for (size_t i = 0; i < 3000; i++) json_array_append_new(list, json_string(names[i < 14 ? i / 2 : i % 7]));
     struct verdict verdict;
-    judge_value(&verdict, body);
+    check_value(&verdict, body);
     assert_int_equal(verdict.status, STATUS_OK);
     assert_int_equal(verdict.schedule.windows[0].days_len, SCHEDULE_WINDOW_DAYS_MAX);
     assert_memory_equal(verdict.schedule.windows[0].days, days, sizeof(days));
@@ -540,7 +540,7 @@ static void lists_at_most_100_violations(void **state)
     for (int i = 0; i < 1000; i++) json_array_append_new(list, json_object());
     json_object_set_new(body, "overrides", list);
     struct verdict verdict;
-    judge_value(&verdict, body);
+    check_value(&verdict, body);
     assert_int_equal(verdict.status, STATUS_INVALID);
     assert_int_equal(verdict.violations.len, SCHEDULE_VIOLATIONS_MAX);
     verdict_done(&verdict);

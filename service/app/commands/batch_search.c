@@ -33,7 +33,7 @@ static bool open_consumer(struct search *search, const struct config *config)
 }
 
 /* What one message says of the offset that was asked for; BATCH_UNKNOWN: nothing. */
-static enum batch_found judge(const struct search *search, const rd_kafka_message_t *message, uint64_t turned_away)
+static enum batch_found check(const struct search *search, const rd_kafka_message_t *message, uint64_t turned_away)
 {
     switch (message->err) {
     case RD_KAFKA_RESP_ERR_NO_ERROR:
@@ -62,7 +62,7 @@ static enum batch_found probe(struct search *search, int64_t offset, int64_t *re
             kafka_unpack_drained(&search->unpack);
             continue;
         }
-        found = judge(search, message, turned_away);
+        found = check(search, message, turned_away);
         *ret_first = message->offset;
         rd_kafka_message_destroy(message);
     }

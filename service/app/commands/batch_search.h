@@ -17,7 +17,7 @@ enum batch_found {
     BATCH_UNKNOWN     /* Kafka did not answer, which was said */
 };
 
-/* Reads as the doors do, with their limits; takes some seconds. */
+/* Reads as the consumers do, with their limits; takes some seconds. */
 enum batch_found batch_search(const struct config *config, const char *topic, int32_t partition, int64_t offset,
                               struct batch_range *ret_range);
 

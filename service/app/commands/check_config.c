@@ -1,5 +1,5 @@
 #include "app/commands/handlers.h"
-#include "driver/tls.h"
+#include "driver/http/tls.h"
 
 /* What http_server_new will make of the files. */
 static bool has_usable_tls(const struct config *config)

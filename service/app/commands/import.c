@@ -13,8 +13,8 @@ struct import {
     struct import_batch batch;
     struct zone_files *zones;
     char line[DIRECTORY_ENTRY_BYTES_MAX];
-    int64_t lines;   /* read */
-    int64_t settled; /* the last line before the batch: all up to it are applied or refused */
+    int64_t lines;     /* read */
+    int64_t completed; /* the last line before the batch: all up to it are applied or refused */
     int64_t refused;
     int64_t started_us;
     int64_t told_us; /* when progress was last told */
@@ -73,8 +73,8 @@ static void tell_progress(struct import *import)
     int64_t now_us = clock_steady_us();
     if (now_us - import->told_us < PROGRESS_US) return;
     import->told_us = now_us;
-    fprintf(stderr, "read=%" PRId64 " settled=%" PRId64 " rejected=%" PRId64 " seconds=%.0f\n", import->lines,
-            import->settled, import->refused, (double)(now_us - import->started_us) / 1e6);
+    fprintf(stderr, "read=%" PRId64 " completed=%" PRId64 " rejected=%" PRId64 " seconds=%.0f\n", import->lines,
+            import->completed, import->refused, (double)(now_us - import->started_us) / 1e6);
 }
 
 static void tell_counts(const struct import *import)
@@ -107,7 +107,7 @@ static bool take(struct import *import, struct slice line, struct arena *arena)
 static bool apply(struct import *import)
 {
     if (!import_batch_apply(&import->batch)) return false;
-    import->settled = import->lines;
+    import->completed = import->lines;
     return true;
 }
 
@@ -143,9 +143,9 @@ static int run(struct import *import, FILE *in)
     tell_counts(import);
     if (ok) return import->refused == 0 ? 0 : 1;
     return database_fail("the import ended early: the lines up to %" PRId64
-                         " are settled, what comes after them may be too. "
+                         " are completed, what comes after them may be too. "
                          "Run it again: what is there already stays as it is",
-                         import->settled);
+                         import->completed);
 }
 
 int import_command(const struct command_call *call)

@@ -61,7 +61,7 @@ static bool on_wait(void *ctx)
 /* A restored database would hand out ids again that are published. */
 static bool move_ids(const struct rebuild *rebuild)
 {
-    struct reason reason = {0};
+    struct error_text reason = {0};
     struct progress progress;
     char id[24];
     const char *const params[] = {id};

@@ -6,7 +6,7 @@
 #include <openssl/rand.h>
 
 #include "app/database.h"
-#include "source/http_header.h"
+#include "api/http_header.h"
 
 enum { SECRET_BYTES = 32 };
 

@@ -148,7 +148,7 @@ static bool check(rd_kafka_t *client, rd_kafka_queue_t *queue, const struct conf
            (config->directory_topic[0] == '\0' ||
             check_compacted(
                 client, queue, config->directory_topic,
-                "without it entries that nobody changes are deleted in time, and who reads it anew misses them"));
+                "without it entries that nobody changes are deleted in time, and who reads it again misses them"));
 }
 
 int topics_command(const struct command_call *call)

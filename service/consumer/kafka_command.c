@@ -1,0 +1,147 @@
+#include "consumer/kafka_command.h"
+
+#include <assert.h>
+
+#include "codec/command_codec.h"
+#include "driver/clock.h"
+#include "driver/log.h"
+
+static const struct slice too_large = SLICE("the value takes more than 16 MiB when it is read");
+
+/* STATUS_OK, STATUS_TOO_LARGE or STATUS_NO_MEMORY. */
+static enum status make_rejection(struct kafka_message *message, struct slice command_id,
+                                  const struct violations *violations)
+{
+    const struct command *decoded = &message->write.command;
+    struct record_origin origin = kafka_message_origin(message);
+    buf_clear(&message->text);
+    event_rejected(&message->text, &message->context->events, command_id, decoded->org_id, decoded->user_id, violations,
+                   &origin, clock_wall_us(), message->write.traceparent, message->arena);
+    if (message->text.failed) return buf_status(&message->text);
+    kafka_message_emit(message, VERDICT_REJECTION);
+    assert(violations->len > 0);
+    const struct violation *first = &violations->items[0];
+    LOG_INFO("command rejected", LOG_SLICE("command_id", command_id), LOG_INT("org_id", decoded->org_id),
+             LOG_INT("user_id", decoded->user_id), LOG_INT("partition", origin.partition), LOG_INT("offset", origin.offset),
+             LOG_INT("violations", violations->len), LOG_SLICE("property", first->property),
+             LOG_SLICE("constraint", first->constraint));
+    return STATUS_OK;
+}
+
+/* The line from bytes to verdict. */
+static bool decode_and_validate(struct kafka_message *message, const struct time_zones *zones)
+{
+    struct command_input input;
+    struct violations violations = {0};
+    const char *reason = NULL;
+    enum command_kind kind;
+    if (!command_kind_of_type(kafka_message_header(message, "ce_type"), &kind)) {
+        return kafka_message_make_dead_letter(message, SLICE("the header ce_type names no command"));
+    }
+    bool is_json = kafka_message_is_json(message);
+    enum status status = command_decode(message->value, kind, is_json, message->arena, &input, &reason);
+    if (status == STATUS_OK) {
+        status = command_check(&input, zones, message->arena, &message->write.command, &violations);
+    }
+    if (status == STATUS_INVALID) status = make_rejection(message, input.command_id.text, &violations);
+    if (status == STATUS_OK || status == STATUS_NO_MEMORY) return status == STATUS_OK;
+    return kafka_message_make_dead_letter(message, status == STATUS_TOO_LARGE ? too_large : slice_of(reason));
+}
+
+static bool refuse(struct kafka_message *message, enum status status)
+{
+    if (status == STATUS_UNSTORABLE) return kafka_message_make_dead_letter(message, slice_of(status_text(status)));
+    char id[UUID_TEXT_LEN];
+    struct violations violations = {0};
+    uuid_format(&message->write.command.command_id, id);
+    command_refusal(&message->write.command, status, message->write.schedules_max, message->arena, &violations);
+    enum status made = violations.out_of_memory ? arena_failure(message->arena)
+                                                : make_rejection(message, (struct slice){id, sizeof(id)}, &violations);
+    if (made == STATUS_TOO_LARGE) return kafka_message_make_dead_letter(message, slice_of(status_text(status)));
+    return made == STATUS_OK;
+}
+
+/* ---- metrics ---- */
+
+#define RESULT(name_)                                                                                \
+    {                                                                                                \
+        .type = METRIC_COUNTER, .name = "schedule_commands_total", .labels = "result=\"" name_ "\"", \
+        .help = "Commands from Kafka, completed, by result."                                         \
+    }
+enum result {
+    RESULT_CREATED,
+    RESULT_UPDATED,
+    RESULT_DELETED,
+    RESULT_DUPLICATE,
+    RESULT_REJECTED,
+    RESULT_DEAD_LETTER,
+    RESULT_ELSEWHERE,
+    RESULTS
+};
+static struct metric results[RESULTS] = {
+    RESULT("created"),
+    RESULT("updated"),
+    RESULT("deleted"),
+    RESULT("duplicate"),
+    RESULT("rejected"),
+    RESULT("dead_letter"),
+    RESULT("completed_elsewhere"),
+};
+static enum result result_of(const struct kafka_message *message, enum status status)
+{
+    static const enum result by_kind[] = {RESULT_CREATED, RESULT_UPDATED, RESULT_DELETED};
+    if (kafka_message_is_elsewhere(message, status)) return RESULT_ELSEWHERE;
+    if (status == STATUS_DUPLICATE) return RESULT_DUPLICATE;
+    if (message->verdict == VERDICT_REJECTION) return RESULT_REJECTED;
+    if (message->verdict == VERDICT_DEAD_LETTER) return RESULT_DEAD_LETTER;
+    return by_kind[message->write.command.kind];
+}
+
+static void on_completed(const struct kafka_message *message, enum status status)
+{
+    enum result result = result_of(message, status);
+    metric_add(&results[result], 1);
+    if (result >= RESULT_REJECTED || !log_enabled(LOG_LEVEL_DEBUG)) return;
+    char id[UUID_TEXT_LEN];
+    uuid_format(&message->write.command.command_id, id);
+    LOG_DEBUG("command done", LOG_STR("result", results[result].labels),
+              LOG_SLICE("command_id", ((struct slice){id, sizeof(id)})), LOG_INT("schedule_id", message->write.schedule_id),
+              LOG_INT("partition", message->write.partition->number), LOG_INT("offset", message->write.offset));
+}
+
+static struct kafka_gauges gauges = {
+    .lag = {.type = METRIC_GAUGE,
+            .name = "schedule_consumer_lag",
+            .labels = "",
+            .help = "Messages of the assigned partitions that are not completed yet, as of the last fetch."},
+    .assigned = {.type = METRIC_GAUGE,
+                 .name = "schedule_consumer_partitions",
+                 .labels = "state=\"assigned\"",
+                 .help = "Partitions of this member."},
+    .stopped = {.type = METRIC_GAUGE,
+                .name = "schedule_consumer_partitions",
+                .labels = "state=\"stopped\"",
+                .help = "Partitions of this member."},
+    .in_flight = {.type = METRIC_GAUGE,
+                  .name = "schedule_commands_in_flight",
+                  .labels = "",
+                  .help = "Commands taken and not completed."},
+    .memory_waits = {.type = METRIC_COUNTER,
+                     .name = "schedule_consumer_memory_waits_total",
+                     .labels = "",
+                     .help = "Times that a command could not be checked for want of memory, and waited."},
+};
+
+/* A full queue makes librdkafka wait for a second before it fetches again, which versions before 2.2 cannot change. So the queue
+ * holds about what is completed in a second; in memory that is some 15 MiB. */
+const struct message_handler kafka_command_handler = {
+    .purpose = WRITE_COMMANDS,
+    .queued_messages = "12000",
+    .queued_kbytes = "8192",
+    .decode_and_validate = decode_and_validate,
+    .refuse = refuse,
+    .on_completed = on_completed,
+    .gauges = &gauges,
+    .results = results,
+    .results_len = RESULTS,
+};

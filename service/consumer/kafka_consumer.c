@@ -1,0 +1,241 @@
+/* Happy path: partitions are assigned -> their stored offsets are read -> fetching starts there -> messages become writes,
+ * up to a maximum in flight -> each completed one makes room for the next. At a partition's end its offset is stored too where no message is
+ * the last: transactions of senders leave records behind that are none.
+ *
+ * Failure modes: PostgreSQL away: in-flight fills up, fetching is paused, polling goes on so that the group keeps this member.
+ * A rebalance: what is queued of a revoked partition is dropped, what is on its way is completed by the compare-and-set. A stored
+ * offset outside of the log, and a batch that librdkafka cannot read: that partition stops and says so. A stored offset that somebody else
+ * has moved (an operator, a database that failed over): found by the next write, or by a look every few seconds at partitions of which nothing
+ * is on its way; it is read on from there, also what was stopped. A partition that waits in the
+ * writer: all but its first message is given back, so that it takes no room from others, and read again when it goes on. Out of
+ * memory: the message at hand is kept, which is logged and counted, and tried again. */
+#include "consumer/kafka_consumer.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "codec/dead_letter.h"
+#include "core/smaller.h"
+#include "driver/log.h"
+#include "consumer/kafka_consumer_state.h"
+
+enum {
+    COMMIT_EVERY_TICKS = 25,
+    LOOK_EVERY_TICKS = 10 /* at stored offsets that somebody may have moved */
+};
+
+/* ---- metrics ---- */
+
+static int64_t partition_lag(const struct kafka_consumer *consumer, const struct consumer_partition *partition)
+{
+    int64_t low = 0;
+    int64_t high = 0;
+    rd_kafka_get_watermark_offsets(consumer->client, partition->stored.topic, partition->stored.number, &low, &high);
+    int64_t next = partition->stored.next_offset > low ? partition->stored.next_offset : low;
+    return high > next ? high - next : 0;
+}
+
+static void collect(void *ctx)
+{
+    const struct kafka_consumer *consumer = ctx;
+    int64_t total_lag = 0;
+    int64_t total_assigned = 0;
+    int64_t total_stopped = 0;
+    for (int i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
+        const struct consumer_partition *partition = &consumer->partitions[i];
+        if (!partition->assigned) continue;
+        total_assigned++;
+        total_stopped += partition->stopped;
+        total_lag += partition_lag(consumer, partition);
+    }
+    struct kafka_gauges *gauges = consumer->config->handler->gauges;
+    metric_set(&gauges->lag, total_lag);
+    metric_set(&gauges->assigned, total_assigned);
+    metric_set(&gauges->stopped, total_stopped);
+    metric_set(&gauges->in_flight, (int64_t)consumer->in_flight);
+}
+
+/* ---- the slow timer ---- */
+
+static size_t dead_letter_room(struct kafka_consumer *consumer)
+{
+    return smaller(kafka_limit_bytes(consumer->dead_letter_limit, DEAD_LETTER_BYTES_UNKNOWN), DEAD_LETTER_BYTES_MAX);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *ctx)
+{
+    struct kafka_consumer *consumer = ctx;
+    (void)fd;
+    (void)what;
+    consumer_mind_waiting(consumer);
+    if (consumer->draining) return;
+    consumer_mind_fullness(consumer);
+    consumer->context.dead_letter_bytes_max = dead_letter_room(consumer);
+    consumer_store_ends(consumer);
+    if (++consumer->ticks % COMMIT_EVERY_TICKS == 0) consumer_commit_to_group(consumer);
+    if (consumer->ticks % LOOK_EVERY_TICKS == 0) consumer_look_at_offsets(consumer);
+    consumer_take(consumer); /* in case a wake-up was lost */
+}
+
+/* The client says every few seconds how it stands with each broker (librdkafka's STATISTICS.md); there is no other way to ask it. */
+static int on_statistics(rd_kafka_t *client, char *json, size_t len, void *ctx)
+{
+    static const char connected[] = "\"state\":\"UP\"";
+    struct kafka_consumer *consumer = ctx;
+    (void)client;
+    consumer->is_kafka_away = memmem(json, len, connected, sizeof(connected) - 1) == NULL;
+    return 0;
+}
+
+/* ---- life cycle ---- */
+
+/* When a full fetch queue is looked at again. Older versions do so when something wakes the broker's thread, which may be a second later;
+ * an answer with metadata does. */
+static struct kafka_property queue_backoff(void)
+{
+    const int has_property = 0x020200ff;
+    if (rd_kafka_version() >= has_property) return (struct kafka_property){"fetch.queue.backoff.ms", "10"};
+    return (struct kafka_property){"topic.metadata.refresh.interval.ms", "100"};
+}
+
+static bool start_consumer(struct kafka_consumer *consumer)
+{
+    const struct kafka_property properties[] = {
+        {"group.id", consumer->config->group},
+        {"partition.assignment.strategy", "range"},
+        {"enable.auto.commit", "false"},
+        {"enable.auto.offset.store", "false"},
+        {"auto.offset.reset", "error"},
+        {"enable.partition.eof", "true"},
+        {"isolation.level", "read_committed"},
+        {"fetch.wait.max.ms", "100"},
+        {"fetch.message.max.bytes", "65536"}, /* of one partition: all of them take turns, and so both connections */
+        {"fetch.error.backoff.ms", "100"},    /* until a batch that found no room is asked for again */
+        {"queued.max.messages.kbytes", consumer->config->handler->queued_kbytes},
+        {"queued.min.messages", consumer->config->handler->queued_messages},
+        {"statistics.interval.ms", "5000"},
+        queue_backoff(),
+    };
+    rd_kafka_conf_t *conf = kafka_conf_new(consumer->config->kafka, properties, sizeof(properties) / sizeof(properties[0]));
+    if (conf == NULL) return false;
+    if (!kafka_unpack_limit(conf, &consumer->unpack, consumer->config->unpacked_batch_bytes)) {
+        rd_kafka_conf_destroy(conf);
+        return false;
+    }
+    rd_kafka_conf_set_opaque(conf, consumer);
+    rd_kafka_conf_set_rebalance_cb(conf, consumer_on_rebalance);
+    rd_kafka_conf_set_stats_cb(conf, on_statistics);
+    consumer->client = kafka_client_new(RD_KAFKA_CONSUMER, conf);
+    if (consumer->client == NULL) return false;
+    consumer->dead_letter_limit = kafka_limit_new(consumer->client, consumer->config->dead_letter_topic);
+    consumer->topic_limit = kafka_limit_new(consumer->client, consumer->config->topic);
+    if (consumer->dead_letter_limit == NULL || consumer->topic_limit == NULL) return false;
+    rd_kafka_poll_set_consumer(consumer->client);
+    rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(consumer->client);
+    rd_kafka_queue_io_event_enable(queue, consumer->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(topics, consumer->config->topic, RD_KAFKA_PARTITION_UA);
+    rd_kafka_resp_err_t error = rd_kafka_subscribe(consumer->client, topics);
+    rd_kafka_topic_partition_list_destroy(topics);
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) LOG_ERROR("not subscribed", LOG_STR("reason", rd_kafka_err2str(error)));
+    return error == RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+static bool start_events(struct kafka_consumer *consumer)
+{
+    consumer->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (consumer->wake_fd < 0) return false;
+    consumer->wake = event_new(consumer->base, consumer->wake_fd, EV_READ | EV_PERSIST, consumer_on_wake, consumer);
+    consumer->rest = evtimer_new(consumer->base, consumer_on_rested, consumer);
+    consumer->tick = event_new(consumer->base, -1, EV_PERSIST, on_tick, consumer);
+    consumer->offsets =
+        offsets_new(consumer->base, consumer->config->database_url, consumer->config->topic, consumer_on_offsets, consumer);
+    if (consumer->wake == NULL || consumer->rest == NULL || consumer->tick == NULL || consumer->offsets == NULL)
+        return false;
+    event_add(consumer->wake, NULL);
+    event_add(consumer->tick, &(struct timeval){.tv_usec = DOOR_TICK_MS * 1000});
+    return true;
+}
+
+static void register_metrics(struct kafka_consumer *consumer)
+{
+    const struct message_handler *handler = consumer->config->handler;
+    for (size_t i = 0; i < handler->results_len; i++) metrics_register(&handler->results[i]);
+    metrics_register(&handler->gauges->lag);
+    metrics_register(&handler->gauges->assigned);
+    metrics_register(&handler->gauges->stopped);
+    metrics_register(&handler->gauges->in_flight);
+    metrics_register(&handler->gauges->memory_waits);
+    metrics_on_collect(collect, consumer);
+}
+
+struct kafka_consumer *kafka_consumer_new(struct event_base *base, const struct kafka_consumer_config *config)
+{
+    struct kafka_consumer *consumer = calloc(1, sizeof(*consumer));
+    if (consumer == NULL) return NULL;
+    consumer->base = base;
+    consumer->config = config;
+    consumer->context = (struct kafka_context){config->handler, config->zones, config->events, DEAD_LETTER_BYTES_UNKNOWN};
+    consumer->wake_fd = -1;
+    if (!start_events(consumer) || !start_consumer(consumer)) {
+        kafka_consumer_free(consumer);
+        return NULL;
+    }
+    register_metrics(consumer);
+    return consumer;
+}
+
+void kafka_consumer_drain(struct kafka_consumer *consumer)
+{
+    consumer->draining = true;
+}
+
+void kafka_consumer_drop(struct kafka_consumer *consumer)
+{
+    for (int i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
+        if (consumer->partitions[i].assigned) consumer_drop_taken(consumer, &consumer->partitions[i]);
+    }
+}
+
+size_t kafka_consumer_pending(const struct kafka_consumer *consumer)
+{
+    return consumer->in_flight;
+}
+
+void kafka_consumer_degraded(const struct kafka_consumer *consumer, struct degraded *degraded)
+{
+    if (consumer->is_kafka_away)
+        degraded_add(degraded, "Kafka is away: no broker can be reached for %s", consumer->config->topic);
+    if (kafka_limit_bytes(consumer->topic_limit, 0) > consumer->unpack.packed_max) {
+        degraded_add(degraded, "%s takes records that cannot be received: its max.message.bytes is above %zu",
+                     consumer->config->topic, consumer->unpack.packed_max);
+    }
+    for (int i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
+        const struct consumer_partition *partition = &consumer->partitions[i];
+        if (partition->assigned && partition->stopped) {
+            degraded_add(degraded, "partition %d of %s is stopped", i, consumer->config->topic);
+        }
+    }
+}
+
+void kafka_consumer_free(struct kafka_consumer *consumer)
+{
+    if (consumer == NULL) return;
+    if (consumer->held != NULL) rd_kafka_message_destroy(consumer->held);
+    kafka_limit_free(consumer->dead_letter_limit);
+    kafka_limit_free(consumer->topic_limit);
+    if (consumer->client != NULL) {
+        consumer_commit_to_group(consumer);
+        rd_kafka_consumer_close(consumer->client);
+        rd_kafka_destroy(consumer->client);
+    }
+    offsets_free(consumer->offsets);
+    if (consumer->wake != NULL) event_free(consumer->wake);
+    if (consumer->rest != NULL) event_free(consumer->rest);
+    if (consumer->tick != NULL) event_free(consumer->tick);
+    if (consumer->wake_fd >= 0) close(consumer->wake_fd);
+    free(consumer);
+}

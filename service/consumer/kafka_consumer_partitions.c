@@ -1,0 +1,227 @@
+/* Which partitions the consumer has, where each goes on, and whether it is fetched: they are assigned and revoked, their stored offsets are read
+ * and looked at, and what cannot go on is paused, held back or stopped. */
+#include "consumer/kafka_consumer_state.h"
+
+#include "driver/log.h"
+
+/* ---- assignment and stored offsets ---- */
+
+struct consumer_partition *consumer_partition_at(struct kafka_consumer *consumer, int32_t number)
+{
+    if (number < 0 || number >= OFFSETS_PARTITIONS_MAX) return NULL;
+    struct consumer_partition *partition = &consumer->partitions[number];
+    partition->stored.topic = consumer->config->topic;
+    partition->stored.number = number;
+    partition->stored.purpose = consumer->config->handler->purpose;
+    return partition;
+}
+
+void consumer_load_offsets(struct kafka_consumer *consumer)
+{
+    int32_t numbers[OFFSETS_PARTITIONS_MAX];
+    size_t len = 0;
+    for (int32_t i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
+        if (consumer->partitions[i].assigned) numbers[len++] = i;
+    }
+    consumer->is_loading = true;
+    offsets_load(consumer->offsets, numbers, len);
+}
+
+void consumer_look_at_offsets(struct kafka_consumer *consumer)
+{
+    int32_t numbers[OFFSETS_PARTITIONS_MAX];
+    size_t len = 0;
+    if (consumer->is_loading) return;
+    for (int32_t i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
+        struct consumer_partition *partition = &consumer->partitions[i];
+        if (!partition->fetching || !partition_is_idle(&partition->stored)) continue;
+        partition->looked = partition->stored.next_offset;
+        numbers[len++] = i;
+    }
+    if (len > 0) offsets_look(consumer->offsets, numbers, len);
+}
+
+static rd_kafka_topic_partition_list_t *fetched_partitions(const struct kafka_consumer *consumer)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
+    for (int32_t i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
+        const struct consumer_partition *partition = &consumer->partitions[i];
+        if (partition->fetching && !partition->stopped) rd_kafka_topic_partition_list_add(list, consumer->config->topic, i);
+    }
+    return list;
+}
+
+/* Fetches everything that is assigned from what is to be taken next; what is stopped or held back stays paused. */
+static void assign(struct kafka_consumer *consumer)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
+    for (int32_t i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
+        const struct consumer_partition *partition = &consumer->partitions[i];
+        if (!partition->fetching && !partition->held_back) continue;
+        int64_t from = partition->taken == 0 ? RD_KAFKA_OFFSET_BEGINNING : partition->taken;
+        rd_kafka_topic_partition_list_add(list, consumer->config->topic, i)->offset = from;
+    }
+    rd_kafka_resp_err_t error = rd_kafka_assign(consumer->client, list);
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
+        LOG_ERROR("partitions not assigned", LOG_STR("reason", rd_kafka_err2str(error)));
+    rd_kafka_topic_partition_list_destroy(list);
+    list = fetched_partitions(consumer);
+    rd_kafka_resume_partitions(consumer->client, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    consumer->paused = false;
+    event_active(consumer->wake, EV_READ, 0);
+}
+
+static void start_at(struct consumer_partition *partition, int64_t next_offset)
+{
+    partition->stored.next_offset = next_offset;
+    partition->taken = next_offset;
+    partition->end = 0;
+    partition->doubt = (struct doubt){0};
+    partition->stopped = false;
+    partition->held_back = false;
+    partition->fetching = true;
+}
+
+/* Not by us: nothing was on its way when the database was asked, and nothing has been since. */
+static bool is_moved(const struct consumer_partition *partition, int64_t next_offset)
+{
+    return partition->fetching && partition_is_idle(&partition->stored) &&
+           partition->stored.next_offset == partition->looked && next_offset != partition->looked;
+}
+
+void consumer_on_offsets(void *ctx, const struct stored_offset *items, size_t len)
+{
+    struct kafka_consumer *consumer = ctx;
+    bool is_new = false;
+    for (size_t i = 0; i < len; i++) {
+        struct consumer_partition *partition = consumer_partition_at(consumer, items[i].partition);
+        if (partition == NULL || !partition->assigned) continue;
+        if (!consumer->is_loading && !is_moved(partition, items[i].next_offset)) continue;
+        start_at(partition, items[i].next_offset);
+        is_new = true;
+        LOG_INFO(consumer->is_loading ? "partition assigned" : "stored offset was moved: partition goes on there",
+                 LOG_STR("topic", consumer->config->topic), LOG_INT("partition", items[i].partition),
+                 LOG_INT("next_offset", items[i].next_offset));
+    }
+    consumer->is_loading = false;
+    if (is_new) assign(consumer);
+}
+
+void consumer_drop_taken(struct kafka_consumer *consumer, struct consumer_partition *partition)
+{
+    partition->fetching = false;
+    partition->held_back = false;
+    writer_drop_partition(consumer->config->writer, &partition->stored);
+}
+
+static void revoke_all(struct kafka_consumer *consumer)
+{
+    offsets_cancel(consumer->offsets);
+    consumer->is_loading = false;
+    for (int i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
+        struct consumer_partition *partition = &consumer->partitions[i];
+        if (!partition->assigned) continue;
+        partition->assigned = false;
+        consumer_drop_taken(consumer, partition);
+        LOG_INFO("partition revoked", LOG_STR("topic", partition->stored.topic), LOG_INT("partition", i));
+    }
+}
+
+void consumer_on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t what, rd_kafka_topic_partition_list_t *list, void *ctx)
+{
+    struct kafka_consumer *consumer = ctx;
+    if (what != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+        revoke_all(consumer);
+        rd_kafka_assign(client, NULL);
+        return;
+    }
+    for (int i = 0; i < list->cnt; i++) {
+        struct consumer_partition *partition = consumer_partition_at(consumer, list->elems[i].partition);
+        if (partition != NULL) partition->assigned = true;
+    }
+    if (list->cnt == 0) rd_kafka_assign(client, list);
+    else consumer_load_offsets(consumer);
+}
+
+void consumer_commit_to_group(struct kafka_consumer *consumer)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
+    for (int32_t i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
+        struct consumer_partition *partition = &consumer->partitions[i];
+        if (!partition->assigned || partition->stored.next_offset <= partition->committed) continue;
+        partition->committed = partition->stored.next_offset;
+        rd_kafka_topic_partition_list_add(list, partition->stored.topic, i)->offset = partition->committed;
+    }
+    if (list->cnt > 0) rd_kafka_commit(consumer->client, list, 1 /* async */);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+/* ---- pausing ---- */
+
+void consumer_pause_or_resume(struct kafka_consumer *consumer, bool pause)
+{
+    rd_kafka_topic_partition_list_t *list = fetched_partitions(consumer);
+    if (pause) rd_kafka_pause_partitions(consumer->client, list);
+    else rd_kafka_resume_partitions(consumer->client, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    consumer->paused = pause;
+    LOG_INFO(pause ? "taking paused: the database does not keep up" : "taking resumed",
+             LOG_INT("in_flight", consumer->in_flight));
+}
+
+void consumer_stop_partition(struct kafka_consumer *consumer, struct consumer_partition *partition)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, partition->stored.topic, partition->stored.number);
+    rd_kafka_pause_partitions(consumer->client, list); /* else it is tried again, for ever */
+    rd_kafka_topic_partition_list_destroy(list);
+    partition->stopped = true;
+}
+
+/* Pauses the partition's fetching, or lets it go on with the message that is to be taken next. A seek purges what was fetched before it. */
+static void set_fetching(struct kafka_consumer *consumer, const struct consumer_partition *partition, bool fetching)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, partition->stored.topic, partition->stored.number)->offset = partition->taken;
+    if (fetching) {
+        rd_kafka_resume_partitions(consumer->client, list);
+        rd_kafka_error_destroy(rd_kafka_seek_partitions(consumer->client, list, 0));
+    } else {
+        rd_kafka_pause_partitions(consumer->client, list);
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+static void hold_back(struct kafka_consumer *consumer, struct consumer_partition *partition)
+{
+    partition->fetching = false;
+    partition->held_back = true;
+    set_fetching(consumer, partition, false);
+    consumer->giving_back = true;
+    int64_t given_back = writer_shorten_partition(consumer->config->writer, &partition->stored);
+    consumer->giving_back = false;
+    if (given_back >= 0) partition->taken = given_back;
+    partition->end = 0; /* it is behind what was given back */
+}
+
+static void go_on(struct kafka_consumer *consumer, struct consumer_partition *partition)
+{
+    partition->held_back = false;
+    partition->stopped = false; /* as what was given back lies before it */
+    partition->doubt = (struct doubt){0};
+    partition->fetching = true;
+    set_fetching(consumer, partition, true);
+}
+
+void consumer_mind_waiting(struct kafka_consumer *consumer)
+{
+    for (int i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
+        struct consumer_partition *partition = &consumer->partitions[i];
+        if (!partition->assigned) continue;
+        bool is_waiting = partition_is_waiting(&partition->stored);
+        if (is_waiting && consumer->draining) consumer_drop_taken(consumer, partition);
+        else if (is_waiting && partition->fetching) hold_back(consumer, partition);
+        else if (!is_waiting && partition->held_back && !consumer->draining && !consumer->paused) go_on(consumer, partition);
+    }
+}

@@ -1,0 +1,266 @@
+/* The way of a message through the consumer: taken, handed to the writer, completed. Taking stops when too much is in flight. What the consumer
+ * gives instead of a message, errors and the ends of partitions, is dealt with here too. */
+#include "consumer/kafka_consumer_state.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "driver/clock.h"
+#include "driver/log.h"
+
+enum {
+    IN_FLIGHT_MAX = 4096,          /* messages: four batches for each connection */
+    IN_FLIGHT_BYTES_MAX = 8 << 20, /* of them */
+    TURN_US = 5000,                /* before all other events get their turn */
+    HEAVY_BYTES = 8 << 10,         /* a message beyond it is the last of its turn */
+    REST_MS = 5,                   /* after all that was there is taken: what comes meanwhile shares a batch */
+    PAUSE_AFTER_TICKS = 10,        /* full for so long: pause, and keep polling for the group's sake */
+    UNREADABLE_FAILURES = 3
+};
+
+/* ---- in flight ---- */
+
+static bool is_full(const struct kafka_consumer *consumer)
+{
+    return consumer->in_flight >= IN_FLIGHT_MAX || consumer->in_flight_bytes >= IN_FLIGHT_BYTES_MAX;
+}
+
+static void complete(struct kafka_consumer *consumer, const struct write *write, size_t bytes, enum status status)
+{
+    struct consumer_partition *partition = (struct consumer_partition *)write->partition;
+    bool was_full = is_full(consumer);
+    consumer->in_flight--;
+    consumer->in_flight_bytes -= bytes;
+    /* The database went back: read again from where it stands. Once for all dropped writes. */
+    if (status == STATUS_OFFSET_MOVED && !consumer->giving_back && (partition->fetching || partition->held_back)) {
+        partition->fetching = false;
+        partition->held_back = false;
+        consumer_load_offsets(consumer);
+    }
+    if (was_full && !is_full(consumer)) event_active(consumer->wake, EV_READ, 0);
+}
+
+static void on_done(struct write *write, enum status status)
+{
+    struct kafka_message *message = (struct kafka_message *)write;
+    struct kafka_consumer *consumer = message->consumer;
+    consumer->config->handler->on_completed(message, status);
+    complete(consumer, write, message->bytes, status);
+    kafka_message_free(message);
+}
+
+/* Counts each time that memory was out, and logs the first of a row. */
+static void lack_memory(struct kafka_consumer *consumer, int32_t partition, int64_t offset)
+{
+    metric_add(&consumer->config->handler->gauges->memory_waits, 1);
+    if (consumer->lacks_memory) return;
+    consumer->lacks_memory = true;
+    LOG_ERROR("out of memory: a message waits, and what comes behind it", LOG_STR("topic", consumer->config->topic),
+              LOG_INT("partition", partition), LOG_INT("offset", offset), LOG_INT("tried_again_every_ms", DOOR_TICK_MS));
+}
+
+static void have_memory(struct kafka_consumer *consumer)
+{
+    if (consumer->lacks_memory) LOG_INFO("memory is there again", LOG_STR("topic", consumer->config->topic));
+    consumer->lacks_memory = false;
+}
+
+static bool on_refuse(struct write *write, enum status status)
+{
+    struct kafka_message *message = (struct kafka_message *)write;
+    if (message->context->handler->refuse(message, status)) have_memory(message->consumer);
+    else lack_memory(message->consumer, write->partition->number, write->offset);
+    return true;
+}
+
+/* False: memory is out, try the same one again. */
+static bool take(struct kafka_consumer *consumer, rd_kafka_message_t *raw)
+{
+    static const struct write_ops ops = {on_done, on_refuse};
+    struct consumer_partition *partition = consumer_partition_at(consumer, raw->partition);
+    if (partition == NULL || !partition->fetching || raw->offset < partition->taken) return true; /* of an earlier fetch */
+    struct kafka_message *message = kafka_message_new(raw, &consumer->context, &partition->stored);
+    if (message == NULL) {
+        lack_memory(consumer, raw->partition, raw->offset);
+        return false;
+    }
+    have_memory(consumer);
+    message->write.ops = &ops;
+    message->consumer = consumer;
+    partition->taken = raw->offset + 1;
+    consumer->in_flight++;
+    consumer->in_flight_bytes += message->bytes;
+    (void)writer_submit(consumer->config->writer, &message->write); /* what comes with an offset is never turned away */
+    return true;
+}
+
+/* ---- the ends of partitions ---- */
+
+/* Moves a partition's stored offset to its end. */
+struct end_write {
+    struct write write; /* first: the writer's view */
+    struct kafka_consumer *consumer;
+};
+
+static void on_end_stored(struct write *write, enum status status)
+{
+    struct end_write *end = (struct end_write *)write;
+    ((struct consumer_partition *)write->partition)->storing_end = false;
+    complete(end->consumer, write, 0, status);
+    free(end);
+}
+
+/* The database refuses no offset, but it may refuse the batch that one is in. */
+static bool on_end_refused(struct write *write, enum status status)
+{
+    (void)write;
+    (void)status;
+    return false;
+}
+
+/* Behind the last message may be records of transactions, and messages of aborted ones. Were the stored offset to stay before them, it would
+ * be outside of the log once retention has removed them, although nothing is missing. */
+static void store_end(struct kafka_consumer *consumer, struct consumer_partition *partition)
+{
+    static const struct write_ops ops = {on_end_stored, on_end_refused};
+    struct end_write *end = calloc(1, sizeof(*end));
+    if (end == NULL) return; /* at the next tick */
+    end->consumer = consumer;
+    end->write =
+        (struct write){.ops = &ops, .kind = WRITE_OFFSET, .partition = &partition->stored, .offset = partition->end - 1};
+    partition->taken = partition->end;
+    partition->storing_end = true;
+    consumer->in_flight++;
+    (void)writer_submit(consumer->config->writer, &end->write);
+}
+
+void consumer_store_ends(struct kafka_consumer *consumer)
+{
+    for (int i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
+        struct consumer_partition *partition = &consumer->partitions[i];
+        if (!partition->fetching || partition->storing_end || partition->end <= partition->taken) continue;
+        store_end(consumer, partition);
+    }
+}
+
+/* ---- errors: they come as messages ---- */
+
+static void on_outside(struct kafka_consumer *consumer, struct consumer_partition *partition)
+{
+    consumer_stop_partition(consumer, partition);
+    LOG_ERROR(
+        "partition stopped: its stored offset is outside of its log. Was the topic truncated or made again? Nothing is "
+        "skipped until you say where to go on: schedule-service offsets reset --topic <topic> --partition <partition> "
+        "--to <offset>",
+        LOG_STR("topic", partition->stored.topic), LOG_INT("partition", partition->stored.number),
+        LOG_INT("next_offset", partition->stored.next_offset));
+}
+
+/* A batch fails for good, or because there was no room for it (driver/kafka_unpack.h). For good it has failed when it fails again while none
+ * was turned away since the first time. As its second failure may have been on its way already, there has to be a third, behind a
+ * moment at which nothing waited to be taken. */
+static void on_unreadable(struct kafka_consumer *consumer, struct consumer_partition *partition,
+                          const rd_kafka_message_t *message)
+{
+    struct doubt *doubt = &partition->doubt;
+    uint64_t turned_away = atomic_load(&consumer->unpack.turned_away);
+    if (doubt->failures == 0 || doubt->offset != message->offset || doubt->turned_away != turned_away) {
+        *doubt = (struct doubt){1, message->offset, turned_away, consumer->drained};
+        return;
+    }
+    if (doubt->failures == 1 && doubt->drained == consumer->drained) return;
+    if (++doubt->failures < UNREADABLE_FAILURES) return;
+    consumer_stop_partition(consumer, partition);
+    LOG_ERROR("partition stopped: a batch cannot be read. Is it larger than UNPACKED_BATCH_BYTES, or damaged? Nothing is "
+              "skipped until you "
+              "say so: schedule-service offsets skip --topic <topic> --partition <partition>",
+              LOG_STR("topic", partition->stored.topic), LOG_INT("partition", partition->stored.number),
+              LOG_INT("offset", message->offset), LOG_STR("reason", rd_kafka_message_errstr(message)));
+}
+
+/* Most are passing; librdkafka goes on by itself. */
+static void on_error(struct kafka_consumer *consumer, const rd_kafka_message_t *message)
+{
+    struct consumer_partition *partition = consumer_partition_at(consumer, message->partition);
+    if (partition != NULL && !partition->fetching) return; /* of an earlier fetch */
+    switch (partition == NULL ? RD_KAFKA_RESP_ERR__FAIL : message->err) {
+    case RD_KAFKA_RESP_ERR__PARTITION_EOF: partition->end = message->offset; break;
+    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE: on_outside(consumer, partition); break;
+    default:
+        if (partition != NULL && kafka_is_unreadable(message->err)) on_unreadable(consumer, partition, message);
+        else LOG_WARN("consumer", LOG_STR("reason", rd_kafka_message_errstr(message)));
+    }
+}
+
+/* ---- taking what is there ---- */
+
+static rd_kafka_message_t *next_message(struct kafka_consumer *consumer)
+{
+    rd_kafka_message_t *message = consumer->held;
+    consumer->held = NULL;
+    if (message != NULL) return message;
+    message = rd_kafka_consumer_poll(consumer->client, 0);
+    if (message != NULL) return message;
+    kafka_unpack_drained(&consumer->unpack);
+    consumer->drained++;
+    return NULL;
+}
+
+static void take_what_is_there(struct kafka_consumer *consumer)
+{
+    static const struct timeval rest = {.tv_usec = REST_MS * 1000};
+    static const struct timeval next_turn = {
+        0, 0}; /* what is made active is run before the loop looks at anything else again */
+    int64_t end_us = clock_steady_us() + TURN_US;
+    bool is_heavy = false;
+    for (bool has_taken = false; !is_heavy && clock_steady_us() < end_us; has_taken = true) {
+        if (is_full(consumer) && !consumer->paused) return;
+        rd_kafka_message_t *message = next_message(consumer);
+        if (message == NULL) {
+            if (has_taken) event_add(consumer->rest, &rest);
+            return;
+        }
+        if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            on_error(consumer, message);
+        } else if (!take(consumer, message)) {
+            consumer->held = message;
+            return;
+        }
+        is_heavy = message->len > HEAVY_BYTES;
+        rd_kafka_message_destroy(message);
+    }
+    event_add(consumer->rest, &next_turn);
+}
+
+void consumer_take(struct kafka_consumer *consumer)
+{
+    if (!consumer->draining && !evtimer_pending(consumer->rest, NULL)) take_what_is_there(consumer);
+}
+
+void consumer_on_wake(evutil_socket_t fd, short what, void *ctx)
+{
+    struct kafka_consumer *consumer = ctx;
+    uint64_t count;
+    (void)what;
+    while (read(fd, &count, sizeof(count)) > 0) continue;
+    consumer_take(consumer);
+}
+
+void consumer_on_rested(evutil_socket_t fd, short what, void *ctx)
+{
+    struct kafka_consumer *consumer = ctx;
+    (void)fd;
+    (void)what;
+    if (!consumer->draining) take_what_is_there(consumer);
+}
+
+void consumer_mind_fullness(struct kafka_consumer *consumer)
+{
+    consumer->full_ticks = is_full(consumer) ? consumer->full_ticks + 1 : 0;
+    if (!consumer->paused && consumer->full_ticks >= PAUSE_AFTER_TICKS) consumer_pause_or_resume(consumer, true);
+    else if (consumer->paused && consumer->in_flight < IN_FLIGHT_MAX / 2 &&
+             consumer->in_flight_bytes < IN_FLIGHT_BYTES_MAX / 2) {
+        consumer_pause_or_resume(consumer, false);
+    }
+}

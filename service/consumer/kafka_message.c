@@ -1,0 +1,132 @@
+#include "consumer/kafka_message.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec/dead_letter.h"
+#include "codec/json_text.h"
+#include "core/traceparent.h"
+#include "driver/log.h"
+
+enum { ARENA_MAX_BYTES = 16 << 20, RECORD_MAX_BYTES = 32 << 20 };
+
+struct record_origin kafka_message_origin(const struct kafka_message *message)
+{
+    const struct partition *partition = message->write.partition;
+    return (struct record_origin){slice_of(partition->topic), partition->number, message->write.offset};
+}
+
+struct slice kafka_message_header(const struct kafka_message *message, const char *name)
+{
+    const void *value = NULL;
+    size_t len = 0;
+    if (message->headers == NULL) return (struct slice){NULL, 0};
+    if (rd_kafka_header_get_last(message->headers, name, &value, &len) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return (struct slice){NULL, 0};
+    }
+    return (struct slice){value, len};
+}
+
+bool kafka_message_is_json(const struct kafka_message *message)
+{
+    return json_text_is_type(kafka_message_header(message, "content-type"));
+}
+
+void kafka_message_emit(struct kafka_message *message, enum kafka_verdict verdict)
+{
+    message->verdict = verdict;
+    message->write.kind = WRITE_RECORD;
+    message->write.record = buf_slice(&message->text);
+}
+
+static void add_headers(const rd_kafka_headers_t *headers, struct record *record)
+{
+    const char *name = NULL;
+    const void *value = NULL;
+    size_t len = 0;
+    if (headers == NULL) return;
+    for (size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &len) == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
+        record_add_header(record, slice_of(name), (struct slice){value, len});
+    }
+}
+
+/* Until nothing can fail any more the write borrows from what there is. */
+bool kafka_message_make_dead_letter(struct kafka_message *message, struct slice reason)
+{
+    struct record_origin origin = kafka_message_origin(message);
+    struct record record;
+    record_start(&record, RECORD_DEAD_LETTER, message->key, message->value);
+    add_headers(message->headers, &record);
+    struct buf text;
+    buf_init(&text, RECORD_MAX_BYTES);
+    dead_letter_pack(&text, &record, reason, &origin, message->context->dead_letter_bytes_max);
+    if (text.failed) {
+        buf_done(&text);
+        return false;
+    }
+    buf_done(&message->text);
+    message->text = text;
+    kafka_message_emit(message, VERDICT_DEAD_LETTER);
+    LOG_WARN("message is a dead letter", LOG_SLICE("reason", reason), LOG_SLICE("topic", origin.topic),
+             LOG_INT("partition", origin.partition), LOG_INT("offset", origin.offset), LOG_INT("bytes", message->value.len));
+    return true;
+}
+
+bool kafka_message_is_elsewhere(const struct kafka_message *message, enum status status)
+{
+    return status == STATUS_OFFSET_MOVED || (status == STATUS_DUPLICATE && message->write.schedule_id == 0);
+}
+
+/* What is carried out may still be refused. False when memory is out. */
+static bool keep_original(struct kafka_message *message, rd_kafka_message_t *raw)
+{
+    size_t len = raw->key_len + raw->len;
+    message->kept = malloc(len > 0 ? len : 1);
+    if (message->kept == NULL) return false;
+    if (raw->key != NULL) message->key.data = memcpy(message->kept, raw->key, raw->key_len);
+    if (raw->payload != NULL) message->value.data = memcpy(message->kept + raw->key_len, raw->payload, raw->len);
+    message->headers = NULL;
+    (void)rd_kafka_message_detach_headers(raw, &message->headers); /* fails when there are none */
+    message->bytes = len;
+    return true;
+}
+
+static void forget_original(struct kafka_message *message)
+{
+    message->key = message->value = message->write.traceparent = (struct slice){NULL, 0};
+    message->headers = NULL;
+}
+
+struct kafka_message *kafka_message_new(rd_kafka_message_t *raw, const struct kafka_context *context,
+                                        struct partition *partition)
+{
+    struct kafka_message *message = calloc(1, sizeof(*message));
+    if (message == NULL) return NULL;
+    message->context = context;
+    message->key = (struct slice){raw->key, raw->key_len};
+    message->value = (struct slice){raw->payload, raw->len};
+    (void)rd_kafka_message_headers(raw, &message->headers);
+    message->arena = arena_new(ARENA_MAX_BYTES);
+    buf_init(&message->text, RECORD_MAX_BYTES);
+    message->write.partition = partition;
+    message->write.offset = raw->offset;
+    message->write.traceparent = traceparent_of(kafka_message_header(message, "traceparent"));
+    bool checked = message->arena != NULL && context->handler->decode_and_validate(message, context->zones);
+    if (!checked || (message->verdict == VERDICT_WRITE && !keep_original(message, raw))) {
+        kafka_message_free(message);
+        return NULL;
+    }
+    if (message->verdict != VERDICT_WRITE) forget_original(message);
+    message->bytes += message->text.len;
+    return message;
+}
+
+void kafka_message_free(struct kafka_message *message)
+{
+    if (message == NULL) return;
+    if (message->kept != NULL && message->headers != NULL) rd_kafka_headers_destroy(message->headers);
+    free(message->kept);
+    buf_done(&message->text);
+    arena_free(message->arena);
+    free(message);
+}
