@@ -65,7 +65,7 @@ MUTANTS = [
         Edit("migrations/functions/positions.sql", "p.schedule_id = s.id AND s.version < p.version", "false"),)),
     Mutant("what is published and not there is not ended", "failover", "never told to be deleted", (
         Edit("migrations/functions/positions.sql", "p.schedule_id = ANY (v_ids) AND p.deletion IS NOT NULL", "false"),)),
-    Mutant("a slot is known by its name alone", "slot-again", "lost: ", (
+    Mutant("a slot is known by its name alone", "slot-recreated", "lost: ", (
         Edit("service/relay/acceptance.c", "    if (source->confirmed > smaller(progress->lsn, end)) return VERDICT_FOREIGN_SLOT;\n", ""),)),
     Mutant("a create is not looked for behind its insert", "repeat-deleted", "twice: ", (
         Edit("migrations/functions/schedules.sql", "    IF cardinality(v_processed) > 0 THEN\n", "    IF false THEN\n"),)),
@@ -81,7 +81,7 @@ MUTANTS = [
         Edit("service/consumer/kafka_consumer_taking.c", "partition->end = message->offset; break;", "break;"),)),
     Mutant("a removal leaves no tombstone", "remove-users", "still have schedules", (
         Edit("migrations/functions/removals.sql", "    INSERT INTO removals (type, id) VALUES (TG_ARGV[0], OLD.id) ON CONFLICT DO NOTHING;\n", ""),)),
-    Mutant("a partition that stops makes the process unready", "topic-again", '"status":"unavailable"', (
+    Mutant("a partition that stops makes the process unready", "topic-recreated", '"status":"unavailable"', (
         Edit("service/app/readiness.c", "kafka_consumer_degraded(parts->interfaces[i], &ret->degraded);\n    }\n",
              "kafka_consumer_degraded(parts->interfaces[i], &ret->degraded);\n    }\n"
              "    if (ret->degraded.len > 0) ret->reason = \"degraded\";\n"),)),
