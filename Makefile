@@ -269,7 +269,7 @@ lint: ## format, clang-tidy, layers, documents, messages, the image's sources, s
 	clang-format --dry-run -Werror $(C_FILES)
 	$(PYTHON) tests/lint/check_includes.py
 	$(PYTHON) tests/lint/check_names.py
-	$(PYTHON) tests/lint/check_readme.py $(BINARY)
+	$(PYTHON) tests/lint/check_documents.py $(BINARY)
 	$(PYTHON) tests/lint/proto_lock.py
 	$(PYTHON) tests/lint/check_functions.py
 	$(PYTHON) tests/lint/check_image.py

@@ -1,5 +1,5 @@
 /* The configuration: environment variables read once at start into one struct. One table in config.c holds each variable's
- * name, kind, default and documentation; the README's table is checked against it. */
+ * name, kind, default and documentation; the table of docs/configuration.md is checked against it. */
 #ifndef APP_CONFIG_H
 #define APP_CONFIG_H
 
@@ -65,7 +65,7 @@ void config_done(struct config *config);
 /* Prints every variable with its value as KEY=value; secrets show as "***". */
 void config_print(const struct config *config, FILE *out);
 
-/* Prints the table as Markdown, the same that stands in the README. */
+/* Prints the table as Markdown, the same that stands in docs/configuration.md. */
 void config_print_table(FILE *out);
 
 #endif

@@ -58,7 +58,7 @@ class Members(list[tuple[str, Any]]):
 
 
 def read(text: str) -> dict[str, Any] | None:
-    """The object; None when it is no JSON, or holds what README's limits exclude."""
+    """The object; None when it is no JSON, or holds what the limits in docs/concepts.md exclude."""
     try:
         value = json.loads(text, parse_constant=_no_number, object_pairs_hook=Members)
         json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate is no UTF-8
