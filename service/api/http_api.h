@@ -58,7 +58,7 @@ size_t http_api_pending(const struct http_api *api);
 
 uint16_t http_api_port(const struct http_api *api);
 
-/* Free the writer and the reader first: what they still held for this API is freed here. */
+/* Free the writer and the reader first: what they still had for this API is freed here. */
 void http_api_free(struct http_api *api);
 
 #endif

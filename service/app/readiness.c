@@ -2,7 +2,7 @@
 
 enum { SAFE_SHARE_MIN = 10 }; /* of max_slot_wal_keep_size less than a tenth is left */
 
-/* What is amiss with the database, for a relay as for consumers. */
+/* What is amiss with the database, for a relay as for the intake. */
 static const char *database_obstacle(const struct database_view *view)
 {
     if (!view->is_known) return "the database is away";

@@ -1,5 +1,5 @@
 /* The schedule and its rules. A sender's words (struct schedule_input, of any shape) go in; a schedule comes out, or the
- * complete list of what is wrong with it. Every interface uses this one function, so the same body gets the same verdict.
+ * complete list of what is wrong with it. HTTP and Kafka both use this one function, so the same body gets the same verdict.
  * Pure: no I/O, no clock, no log. Property paths, constraint keys and messages are the HTTP contract's. */
 #ifndef CORE_SCHEDULE_H
 #define CORE_SCHEDULE_H

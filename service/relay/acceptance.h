@@ -1,5 +1,5 @@
-/* Whether a relay takes a server for the one whose events are published, and what it tells the database of that, so that the intake of all
- * processes open or stay shut (ADR 0020). */
+/* Whether a relay takes a server for the one whose events are published, and what it tells the database of that, so that the intake of every
+ * process opens or stays closed (ADR 0020). */
 #ifndef RELAY_ACCEPTANCE_H
 #define RELAY_ACCEPTANCE_H
 
@@ -12,7 +12,7 @@ enum verdict {
     VERDICT_FIRST,            /* nothing was published from this slot */
     VERDICT_SWITCHED,         /* a timeline that comes from progress's */
     VERDICT_SET_BACK,         /* its WAL ends before what is published */
-    VERDICT_FOREIGN_SLOT,     /* the slot was confirmed beyond what is published: it was recreated by hand */
+    VERDICT_FOREIGN_SLOT,     /* the slot was confirmed beyond what is published: it was created by hand */
     VERDICT_FOREIGN_TIMELINE, /* a timeline that does not come from progress's: another server was promoted and published from */
 };
 
@@ -34,7 +34,7 @@ struct acceptance {
  * handed out. */
 bool acceptance_record(const struct acceptance *acceptance, const struct wal_source *source, struct progress *progress);
 
-/* Shuts the intake until the slot is recreated by `rebuild`. */
+/* Closes the intake until `rebuild` has created the slot again. */
 bool acceptance_refuse(const struct acceptance *acceptance, const char *refusal);
 
 #endif

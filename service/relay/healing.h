@@ -1,5 +1,5 @@
 /* Brings a database that lacks published changes beyond them, before it is written to: what is published of its schedules is noted in the
- * database, which then raises their versions and tells them again (note_published() and heal_published() of migrations/functions/positions.sql).
+ * database, which then raises their versions and publishes them again (note_published() and heal_published() of migrations/functions/positions.sql).
  *
  * Happy path: note each event that was read back, then run.
  * Failure modes: the database away or another relay holding the slot: the reason is set, begin again. All of it may be repeated. */

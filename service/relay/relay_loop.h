@@ -1,5 +1,5 @@
 /* From the WAL stream into Kafka: gathers PostgreSQL's transactions into batches and publishes each batch, which is a transaction of
- * Kafka, with its progress, until something ends it. It owns neither end; both are recreated by the relay after any failure.
+ * Kafka, with its progress, until something ends it. It owns neither end; the relay opens both again after any failure.
  *
  * Happy path: read what is there, queue its records, commit when the stream pauses or the batch is full, confirm to the slot.
  * Failure modes: either end fails, or the slot is lost: it returns, and the slot still has what the open batch held. */

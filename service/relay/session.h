@@ -1,7 +1,7 @@
 /* A libpq connection whose waiting can be interrupted: connect and query, each bounded, and over at once when the relay
  * stops.
  *
- * Happy path: non-blocking libpq, sleeping in the relay's wait_state.
+ * Happy path: non-blocking libpq, sleeping in the relay's interruptible wait.
  * Failure modes: the reason is set and NULL returned; the caller finishes the connection. */
 #ifndef RELAY_SESSION_H
 #define RELAY_SESSION_H

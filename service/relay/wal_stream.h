@@ -38,7 +38,7 @@ struct wal_source {
 struct wal_stream;
 
 /* Connects and starts streaming at what the slot has confirmed. WAL_OK sets *ret_stream, which the caller owns; else the
- * reason is set. *ret_source is set as far as it became known, the rest zero. The wait_state is borrowed by the stream. */
+ * reason is set. *ret_source is set as far as it became known, the rest zero. The stream borrows wait_state. */
 enum wal_result wal_stream_open(const char *database_url, const char *slot, struct interruptible_wait *wait_state,
                                 struct error_text *reason, struct wal_source *ret_source, struct wal_stream **ret_stream);
 

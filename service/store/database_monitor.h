@@ -1,4 +1,4 @@
-/* Monitors what writes need of the database: that it takes them, the schema this build knows, the replication slot without which events
+/* Watches what writes need of the database: that it takes them, the schema this build knows, the replication slot without which events
  * would be lost, and that a relay has accepted where the server stands. Asks every two seconds, and more often while it waits for that. */
 #ifndef STORE_DATABASE_MONITOR_H
 #define STORE_DATABASE_MONITOR_H

@@ -1,5 +1,5 @@
-/* Which connection answers what. The access queries of one turn of the loop gather until it has dealt with what had come, for they are many
- * and alike. */
+/* Which connection answers what. The look-ups of callers of one turn of the loop gather until it has dealt with what had come, for they are
+ * many and alike. */
 #include "store/reader.h"
 
 #include <stdlib.h>

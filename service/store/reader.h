@@ -1,5 +1,5 @@
 /* Asynchronous reads. Look-ups of callers, single schedules, lists and pages have a connection each, so that none waits for what another
- * takes. Each read is its own transaction; only the access queries of one turn of the loop go together.
+ * takes. Each read is its own transaction; only the look-ups of callers of one turn of the loop go together.
  *
  * Every operation either returns STATUS_OK and calls done exactly once later, or returns why it cannot (STATUS_UNAVAILABLE
  * without a connection, STATUS_OVERLOADED when READER_PENDING_MAX wait, or of this caller a quarter of that, STATUS_NO_MEMORY) and never

@@ -123,7 +123,7 @@ static void complete_stored(struct write_connection *connection)
 }
 
 /* Forward: what was completed elsewhere is dropped when it is taken next. Backward (an operator's reset, a database restored):
- * the consumer has to read again from there, so nothing of the partition may go on. Neither: its row is gone, and is recreated when
+ * the consumer has to read again from there, so nothing of the partition may go on. Neither: its row is gone, and is made again when
  * the consumer reads again. */
 static void complete_moved(struct write_connection *connection)
 {

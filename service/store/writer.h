@@ -61,7 +61,7 @@ struct write_ops {
      * attempt was sent whose answer is not known: it may be stored, or be so yet. REJECT classes: refused, only after refuse said
      * false. The writer no longer touches the write. */
     void (*done)(struct write *write, enum status status);
-    /* The database refuses it (a REJECT class). A command's consumer replaces it by a record (sets write->kind and write->record) and
+    /* The database refuses it (a REJECT class). For a command the consumer replaces it by a record (sets write->kind and write->record) and
      * returns true: the record takes its place. False: done follows with that status. */
     bool (*refuse)(struct write *write, enum status status);
 };
@@ -73,7 +73,7 @@ enum write_kind {
     WRITE_OFFSET   /* nothing but the partition's offset: what was before it is no message */
 };
 
-/* One write on its way. The consumer owns it and lends it to the writer from submit until done. */
+/* One write on its way. Whoever submits it owns it and lends it to the writer from submit until done. */
 struct write {
     const struct write_ops *ops;
     enum write_kind kind;
