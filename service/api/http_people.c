@@ -4,8 +4,8 @@
  * Happy path: all schedules come with one query; then, a small piece of work at a time (http_turn.c), each is read and planned, and the hours of
  * all are swept and written down.
  *
- * Failure modes: people without hours stand in `errors` beside the others and are never free; zone data that is read again meanwhile lets the work
- * begin again, for its zones are gone; more schedules at once than the API may hold: 503. */
+ * Failure modes: people without hours stand in `errors` beside the others and are never free; zone data that is read again meanwhile makes the work
+ * start again, for its zones are gone; more schedules at once than the API may hold: 503. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

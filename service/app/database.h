@@ -1,4 +1,4 @@
-/* A blocking PostgreSQL connection for commands that run once and end. What goes wrong is said on standard error, as one line
+/* A blocking PostgreSQL connection for commands that run once and end. What goes wrong is reported on standard error, as one line
  * that begins with "schedule-service: ". */
 #ifndef APP_DATABASE_H
 #define APP_DATABASE_H

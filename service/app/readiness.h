@@ -1,5 +1,5 @@
 /* What readiness means: the process is unready only for what keeps it from its roles, which for HTTP is to answer. All else that is
- * amiss (a partition, the directory, the relay, Kafka) is told as degraded and takes traffic from nobody. */
+ * amiss (a partition, the directory, the relay, Kafka) is reported as degraded and keeps no traffic away. */
 #ifndef APP_READINESS_H
 #define APP_READINESS_H
 

@@ -1,5 +1,5 @@
 /* The replication slot, without which the database forgets what is to be published. `migrate` makes it before anything is written,
- * `rebuild` when it was lost. Failures are said as app/database.h has it. */
+ * `rebuild` when it was lost. Failures are reported as in app/database.h. */
 #ifndef APP_SLOT_H
 #define APP_SLOT_H
 

@@ -1,4 +1,4 @@
-/* Dead letters: messages that could not be used, kept for those who can tell. One takes no more room than its sinks have: what is longer
+/* Dead letters: messages that could not be used, kept for those who can use them. One takes no more room than its sinks have: what is longer
  * is cut, and its headers say so. The headers that this module writes begin with "dead-letter-":
  *
  *   -reason, -topic, -partition, -offset   why, and where the message is

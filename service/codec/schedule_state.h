@@ -1,4 +1,4 @@
-/* The state of a schedule after something happened to it, as the database tells it (schedule_state of migrations/functions/events.sql): JSON
+/* The state of a schedule after something happened to it, as the database describes it (schedule_state of migrations/functions/events.sql): JSON
  * with type, schedule, commandId, occurredUs and traceparent. The relay makes events of it, the HTTP API answers. */
 #ifndef CODEC_SCHEDULE_STATE_H
 #define CODEC_SCHEDULE_STATE_H

@@ -1,4 +1,4 @@
-/* The directory and its rules: the organizations, users and teams that schedules belong to, told by the services that own them.
+/* The directory and its rules: the organizations, users and teams that schedules belong to, as the services that own them publish them.
  * An entry of any shape (struct directory_input) goes in; a checked one comes out, or the complete list of what is wrong with it.
  * The topic, the bulk import and the commands by hand all use this one function. Pure: no I/O, no clock, no log. */
 #ifndef CORE_DIRECTORY_H

@@ -1,4 +1,4 @@
-/* PURE: the header that tells of each published record which commit it came from: "<timeline>:<LSN of the commit record>", such as
+/* PURE: the header of each published record that names the commit it came from: "<timeline>:<LSN of the commit record>", such as
  * "1:16/B374D848". Within a server's history positions on a timeline grow; another timeline may use the same ones again. */
 #ifndef RELAY_COMMIT_POSITION_H
 #define RELAY_COMMIT_POSITION_H

@@ -2,7 +2,7 @@
 #ifndef RELAY_ERROR_TEXT_H
 #define RELAY_ERROR_TEXT_H
 
-/* FAILED: begin again. WAITS: Kafka answers and does not take what is published; that is for its operator to mend, so ask again now and
+/* FAILED: start again. WAITS: Kafka answers and does not take what is published; that is for its operator to mend, so ask again now and
  * then. REFUSED: it takes one of the records never, whoever sends it. */
 enum error_kind { ERROR_FAILED, ERROR_WAITS, ERROR_REFUSED };
 

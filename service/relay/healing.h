@@ -2,7 +2,7 @@
  * database, which then raises their versions and publishes them again (note_published() and heal_published() of migrations/functions/positions.sql).
  *
  * Happy path: note each event that was read back, then run.
- * Failure modes: the database away or another relay holding the slot: the reason is set, begin again. All of it may be repeated. */
+ * Failure modes: the database away or another relay holding the slot: the reason is set, start again. All of it may be repeated. */
 #ifndef RELAY_HEALING_H
 #define RELAY_HEALING_H
 

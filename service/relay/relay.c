@@ -3,8 +3,8 @@
  *
  * Happy path: run_once, which ends when the relay is stopped or drained.
  * Failure modes: the slot is in use (ask again each second), gone (say so, look again every few seconds), a server away or
- * anything doubtful (begin again after a pause that doubles from 0.1 to 5 s and is jittered). Kafka refuses whatever is published: say so,
- * ask again every few seconds. It refuses one record for good: begin again at once, in smaller batches (relay_loop.h). */
+ * anything doubtful (start again after a pause that doubles from 0.1 to 5 s and is jittered). Kafka refuses whatever is published: say so,
+ * ask again every few seconds. It refuses one record for good: start again at once, in smaller batches (relay_loop.h). */
 #include "relay/relay.h"
 
 #include <inttypes.h>

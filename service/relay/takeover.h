@@ -2,8 +2,8 @@
  *
  * Happy path: the progress that is there tells of this very history, so the intake is opened at once; then, with a producer of our own,
  * nobody can move progress any more and it is read again.
- * Failure modes: either server away (FAILED: begin again); a timeline that was switched to, a database that was set back, another server or
- * slot (what is published and not in the database is looked up, told and healed, and publishing goes on from where the histories part); a
+ * Failure modes: either server away (FAILED: start again); a timeline that was switched to, a database that was set back, another server or
+ * slot (what is published and not in the database is looked up, logged and healed, and publishing goes on from where the histories part); a
  * slot or a timeline that is foreign (REFUSED, in the database too: as a lost slot). */
 #ifndef RELAY_TAKEOVER_H
 #define RELAY_TAKEOVER_H

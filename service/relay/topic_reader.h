@@ -1,7 +1,7 @@
 /* Reads a topic of the relay's own once, up to where it ends now: committed records only, of all partitions.
  *
  * Happy path: note where each partition ends, read up to there, hand each record over.
- * Failure modes: Kafka away, the topic missing, or a transaction on it that stays open: the reason is set, begin again. */
+ * Failure modes: Kafka away, the topic missing, or a transaction on it that stays open: the reason is set, start again. */
 #ifndef RELAY_TOPIC_READER_H
 #define RELAY_TOPIC_READER_H
 

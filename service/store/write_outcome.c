@@ -1,4 +1,4 @@
-/* What a batch's answer means for each of its writes. The failure modes of the writer are told in writer.c. */
+/* What a batch's answer means for each of its writes. The failure modes of the writer are listed in writer.c. */
 #include <inttypes.h>
 #include <stdlib.h>
 

@@ -1,10 +1,10 @@
 /* Happy path: a connection that is idle takes what is waiting in its pool, sends it as one unit, and at the sync tells each write that
  * it is done.
  *
- * Failure modes. Two are told by the answer, and end in "put the batch back" after something was changed:
+ * Failure modes. Two are known from the answer, and end in "put the batch back" after something was changed:
  *   SS001, another consumer moved an offset   what is below the offset is dropped as completed
  *   SS002, writes are refused                 their consumers replace or withdraw them
- * All others are somebody's fault, and nobody says whose. What was in the batch is tried apart, until it is known who is in the way:
+ * All others have a cause that the answer does not name. What was in the batch is tried apart, until it is known who is in the way:
  *   22/23, a row that cannot be stored        it is refused
  *   SS003, an entry names what is being removed,
  *   a lock, a conflict, any other error       its partition waits and tries again with a growing delay; over HTTP its owner's writes

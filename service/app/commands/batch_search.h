@@ -1,4 +1,4 @@
-/* Where a batch that cannot be read ends. Kafka's clients do not tell, so it is found by trying: an offset inside of the batch fails as its
+/* Where a batch that cannot be read ends. Kafka's clients do not report it, so it is found by trying: an offset inside of the batch fails as its
  * first does, the one behind its last does not. */
 #ifndef APP_COMMANDS_BATCH_SEARCH_H
 #define APP_COMMANDS_BATCH_SEARCH_H

@@ -1,4 +1,4 @@
-/* Happy path: move the ids behind those that are published, make the slot if it is not there, then tell the deletions, then the schedules in the order of owners and ids, in
+/* Happy path: move the ids behind those that are published, create the slot if there is none, then publish the deletions, then the schedules in the order of owners and ids, in
  * bounded transactions.
  *
  * Failure modes: the relay does not keep up: the next batch waits, so that the slot is not lost again for the WAL it holds. An error,
