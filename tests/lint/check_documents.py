@@ -1,6 +1,6 @@
 """Checks that the documents agree with the code: the configuration table is the binary's own; every metric that a page or an alarm names exists, and
 every metric that exists is named; every make target, test and case of the fault rig that a page names exists; every link leads to a file, and its
-anchor to a heading; every page is on the map, every decision in its index; the README stays short."""
+anchor to a heading; every file that a page names exists; every page is on the map, every decision in its index; the README stays short."""
 
 import pathlib
 import re
@@ -93,6 +93,12 @@ def mentions() -> list[str]:
     return faults
 
 
+def paths() -> list[str]:
+    """Files and folders of the repository that a page names."""
+    named = [(page, path) for page, text in PAGES.items() for path in re.findall(r"`((?:deploy|migrations|proto|service|tests)/[\w./-]*)`", text)]
+    return [f"{page} names {path}, which is not there" for page, path in named if not pathlib.Path(path).exists()]
+
+
 def indexes() -> list[str]:
     decisions = [path for path in PAGES if path.parent == DECISIONS.parent and path != DECISIONS]
     pages = [path for path in PAGES if path.parent == MAP.parent and path != MAP]
@@ -101,7 +107,7 @@ def indexes() -> list[str]:
 
 
 def main() -> int:
-    faults = length() + config_table(sys.argv[1]) + metrics() + targets() + proofs() + links() + mentions() + indexes()
+    faults = length() + config_table(sys.argv[1]) + metrics() + targets() + proofs() + links() + mentions() + paths() + indexes()
     print("\n".join(faults) or "the documents agree with the code")
     return 1 if faults else 0
 
