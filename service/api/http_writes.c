@@ -13,7 +13,7 @@
 #include "api/http_exchange.h"
 #include "api/http_header.h"
 
-enum { WRITE_DEADLINE_US = 4900000 }; /* the writer looks every 50 ms: it is answered within 5 s */
+enum { WRITE_DEADLINE_US = 4900000 }; /* from the request's end; the writer looks every 50 ms: it is answered within 5 s */
 
 /* ---- answers ---- */
 
@@ -217,7 +217,7 @@ static void submit(struct exchange *exchange, enum command_kind kind)
     write->command.user_id = exchange->user_id;
     write->command.schedule_id = exchange->schedule_id;
     write->traceparent = arena_copy(exchange->arena, traceparent_of(slice_of(traceparent)));
-    write->deadline_us = clock_steady_us() + WRITE_DEADLINE_US;
+    write->deadline_us = exchange->started_us + WRITE_DEADLINE_US;
     if (status == STATUS_OK) status = writer_submit(exchange->api->config.writer, write);
     if (status != STATUS_OK) reply_failure(exchange, status);
 }

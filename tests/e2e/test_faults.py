@@ -3,7 +3,10 @@
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
+import psycopg2
 import pytest
 
 from conftest import MakeLine
@@ -93,6 +96,24 @@ def test_kill_9_of_postgres_under_load(make_line: MakeLine) -> None:
     producing.join(60)
     line.wait_readiness((200, None), 30)
     line.balance(90)
+
+
+def test_the_time_of_an_http_write_begins_with_its_request(make_line: MakeLine) -> None:
+    """What the look-up of the caller took is not had by the write again."""
+    line = make_line()
+    line.start()
+    with (closing(psycopg2.connect(line.database_url)) as keys, closing(psycopg2.connect(line.database_url)) as rows,
+          ThreadPoolExecutor(1) as pool):
+        keys.cursor().execute("LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE")
+        rows.cursor().execute("LOCK TABLE schedules IN EXCLUSIVE MODE")
+        began = time.monotonic()
+        posted = pool.submit(line.post, MINIMAL)
+        until(lambda: time.monotonic() > began + 3, "the look-up has waited")
+        assert line.sql("SELECT count(*) FROM pg_locks WHERE relation = 'api_keys'::regclass AND NOT granted")[0][0] == 1
+        keys.rollback()
+        assert_error(posted.result(), 503, AWAY)
+        assert time.monotonic() - began < 7
+    assert line.post(MINIMAL).status_code == 201
 
 
 # ---- Kafka
