@@ -75,6 +75,45 @@ def test_a_chunked_body_is_taken(line: Line) -> None:
     assert (status, note_created(line, answer)) == (201, "chunked")
 
 
+def chunked_request(line: Line, name: str, size: bytes = b"%x", trailers: int = 0, headers: int = 0) -> bytes:
+    body = json.dumps(MINIMAL | {"name": name}).encode()
+    parts = [body[:7], b"\n\n" * 300, body[7:]]  # lines of a body are no matter
+    head = request(line, "POST", line.schedules_path(), b"", "Content-Type: application/json", *["a:"] * headers,
+                   "transfer-Encoding: chunked", close=True)
+    return head + b"".join(size % len(part) + b"\r\n" + part + b"\r\n" for part in parts) + b"0\r\n" + b"a:\r\n" * trailers + b"\r\n"
+
+
+@pytest.mark.parametrize("step", [1, 1000, 1_000_000])
+@pytest.mark.parametrize(("headers", "trailers", "expected"), [(0, 0, 201), (0, 200, 201), (0, 300, 400), (200, 200, 400)])
+def test_too_many_lines_behind_the_last_chunk_are_refused(line: Line, step: int, headers: int, trailers: int,
+                                                          expected: int) -> None:
+    """With those of the head, however they come: evhttp parses them as it does a head."""
+    text = chunked_request(line, "trailers", trailers=trailers, headers=headers)
+    before = request(line, "GET", "/v2/nothing")
+    for first, statuses in ((b"", [expected]), (before, [404, expected])):
+        with line.connect() as connection:
+            try:
+                for at in range(0, len(first + text), step):
+                    connection.sendall((first + text)[at:at + step])
+            except ConnectionError:
+                assert expected == 400, "it is closed before all is sent"
+                continue
+            answers = parse_answers(receive_all(connection))
+        assert [answer[0] for answer in answers] == statuses
+        for _, _, body in answers[-1:] if expected == 201 else []:
+            note_created(line, body)
+
+
+@pytest.mark.parametrize(("size", "expected"), [
+    (b"%X", 201), (b"000%x ", 201), (b"+%x", 400), (b"0x%x", 400), (b" %x", 400), (b"%x\0", 400), (b"%x;a=b", 400),
+    (b"fffffff%x", 413), (b"fffffffffffffffffff%x", 413)])
+def test_the_size_of_a_chunk_is_read_as_a_proxy_would_read_it(line: Line, size: bytes, expected: int) -> None:
+    [(status, _, body)] = parse_answers(line.raw(chunked_request(line, "sized", size)))
+    assert status == expected
+    if status == 201:
+        note_created(line, body)
+
+
 def test_a_client_that_expects_100_continue_gets_it(line: Line) -> None:
     body = json.dumps(MINIMAL | {"name": "expected"}).encode()
     text = request(line, "POST", line.schedules_path(), body, "Expect: 100-continue", close=True)

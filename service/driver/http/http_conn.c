@@ -17,10 +17,6 @@ enum { READ_SLACK_BYTES = 16384 };
 /* The same while the handler has the request: nothing of it can be closed then. */
 enum { AHEAD_BYTES_MAX = 8192 };
 
-/* Each line costs evhttp as much as hundreds of bytes, and all of a head, and the heads of all that have something to read, are parsed in
- * one turn of the loop. */
-enum { HEAD_LINES_MAX = 256 };
-
 /* Over the maximum of connections, for as long as it takes to refuse them. */
 enum { REFUSED_AT_ONCE = 32 };
 
@@ -92,11 +88,10 @@ static void pass_over(struct http_conn *conn, struct evbuffer *input)
 }
 
 /* Comes before evhttp takes anything of it. */
-static void follow_head(struct http_conn *conn, struct evbuffer *input, size_t from)
+static void follow_request(struct http_conn *conn, struct evbuffer *input, size_t from)
 {
-    http_framing_follow(&conn->head, input, from);
-    conn->is_lengthy = conn->head.lines > HEAD_LINES_MAX;
-    if (conn->is_lengthy) pass_over(conn, input);
+    http_framing_follow(&conn->framing, input, from);
+    if (conn->framing.is_unfit) pass_over(conn, input);
 }
 
 static void on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *ctx)
@@ -108,7 +103,7 @@ static void on_input(struct evbuffer *input, const struct evbuffer_cb_info *info
         conn->is_astray = conn->server->tls == NULL && is_tls_hello(input);
     }
     http_budget_count(conn, info);
-    if (info->n_added > 0 && conn->phase == CONN_READING) follow_head(conn, input, info->orig_size);
+    if (info->n_added > 0 && conn->phase == CONN_READING) follow_request(conn, input, info->orig_size);
     if (info->n_added > 0 && (conn->is_lingering || conn->is_astray)) event_active(conn->deferred, 0, 0);
 }
 
@@ -216,7 +211,7 @@ static void on_deferred(evutil_socket_t fd, short what, void *ctx)
         complete(conn);
     } else if (is_over(conn)) {
         evhttp_connection_free(conn->evcon);
-    } else if (conn->is_lengthy) {
+    } else if (conn->framing.is_unfit) {
         http_refusal_at_once(conn, 400);
     } else if (conn->refusal != 0) {
         http_refusal_step(conn, what & EV_TIMEOUT);
@@ -293,8 +288,8 @@ static void on_reply_sent(struct evhttp_request *ev, void *ctx)
     http_budget_drop_taken(conn);
     http_budget_drop_reply(conn);
     bufferevent_setwatermark(conn->bev, EV_READ, 0, input_max(conn->server));
-    conn->head = (struct http_head){0};
-    follow_head(conn, input, 0);
+    conn->framing = (struct http_framing){0};
+    follow_request(conn, input, 0);
     if (conn->server->is_draining) event_active(conn->deferred, 0, 0);
 }
 

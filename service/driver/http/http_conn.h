@@ -24,13 +24,26 @@ enum conn_phase {
     CONN_WRITING
 };
 
-/* How far the head of the request is known, see http_framing.c. All 0: nothing of it. */
-struct http_head {
+enum http_part {
+    PART_HEAD,
+    PART_CHUNK_SIZE,
+    PART_CHUNK,
+    PART_TRAILERS,
+    PART_BEHIND /* chunks have ended, or there are none */
+};
+
+/* How far the request is known, see http_framing.c. All 0: nothing of it. */
+struct http_framing {
+    enum http_part part;
     bool has_begun;
-    bool has_text; /* in the line at hand */
-    bool is_whole;
-    bool has_nul;
-    int lines;
+    bool has_nul; /* in a line of the head or of trailers */
+    bool is_chunked;
+    bool is_size_whole; /* of the chunk, in the line at hand */
+    bool is_unfit;      /* too many lines, or no size of a chunk: evhttp does not get to see it */
+    int lines;          /* of head and trailers */
+    size_t line_len;    /* of the line at hand */
+    size_t coding_len;  /* so much of it begins like Transfer-Encoding */
+    size_t chunk_len;   /* what is left of the chunk */
 };
 
 struct http_conn {
@@ -47,9 +60,8 @@ struct http_conn {
     bool is_last;      /* closed once what is being said is sent */
     bool has_asked;    /* something, at any time */
     bool is_astray;    /* speaks TLS where none is spoken */
-    bool is_lengthy;   /* its head has too many lines: evhttp does not get to see them */
     int64_t since_us;  /* steady clock: when the phase began */
-    struct http_head head;
+    struct http_framing framing;
     size_t request_bytes; /* what it holds of requests, see http_budget.c */
     size_t taken_bytes;   /* of them: what evhttp has taken from the input, of the request at hand */
     size_t reply_len;
@@ -135,11 +147,12 @@ void http_refusal_at_once(struct http_conn *conn, int status_code);
 
 /* ---- http_framing.c ---- */
 
-/* Follows what comes of a request until its head is whole. evhttp takes a line for text that ends at a NUL. */
-void http_framing_follow(struct http_head *head, struct evbuffer *input, size_t from);
+/* Follows what comes of a request until its head, or the last line behind its chunks, is whole. evhttp takes a line for text that ends at a
+ * NUL. */
+void http_framing_follow(struct http_framing *framing, struct evbuffer *input, size_t from);
 
 /* Whether everybody who reads the request finds its end, and its host, where evhttp does. */
-bool http_framing_is_certain(const struct http_head *head, struct evhttp_request *ev);
+bool http_framing_is_certain(const struct http_framing *framing, struct evhttp_request *ev);
 
 /* ---- http_peer.c ---- */
 

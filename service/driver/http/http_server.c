@@ -42,7 +42,7 @@ static void on_request(struct evhttp_request *ev, void *ctx)
     struct http_server *server = ctx;
     struct http_conn *conn = http_conn_of(server, ev);
     struct http_request *request = conn != NULL && http_budget_admits(conn) ? calloc(1, sizeof(*request)) : NULL;
-    if (request == NULL || !http_framing_is_certain(&conn->head, ev)) {
+    if (request == NULL || !http_framing_is_certain(&conn->framing, ev)) {
         evhttp_send_error(ev, request == NULL ? HTTP_SERVUNAVAIL : HTTP_BADREQUEST, NULL);
         free(request);
         return;
