@@ -76,6 +76,7 @@ struct exchange {
     int64_t schedule_id;
     json_t *body;                          /* what was sent: a write's body, the numbers in a list's query */
     struct write write;                    /* lent to the writer while a schedule is stored */
+    int stored_code;                       /* what a change is answered with that is stored; 0: none is */
     const struct hours_query *hours_query; /* what is asked of one schedule */
     struct people *people;                 /* what is asked of several; owned */
     void (*go_on)(struct exchange *exchange);
@@ -234,7 +235,8 @@ void reply_no_route(struct exchange *exchange);
 /* 400 with every violation. */
 void reply_violations(struct exchange *exchange, const struct violations *violations);
 
-/* What a failed read or write amounts to: 503 with Retry-After for RETRY classes, else 500. */
+/* What a failed read or write amounts to: 503 with Retry-After for RETRY classes, else 500. Behind a change that is stored, which is never
+ * told otherwise, the answer of success, of the id alone. */
 void reply_failure(struct exchange *exchange, enum status status);
 
 /* 204 with the CORS headers of a preflight. */

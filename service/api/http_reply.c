@@ -1,4 +1,5 @@
 /* Replies: bodies, envelopes, and the headers that all of them carry. */
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -134,8 +135,22 @@ void reply_violations(struct exchange *exchange, const struct violations *violat
     buf_done(&body);
 }
 
+/* Needs no more memory and room than any other answer. */
+static void reply_id(struct exchange *exchange)
+{
+    char body[80];
+    snprintf(body, sizeof(body), "{\"status\":\"success\",\"data\":{\"id\":%" PRId64 "}}", exchange->write.schedule_id);
+    finish(exchange, exchange->stored_code, JSON_TYPE, slice_of(body));
+}
+
 void reply_failure(struct exchange *exchange, enum status status)
 {
+    if (exchange->stored_code != 0) {
+        LOG_WARN("stored, and told without its state", LOG_STR("request_id", exchange->request_id),
+                 LOG_STR("reason", status_text(status)));
+        reply_id(exchange);
+        return;
+    }
     if (status_class(status) == STATUS_CLASS_RETRY) {
         reply_error(exchange, 503, SLICE("The service is not available right now, please try again later."));
         return;

@@ -17,7 +17,7 @@ enum { WRITE_DEADLINE_US = 4900000 }; /* from the request's end; the writer look
 
 /* ---- answers ---- */
 
-static void reply_stored(struct exchange *exchange, int status_code, const struct stored_schedule *stored)
+static void reply_stored(struct exchange *exchange, const struct stored_schedule *stored)
 {
     struct buf availability;
     struct buf overrides;
@@ -37,18 +37,18 @@ static void reply_stored(struct exchange *exchange, int status_code, const struc
         .version = stored->version,
     };
     if (availability.failed || overrides.failed) reply_failure(exchange, STATUS_NO_MEMORY);
-    else reply_schedule(exchange, status_code, &row);
+    else reply_schedule(exchange, exchange->stored_code, &row);
     buf_done(&availability);
     buf_done(&overrides);
 }
 
 /* What the database tells of the schedule. False when it tells nothing, or more than can be read here. */
-static bool reply_state(struct exchange *exchange, int status_code)
+static bool reply_state(struct exchange *exchange)
 {
     struct schedule_event event;
     if (exchange->write.state.len == 0) return false;
     if (schedule_state_read(exchange->write.state, exchange->arena, &event) != STATUS_OK) return false;
-    reply_stored(exchange, status_code, &event.stored);
+    reply_stored(exchange, &event.stored);
     return true;
 }
 
@@ -63,21 +63,23 @@ static void reply_created(struct exchange *exchange)
         .version = 1,
         .schedule = command->schedule,
     };
-    if (!reply_state(exchange, 201)) reply_stored(exchange, 201, &stored);
+    if (!reply_state(exchange)) reply_stored(exchange, &stored);
 }
 
 /* It is stored: what is not told is read. An update whose answer was lost on the way may find its schedule deleted since. */
 static void reply_updated(struct exchange *exchange)
 {
-    if (!reply_state(exchange, 200)) handle_get_schedule(exchange);
+    if (!reply_state(exchange)) handle_get_schedule(exchange);
 }
 
 static void reply_done(struct exchange *exchange)
 {
-    switch (exchange->write.command.kind) {
+    enum command_kind kind = exchange->write.command.kind;
+    exchange->stored_code = kind == COMMAND_CREATE ? 201 : 200;
+    switch (kind) {
     case COMMAND_CREATE: reply_created(exchange); break;
     case COMMAND_UPDATE: reply_updated(exchange); break;
-    case COMMAND_DELETE: reply_bytes(exchange, 200, JSON_TYPE, SLICE("{\"status\":\"success\"}")); break;
+    case COMMAND_DELETE: reply_bytes(exchange, exchange->stored_code, JSON_TYPE, SLICE("{\"status\":\"success\"}")); break;
     }
 }
 

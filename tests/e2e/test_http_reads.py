@@ -533,3 +533,53 @@ def test_a_caller_with_256_requests_at_once_is_answered_each(line: Line) -> None
         for one in sockets:
             one.sendall(request)
         assert {one.recv(12) for one in sockets} == {b"HTTP/1.1 200"}
+
+
+# ---- no room for an answer
+
+UNREAD_LISTS = 5
+LIST_BYTES = (16 << 20) // UNREAD_LISTS  # so that they take nearly all that may be unsent
+
+
+def with_overrides(count: int) -> dict[str, Any]:
+    return MINIMAL | {"isDefault": False, "overrides": [
+        {"date": f"{2030 + n // 336}-{n // 28 % 12 + 1:02}-{n % 28 + 1:02}", "startTime": "09:00", "endTime": "17:00"}
+        for n in range(count)]}
+
+
+def unread_answer(line: Line, path: str, key: str) -> socket.socket:
+    host, port = line.service.env["HTTP_LISTEN"].split(":")
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.connect((host, int(port)))
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n".encode())
+    return connection
+
+
+def test_what_is_stored_is_told_where_there_is_no_room_for_it(make_line: MakeLine) -> None:
+    """Lists that their reader does not take fill it; a change is answered as one that is done, with the id alone."""
+    line = make_line()
+    line.start()
+    org = Org(line, members=2)
+    path, key = line.schedules_path(org.members[0].id, org.id), org.admin.key
+    other = line.schedules_path(org.members[1].id, org.id)
+    empty, full = (len(line.request("POST", other, key, json=with_overrides(count)).content) for count in (1, 1000))
+    lengths = {count: empty + (full - empty) * (count - 1) // 999 for count in range(900, 1000)}
+    count = min(lengths, key=lambda count: abs(LIST_BYTES % lengths[count] - 4000))
+    made = [line.request("POST", path, key, json=with_overrides(count)) for _ in range(LIST_BYTES // lengths[count])]
+    assert {answer.status_code for answer in made} == {201}
+    assert LIST_BYTES - full // UNREAD_LISTS < len(line.request("GET", path, key).content) <= LIST_BYTES
+    schedule = made[0].json()["data"]["id"]
+    one = f"{path}/{schedule}"
+    with ExitStack() as stack:
+        for _ in range(UNREAD_LISTS):
+            stack.enter_context(unread_answer(line, path, key))
+        until(lambda: line.request("GET", one, key).status_code == 503, "there is no room")
+        created = line.request("POST", other, key, json=with_overrides(1000))
+        changed = line.request("PATCH", one, key, json={"name": "Changed"})
+    assert (created.status_code, changed.status_code) == (201, 200)
+    assert (set(created.json()["data"]), changed.json()["data"]) == ({"id"}, {"id": schedule})
+    until(lambda: line.request("GET", one, key).status_code == 200, "there is room")
+    told = line.request("GET", one, key)
+    assert (told.json()["data"]["name"], told.headers["ETag"]) == ("Changed", changed.headers["ETag"])
+    assert line.request("GET", f"{other}/{created.json()['data']['id']}", key).status_code == 200
