@@ -1,36 +1,15 @@
 /* The handlers that answer a schedule's hours as instants. Caller, organization and user have passed the guards. */
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "codec/hours_json.h"
 #include "core/instant.h"
 #include "driver/calendar.h"
 #include "driver/clock.h"
+#include "api/http_calendar.h"
 #include "api/http_exchange.h"
 #include "api/http_hours_query.h"
 #include "api/http_query.h"
-
-enum { CALENDAR_RANGES_MAX = 500 };
-
-static bool wants_calendar(const struct exchange *exchange)
-{
-    return accept_prefers(http_request_header(exchange->request, "Accept"), "text/calendar");
-}
-
-/* A calendar has ranges of hours only, and fewer: libical takes about 5 us for each. False when it was answered. */
-static bool check_calendar(struct exchange *exchange, struct hours_query *query)
-{
-    struct slice limit = {NULL, 0};
-    if (!query_value(exchange->target, SLICE("limit"), exchange->arena, &limit)) reply_failure(exchange, STATUS_NO_MEMORY);
-    else if (query->has_slots || query->explain)
-        reply_error(exchange, 400, SLICE("duration and explain are not for text/calendar"));
-    else if (limit.data != NULL && query->limit > CALENDAR_RANGES_MAX)
-        reply_errorf(exchange, 400, "limit must be an integer from 1 to %d for text/calendar", CALENDAR_RANGES_MAX);
-    else {
-        if (limit.data == NULL) query->limit = CALENDAR_RANGES_MAX;
-        return true;
-    }
-    return false;
-}
 
 /* Sets the exchange's hours_query. False when it was answered. */
 static bool read_query(struct exchange *exchange)
@@ -43,7 +22,13 @@ static bool read_query(struct exchange *exchange)
     exchange->hours_query = query;
     if (status == STATUS_INVALID) reply_violations(exchange, &violations);
     else if (status != STATUS_OK) reply_failure(exchange, status);
-    return status == STATUS_OK && (!wants_calendar(exchange) || check_calendar(exchange, query));
+    if (status != STATUS_OK || !wants_calendar(exchange)) return status == STATUS_OK;
+    struct slice limit = {NULL, 0};
+    if (query_value(exchange->target, SLICE("limit"), exchange->arena, &limit)) {
+        return check_calendar(exchange, query, limit.data != NULL);
+    }
+    reply_failure(exchange, STATUS_NO_MEMORY);
+    return false;
 }
 
 /* ---- what does not change while the schedule, the zone data and the query are the same ---- */
@@ -89,16 +74,37 @@ static int64_t write_json(struct buf *body, const struct hours_answer *answer)
     return next_s;
 }
 
-static int64_t write_calendar(struct buf *body, const struct hours_answer *answer)
+/* Returns the start of the range beyond the limit. */
+static int64_t add_hours(struct calendar *calendar, const struct hours_answer *answer)
 {
     struct hours hours;
-    const struct calendar calendar = {.schedule_id = answer->schedule_id,
-                                      .within = answer->within,
-                                      .cursor_s = answer->cursor_s,
-                                      .limit = answer->limit,
-                                      .now_s = clock_wall_us() / 1000000};
+    struct hours_range range;
+    int64_t shown = 0;
     hours_start(&hours, answer->plan, answer->zone, answer->within.start_s, answer->within.end_s);
-    return calendar_write(body, &calendar, &hours);
+    while (hours_next(&hours, &range)) {
+        if (range.start_s < answer->cursor_s) continue;
+        if (shown++ == answer->limit) return range.start_s;
+        calendar_add_free(calendar, range.start_s, range.end_s);
+    }
+    return INT64_MAX;
+}
+
+/* Returns as hours_write_json. */
+static int64_t write_calendar(struct buf *body, const struct hours_answer *answer)
+{
+    char uid[CALENDAR_UID_SIZE];
+    struct calendar *calendar = calendar_new(clock_wall_us() / 1000000);
+    if (calendar == NULL) {
+        buf_fail(body, STATUS_NO_MEMORY);
+        return INT64_MAX;
+    }
+    snprintf(uid, sizeof(uid), "schedule-%" PRId64, answer->schedule_id);
+    calendar_begin(calendar, uid, answer->cursor_s > answer->within.start_s ? answer->cursor_s : answer->within.start_s);
+    int64_t next_s = add_hours(calendar, answer);
+    calendar_end(calendar, next_s == INT64_MAX ? answer->within.end_s : next_s);
+    calendar_write(body, calendar);
+    calendar_free(calendar);
+    return next_s;
 }
 
 static void reply_answer(struct exchange *exchange, const struct hours_answer *answer)
@@ -109,7 +115,7 @@ static void reply_answer(struct exchange *exchange, const struct hours_answer *a
     buf_init(&body, REPLY_BYTES_MAX);
     int64_t next_s = (is_calendar ? write_calendar : write_json)(&body, answer);
     if (next_s != INT64_MAX) reply_next_link(exchange, exchange->target, "%s", instant_format_utc(next_s, cursor).data);
-    reply_text(exchange, 200, is_calendar ? "text/calendar; charset=utf-8" : JSON_TYPE, &body);
+    reply_text(exchange, 200, is_calendar ? CALENDAR_TYPE : JSON_TYPE, &body);
     buf_done(&body);
 }
 

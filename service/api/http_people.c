@@ -12,6 +12,9 @@
 
 #include "codec/hours_json.h"
 #include "core/instant.h"
+#include "driver/calendar.h"
+#include "driver/clock.h"
+#include "api/http_calendar.h"
 #include "api/http_exchange.h"
 #include "api/http_people_query.h"
 
@@ -45,6 +48,7 @@ struct people {
     struct combine_walk walks[PEOPLE_MAX];
     struct combine combine;
     struct buf body;
+    struct calendar *calendar; /* NULL: the answer is JSON */
     int64_t written;
     struct hours_range found;
     size_t explained;      /* the sources of so many people of the one that was found are written */
@@ -59,6 +63,7 @@ void people_free(struct people *people)
     arena_free(people->rows);
     arena_free(people->plans);
     buf_done(&people->body);
+    calendar_free(people->calendar);
     free(people);
 }
 
@@ -187,11 +192,14 @@ static bool refuse_body(struct exchange *exchange)
 static bool finish(struct exchange *exchange)
 {
     struct people *people = exchange->people;
-    write_text(people, "]}}");
+    bool is_calendar = people->calendar != NULL;
+    if (is_calendar) calendar_write(&people->body, people->calendar);
+    else write_text(people, "]}}");
     if (people->body.failed) return refuse_body(exchange);
+    http_reply_header(exchange->request, "Vary", "Accept");
     http_reply_header(exchange->request, "Cache-Control", "private, no-cache");
     http_reply_header(exchange->request, "Access-Control-Expose-Headers", "Link");
-    reply_json(exchange, 200, &people->body);
+    reply_text(exchange, 200, is_calendar ? CALENDAR_TYPE : JSON_TYPE, &people->body);
     return false;
 }
 
@@ -222,6 +230,11 @@ static bool explain(struct exchange *exchange)
 static bool write_found(struct exchange *exchange)
 {
     struct people *people = exchange->people;
+    if (people->calendar != NULL) {
+        people->written++;
+        calendar_add_free(people->calendar, people->found.start_s, people->found.end_s);
+        return true;
+    }
     write_text(people, people->written++ == 0 ? "\n" : ",\n");
     hours_write_range(&people->body, people->view, &people->found);
     if (people->query.combine == PEOPLE_EACH) write_int(people, ",\"userId\":", people->ids[people->each]);
@@ -237,6 +250,20 @@ static bool write_found(struct exchange *exchange)
     return true;
 }
 
+/* Whether the sweep is somebody's: behind the last of each there is nobody. */
+static bool has_busy(const struct people *people)
+{
+    return people->query.combine != PEOPLE_EACH || people->each < people->combined_len;
+}
+
+/* What is free in it comes with the sweep. */
+static void begin_busy(struct people *people, int64_t from_s)
+{
+    char uid[CALENDAR_UID_SIZE] = "people";
+    if (people->query.combine == PEOPLE_EACH) snprintf(uid, sizeof(uid), "user-%" PRId64, people->ids[people->each]);
+    calendar_begin(people->calendar, uid, from_s > people->within.start_s ? from_s : people->within.start_s);
+}
+
 /* Sweeps over all, or over the one whose turn of each it is. */
 static void start_sweep(struct people *people)
 {
@@ -247,6 +274,7 @@ static void start_sweep(struct people *people)
     combine_start(&people->combine, &people->combined[people->each], len, &people->rule,
                   query->hours.has_slots ? &query->hours.slots : NULL, people->within,
                   is_cursor ? query->hours.cursor_s : INT64_MIN, people->walks);
+    if (people->calendar != NULL && has_busy(people)) begin_busy(people, people->combine.from_s);
 }
 
 static bool search(struct exchange *exchange)
@@ -256,9 +284,11 @@ static bool search(struct exchange *exchange)
     case COMBINE_MORE: return true;
     case COMBINE_FOUND:
         if (people->written < people->query.hours.limit) return write_found(exchange);
+        if (people->calendar != NULL) calendar_end(people->calendar, people->found.start_s);
         add_link(exchange);
         return finish(exchange);
     default:
+        if (people->calendar != NULL && has_busy(people)) calendar_end(people->calendar, people->within.end_s);
         if (people->query.combine != PEOPLE_EACH || people->each == people->combined_len) return finish(exchange);
         people->each++;
         start_sweep(people);
@@ -290,14 +320,19 @@ static void set_rule(struct people *people)
     for (size_t i = 0; i < query->groups_len; i++) people->rule.at_least[i] = (uint32_t)query->groups[i].at_least;
 }
 
-static bool start_answer(struct exchange *exchange)
+static void write_head(struct people *people)
 {
-    struct people *people = exchange->people;
     write_text(people, "{\"status\":\"success\",\"data\":");
     hours_write_head(&people->body, slice_of(people->zone_data), people->view_name, &people->within);
     write_schedules(people);
     write_errors(people);
     write_text(people, people->query.hours.has_slots ? ",\"slots\":[" : ",\"ranges\":[");
+}
+
+static bool start_answer(struct exchange *exchange)
+{
+    struct people *people = exchange->people;
+    if (people->calendar == NULL) write_head(people);
     set_rule(people);
     while (people->query.combine == PEOPLE_EACH && people->each < people->combined_len &&
            people->ids[people->each] < people->query.cursor_user) {
@@ -385,6 +420,9 @@ static bool begin(struct exchange *exchange)
         return false;
     }
     people->within = hours_query_range(&people->query.hours, people->view);
+    calendar_free(people->calendar);
+    people->calendar = wants_calendar(exchange) ? calendar_new(clock_wall_us() / 1000000) : NULL;
+    if (wants_calendar(exchange) && people->calendar == NULL) return fail(exchange, STATUS_NO_MEMORY);
     buf_clear(&people->body);
     people->planned = people->combined_len = people->each = 0;
     people->written = 0;
@@ -488,7 +526,8 @@ static bool read_query(struct exchange *exchange)
         people_query_read(exchange->body, exchange->target, names, exchange->arena, &people->query, &violations);
     if (status == STATUS_INVALID) reply_violations(exchange, &violations);
     else if (status != STATUS_OK) reply_failure(exchange, status);
-    return status == STATUS_OK;
+    if (status != STATUS_OK || !wants_calendar(exchange)) return status == STATUS_OK;
+    return check_calendar(exchange, &people->query.hours, json_object_get(exchange->body, "limit") != NULL);
 }
 
 /* Without a team only the organization's admins may ask; they are told so before the rest of the body is looked at. */

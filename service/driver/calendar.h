@@ -1,21 +1,24 @@
-/* Hours as an iCalendar object (RFC 5545), made with libical. */
+/* Hours as an iCalendar object (RFC 5545), made with libical: one VFREEBUSY or several, FREE where there are hours and BUSY-UNAVAILABLE in
+ * between. */
 #ifndef DRIVER_CALENDAR_H
 #define DRIVER_CALENDAR_H
 
+#include <stdint.h>
+
 #include "core/buf.h"
-#include "core/hours.h"
 
-/* What is written, and of which schedule. */
-struct calendar {
-    int64_t schedule_id;
-    struct hours_range within;
-    int64_t cursor_s; /* what starts before it is left out */
-    int64_t limit;    /* at most so many ranges */
-    int64_t now_s;
-};
+struct calendar;
 
-/* Appends a VCALENDAR with one VFREEBUSY: FREE where there are hours, BUSY-UNAVAILABLE in between, from the cursor to the end, or to the first range beyond the
- * limit, whose start it returns; INT64_MAX: there is none. The walk begins at the start of `within` and is used up. */
-int64_t calendar_write(struct buf *out, const struct calendar *calendar, struct hours *hours);
+/* now_s becomes the DTSTAMP. NULL: no memory. */
+struct calendar *calendar_new(int64_t now_s);
+void calendar_free(struct calendar *calendar);
+
+/* The next VFREEBUSY begins at start_s; its free ranges come in ascending order, and it ends at end_s. */
+void calendar_begin(struct calendar *calendar, const char *uid, int64_t start_s);
+void calendar_add_free(struct calendar *calendar, int64_t start_s, int64_t end_s);
+void calendar_end(struct calendar *calendar, int64_t end_s);
+
+/* Appends the whole; fails the buffer when memory was out at any time. */
+void calendar_write(struct buf *out, const struct calendar *calendar);
 
 #endif

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import icalendar
 import pytest
 import requests
 
@@ -527,3 +528,54 @@ def test_questions_that_are_under_way_are_answered_of_one_version_each(people: P
     data = [answer.json()["data"] for answer in answers]
     assert "2099b" in {one["zoneData"] for one in data} <= {"2099a", "2099b"}
     assert {(len(one["schedules"]), len(one["ranges"])) for one in data} == {(100, 0)}
+
+
+# ---- as a calendar, read by another library
+
+CALENDAR = {"Accept": "text/calendar"}
+
+
+def calendars(answer: requests.Response) -> list[tuple[str, list[str]]]:
+    """The UID of each VFREEBUSY, and what of the day is free in it."""
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["Content-Type"] == "text/calendar; charset=utf-8"
+    found = []
+    for busy in icalendar.Calendar.from_ical(answer.content).subcomponents:
+        stretches = busy.get("FREEBUSY", [])
+        stretches = stretches if isinstance(stretches, list) else [stretches]
+        ends = [busy["DTSTART"].dt, *(one.end for one in stretches)]
+        assert ends == [*(one.start for one in stretches), busy["DTEND"].dt]  # no gaps
+        found.append((str(busy["UID"]), [f"{one.start:%H:%M}-{one.end:%H:%M}" for one in stretches if one.params["FBTYPE"] == "FREE"]))
+    return found
+
+
+def test_a_calendar_has_one_free_busy_for_each_or_one_for_all(people: People) -> None:
+    body = DAY | {"users": [{"userId": user} for user in (people.a, people.b, people.c)]}
+    assert calendars(people.ask(body, headers=CALENDAR)) == [
+        (f"user-{people.a}", ["09:00-09:40"]), (f"user-{people.b}", ["09:20-10:00"])]  # C has no schedule
+    assert calendars(people.ask(body | {"combine": "any"}, headers=CALENDAR)) == [("people", ["09:00-10:00"])]
+    assert calendars(people.ask(body | {"combine": "all"}, headers=CALENDAR)) == [("people", [])]
+    nobody = DAY | {"users": [{"userId": people.c}]}
+    assert calendars(people.ask(nobody, headers=CALENDAR)) == []
+    assert calendars(people.ask(nobody | {"combine": "any"}, headers=CALENDAR)) == [("people", [])]
+
+
+@pytest.mark.parametrize("combine", ["each", "any"])
+def test_pages_of_a_calendar_have_each_range_once(people: People, combine: str) -> None:
+    body = DAY | {"users": [{"userId": people.a}, {"userId": people.b, "scheduleId": people.b_noon}], "combine": combine}
+    whole = [free for _, ranges in calendars(people.ask(body, headers=CALENDAR)) for free in ranges]
+    answer, pages = people.ask(body | {"limit": 1}, headers=CALENDAR), []
+    for _ in whole:
+        pages += [free for _, ranges in calendars(answer) for free in ranges]
+        if "next" in answer.links:
+            answer = people.ask(body | {"limit": 1}, path=answer.links["next"]["url"], headers=CALENDAR)
+    assert pages == whole == ["09:00-09:40", "12:00-13:00"]
+    assert "next" not in answer.links
+
+
+@pytest.mark.parametrize("more", [{"duration": 30}, {"explain": True}, {"limit": 501}], ids=str)
+def test_a_calendar_of_people_has_500_ranges_and_neither_slots_nor_sources(people: People, more: dict[str, Any]) -> None:
+    body = DAY | {"users": [{"userId": people.a}]}
+    refused = people.ask(body | more, headers=CALENDAR)
+    assert (refused.status_code, "text/calendar" in refused.json()["error"]["message"]) == (400, True)
+    assert people.ask(body | {"limit": 500}, headers=CALENDAR).status_code == 200
