@@ -250,17 +250,19 @@ static bool write_found(struct exchange *exchange)
     return true;
 }
 
-/* Whether the sweep is somebody's: behind the last of each there is nobody. */
+/* Whether the sweep is somebody's: behind the last of each there is nobody. A calendar without anybody has one that is busy, as it must not be
+ * empty. */
 static bool has_busy(const struct people *people)
 {
-    return people->query.combine != PEOPLE_EACH || people->each < people->combined_len;
+    return people->query.combine != PEOPLE_EACH || people->each < people->combined_len || people->combined_len == 0;
 }
 
 /* What is free in it comes with the sweep. */
 static void begin_busy(struct people *people, int64_t from_s)
 {
     char uid[CALENDAR_UID_SIZE] = "people";
-    if (people->query.combine == PEOPLE_EACH) snprintf(uid, sizeof(uid), "user-%" PRId64, people->ids[people->each]);
+    if (people->query.combine == PEOPLE_EACH && people->combined_len > 0)
+        snprintf(uid, sizeof(uid), "user-%" PRId64, people->ids[people->each]);
     calendar_begin(people->calendar, uid, from_s > people->within.start_s ? from_s : people->within.start_s);
 }
 

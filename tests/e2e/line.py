@@ -328,9 +328,12 @@ class Line:
 
     def row_of(self, command_id: str) -> dict[str, Any]:
         names = ("id", "org_id", "owner_id", "name", "time_zone", "availability", "overrides", "version")
-        rows = self.sql(f"SELECT {', '.join(names)} FROM schedules WHERE command_id = %s", command_id)
-        assert len(rows) == 1, rows
-        return dict(zip(names, rows[0], strict=True))
+
+        def rows() -> list[tuple[Any, ...]]:
+            return self.sql(f"SELECT {', '.join(names)} FROM schedules WHERE command_id = %s", command_id)
+
+        until(lambda: len(rows()) == 1, "an event can be seen a moment before its row")
+        return dict(zip(names, rows()[0], strict=True))
 
     def balance(self, deadline_s: float = 60) -> ledger.Report:
         """Waits until the line is quiet; fails unless the ledger is exact."""
