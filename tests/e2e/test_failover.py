@@ -308,7 +308,7 @@ def test_a_dump_that_is_restored_is_healed(make_pair: MakePair) -> None:
 
 def wait_looks(line: Line, count: int) -> None:
     """Until the service has looked so many times more at where its database stands."""
-    sql = "SELECT query_start FROM pg_stat_activity WHERE application_name = 'schedule-service watch'"
+    sql = "SELECT query_start FROM pg_stat_activity WHERE application_name = 'schedule-service monitor'"
     for _ in range(count):
         last = line.sql(sql)
         until(lambda: line.sql(sql) != last, "it looks")
