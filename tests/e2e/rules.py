@@ -38,7 +38,8 @@ ENDPOINTS = {
     "PATCH /v2/schedules/{scheduleId}": "OWN",
     "DELETE /v2/schedules/{scheduleId}": "OWN",
 }
-OPEN = {"GET /healthz", "GET /readyz", "GET /metrics", "GET /openapi.json", "GET /docs", "GET /docs/{file}"}
+OPEN = {"GET /healthz", "GET /readyz", "GET /metrics", "GET /openapi.json", "GET /docs", "GET /docs/hours",
+        "GET /docs/{file}"}
 ROLES = ["NONE", "MEMBER", "ADMIN", "OWNER"]
 
 Answer = tuple[int, str]
