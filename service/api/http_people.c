@@ -10,13 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "api/http_calendar.h"
+#include "api/http_exchange.h"
+#include "api/http_people_query.h"
 #include "codec/hours_json.h"
 #include "core/instant.h"
 #include "driver/calendar.h"
 #include "driver/clock.h"
-#include "api/http_calendar.h"
-#include "api/http_exchange.h"
-#include "api/http_people_query.h"
 
 enum { ARENA_BYTES_MAX = 16 << 20, SCRATCH_BYTES_MAX = 4 << 20, HELD_BYTES_MAX = 32 << 20 };
 
@@ -122,13 +122,19 @@ static bool is_known(const struct people *people, int64_t user_id)
     return false;
 }
 
+static bool names_user(const struct people_group *group, int64_t user_id)
+{
+    for (size_t i = 0; i < group->users_len; i++) {
+        if (group->users[i] == user_id) return true;
+    }
+    return false;
+}
+
 /* Whether one of the first groups names the user. */
 static bool is_named(const struct people_query *query, size_t groups_len, int64_t user_id)
 {
     for (size_t i = 0; i < groups_len; i++) {
-        for (size_t j = 0; j < query->groups[i].users_len; j++) {
-            if (query->groups[i].users[j] == user_id) return true;
-        }
+        if (names_user(&query->groups[i], user_id)) return true;
     }
     return false;
 }
@@ -230,12 +236,12 @@ static bool explain(struct exchange *exchange)
 static bool write_found(struct exchange *exchange)
 {
     struct people *people = exchange->people;
+    bool is_first = people->written++ == 0;
     if (people->calendar != NULL) {
-        people->written++;
         calendar_add_free(people->calendar, people->found.start_s, people->found.end_s);
         return true;
     }
-    write_text(people, people->written++ == 0 ? "\n" : ",\n");
+    write_text(people, is_first ? "\n" : ",\n");
     hours_write_range(&people->body, people->view, &people->found);
     if (people->query.combine == PEOPLE_EACH) write_int(people, ",\"userId\":", people->ids[people->each]);
     if (people->query.hours.has_slots) write_free(people);
@@ -304,9 +310,7 @@ static uint32_t groups_of(const struct people_query *query, int64_t user_id)
 {
     uint32_t groups = query->combine == PEOPLE_GROUPS ? 0 : 1;
     for (size_t i = 0; i < query->groups_len; i++) {
-        for (size_t j = 0; j < query->groups[i].users_len; j++) {
-            if (query->groups[i].users[j] == user_id) groups |= UINT32_C(1) << i;
-        }
+        if (names_user(&query->groups[i], user_id)) groups |= UINT32_C(1) << i;
     }
     return groups;
 }
@@ -423,8 +427,9 @@ static bool begin(struct exchange *exchange)
     }
     people->within = hours_query_range(&people->query.hours, people->view);
     calendar_free(people->calendar);
-    people->calendar = wants_calendar(exchange) ? calendar_new(clock_wall_us() / 1000000) : NULL;
-    if (wants_calendar(exchange) && people->calendar == NULL) return fail(exchange, STATUS_NO_MEMORY);
+    bool is_calendar = wants_calendar(exchange);
+    people->calendar = is_calendar ? calendar_new(clock_wall_us() / 1000000) : NULL;
+    if (is_calendar && people->calendar == NULL) return fail(exchange, STATUS_NO_MEMORY);
     buf_clear(&people->body);
     people->planned = people->combined_len = people->each = 0;
     people->written = 0;
