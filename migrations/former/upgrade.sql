@@ -38,7 +38,7 @@ CREATE TABLE IF NOT EXISTS relay_positions (
     refusal      text
 );
 
-CREATE TABLE IF NOT EXISTS published_versions (
+CREATE TABLE published_versions (
     schedule_id  bigint PRIMARY KEY,
     version      bigint NOT NULL,
     deletion     bytea

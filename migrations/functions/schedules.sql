@@ -139,8 +139,8 @@ RETURNS SETOF write_outcome
 LANGUAGE plpgsql
 AS $$
 DECLARE
-    v_processed  processed_commands;
-    v_schedule schedules;
+    v_processed processed_commands;
+    v_schedule  schedules;
 BEGIN
     IF NOT pg_try_advisory_xact_lock(hashtextextended(p_key::text, 0)) THEN
         RETURN NEXT (p_ordinal, 'running', NULL, NULL)::write_outcome;
@@ -176,7 +176,7 @@ LANGUAGE plpgsql
 AS $$
 DECLARE
     v_outcome    write_outcome := (p_ordinal, NULL, p_id, NULL);
-    v_processed    bytea;
+    v_processed  bytea;
     v_schedule   schedules;
     v_is_default boolean := EXISTS (SELECT FROM default_schedules d WHERE d.schedule_id = p_id);
 BEGIN
@@ -301,7 +301,6 @@ BEGIN
      WHERE o.id = ANY (v_owners);
 END;
 $$;
-DROP FUNCTION IF EXISTS beyond_limit(integer[], bigint[], bigint[], bigint);
 
 -- One batch of writes: everything happens, or nothing and the error says what is in the way.
 --

@@ -16,11 +16,20 @@ enum {
     FORMER_MIN = 10 /* of the former files; schema_upgrade goes on from there */
 };
 
-static void checksum_of(const struct migration *migration, char text[CHECKSUM_SIZE])
+/* What is recorded of a numbered file. */
+struct migration_row {
+    char version[24];
+    char checksum[CHECKSUM_SIZE];
+};
+
+static struct migration_row row_of(const struct migration *migration)
 {
+    struct migration_row row;
     unsigned char sha256[SHA256_DIGEST_LENGTH];
     SHA256((const unsigned char *)migration->sql, strlen(migration->sql), sha256);
-    for (int i = 0; i < SHA256_DIGEST_LENGTH; i++) snprintf(text + 2 * i, 3, "%02x", sha256[i]);
+    for (int i = 0; i < SHA256_DIGEST_LENGTH; i++) snprintf(row.checksum + 2 * i, 3, "%02x", sha256[i]);
+    snprintf(row.version, sizeof(row.version), "%" PRId64, migration->version);
+    return row;
 }
 
 /* The first column of the first row of a query without parameters; NULL on an error, which was said, and "" where there is none. The
@@ -37,11 +46,8 @@ static char *ask(PGconn *conn, const char *sql)
 
 static bool record(PGconn *conn, const struct migration *migration)
 {
-    char version[24];
-    char checksum[CHECKSUM_SIZE];
-    snprintf(version, sizeof(version), "%" PRId64, migration->version);
-    checksum_of(migration, checksum);
-    const char *const params[] = {version, migration->name, checksum};
+    const struct migration_row row = row_of(migration);
+    const char *const params[] = {row.version, migration->name, row.checksum};
     return database_execute(conn, "INSERT INTO schema_migrations (version, name, checksum) VALUES ($1, $2, $3)", 3, params);
 }
 
@@ -55,15 +61,12 @@ static bool apply(PGconn *conn, const struct migration *migration)
 /* Applies the migration, unless it is recorded with the same checksum. */
 static bool ensure(PGconn *conn, const struct migration *migration)
 {
-    char version[24];
-    char checksum[CHECKSUM_SIZE];
-    snprintf(version, sizeof(version), "%" PRId64, migration->version);
-    checksum_of(migration, checksum);
-    const char *const params[] = {version};
+    const struct migration_row row = row_of(migration);
+    const char *const params[] = {row.version};
     PGresult *found = database_query(conn, "SELECT checksum FROM schema_migrations WHERE version = $1", 1, params);
     if (found == NULL) return false;
     bool is_new = PQntuples(found) == 0;
-    bool same = !is_new && strcmp(PQgetvalue(found, 0, 0), checksum) == 0;
+    bool same = !is_new && strcmp(PQgetvalue(found, 0, 0), row.checksum) == 0;
     PQclear(found);
     if (is_new) return apply(conn, migration);
     if (!same) {

@@ -39,9 +39,15 @@ CREATE FUNCTION public.accept_position(p_slot text, p_holder integer, p_highest_
     LANGUAGE plpgsql
     AS $$
 DECLARE
-    v_pid     integer := relay_walsender(p_slot, p_holder);
-    v_highest bigint := move_schedule_ids(p_highest_id);
+    v_pid     integer;
+    v_highest bigint;
 BEGIN
+    SELECT s.active_pid INTO v_pid FROM pg_replication_slots s
+     WHERE s.slot_name = p_slot AND p_holder IN (SELECT relay_holders(s.active_pid));
+    IF v_pid IS NULL THEN
+        RAISE EXCEPTION 'another process holds the replication slot "%"', p_slot USING ERRCODE = 'object_in_use';
+    END IF;
+    v_highest := move_schedule_ids(p_highest_id);
     INSERT INTO relay_positions (slot, holder, holder_pid, accepted_at) VALUES (p_slot, p_holder, v_pid, now())
     ON CONFLICT (slot) DO UPDATE SET holder = excluded.holder, holder_pid = excluded.holder_pid,
         accepted_at = excluded.accepted_at, refusal = NULL;
@@ -94,22 +100,6 @@ CREATE FUNCTION public.begin_removal() RETURNS trigger
 BEGIN
     INSERT INTO removals (type, id) VALUES (TG_ARGV[0], OLD.id) ON CONFLICT DO NOTHING;
     RETURN NULL;
-END;
-$$;
-
-CREATE FUNCTION public.beyond_limit(p_kinds integer[], p_ids bigint[], p_owner_ids bigint[], p_max bigint) RETURNS SETOF public.write_outcome
-    LANGUAGE plpgsql
-    AS $$
-#variable_conflict use_column
-BEGIN
-    RETURN QUERY
-    SELECT m.ordinal, 'limit', NULL::bigint, NULL
-      FROM (SELECT DISTINCT u.owner_id FROM unnest(p_kinds, p_owner_ids) AS u (kind, owner_id) WHERE u.kind IN (1, 4)) AS o,
-           LATERAL (SELECT count(*) AS schedules FROM (SELECT FROM schedules s WHERE s.owner_id = o.owner_id
-                                                       OFFSET p_max LIMIT cardinality(p_ids)) AS s) AS beyond,
-           LATERAL (SELECT u.ordinal FROM unnest(p_kinds, p_ids, p_owner_ids) WITH ORDINALITY AS u (kind, id, owner_id, ordinal)
-                     WHERE u.kind IN (1, 4) AND u.owner_id = o.owner_id AND EXISTS (SELECT FROM schedules s WHERE s.id = u.id)
-                     ORDER BY u.ordinal DESC LIMIT beyond.schedules) AS m;
 END;
 $$;
 
@@ -488,38 +478,6 @@ BEGIN
 END;
 $$;
 
-CREATE FUNCTION public.heal_published(p_slot text, p_holder integer, p_max integer, OUT raised bigint, OUT ended bigint, OUT is_left boolean) RETURNS record
-    LANGUAGE plpgsql
-    AS $$
-DECLARE
-    v_nil CONSTANT uuid := '00000000-0000-0000-0000-000000000000'; -- the command of what no command asked for
-    v_ids bigint[] := ARRAY(SELECT schedule_id FROM published_versions ORDER BY schedule_id LIMIT p_max);
-BEGIN
-    PERFORM relay_walsender(p_slot, p_holder);
-    PERFORM FROM users WHERE id IN (SELECT owner_id FROM schedules WHERE id = ANY (v_ids)) ORDER BY id FOR NO KEY UPDATE;
-    WITH newer AS (
-        UPDATE schedules s SET version = p.version + 1, updated_at = now()
-          FROM published_versions p
-         WHERE s.id = ANY (v_ids) AND p.schedule_id = s.id AND s.version < p.version
-        RETURNING s AS schedule)
-    SELECT count(emit_schedule('ScheduleUpdated', n.schedule, d.schedule_id IS NOT NULL, v_nil, now(), NULL)) INTO raised
-      FROM newer n LEFT JOIN default_schedules d ON d.schedule_id = (n.schedule).id;
-
-    WITH remembered AS (
-        SELECT c.schedule_id, (c.state::json #>> '{schedule,version}')::bigint AS version
-          FROM settled_commands c
-         WHERE c.schedule_id = ANY (v_ids) AND c.state::json ->> 'type' = 'ScheduleDeleted')
-    SELECT count(pg_logical_emit_message(true, 'schedule-service', p.deletion)) INTO ended
-      FROM published_versions p
-     WHERE p.schedule_id = ANY (v_ids) AND p.deletion IS NOT NULL
-       AND NOT EXISTS (SELECT FROM schedules s WHERE s.id = p.schedule_id)
-       AND NOT EXISTS (SELECT FROM remembered r WHERE r.schedule_id = p.schedule_id AND r.version > p.version);
-
-    DELETE FROM published_versions WHERE schedule_id = ANY (v_ids);
-    is_left := EXISTS (SELECT FROM published_versions);
-END;
-$$;
-
 CREATE FUNCTION public.lock_entries(p_entries public.directory_entry[]) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -611,22 +569,6 @@ CREATE FUNCTION public.named_ids(p_entries public.directory_entry[], p_kind text
          ORDER BY i.id)
 $$;
 
-CREATE FUNCTION public.note_published(p_slot text, p_holder integer, p_ids bigint[], p_versions bigint[], p_deletions bytea[]) RETURNS void
-    LANGUAGE plpgsql
-    AS $$
-BEGIN
-    PERFORM relay_walsender(p_slot, p_holder);
-    INSERT INTO published_versions AS p (schedule_id, version, deletion)
-    SELECT DISTINCT ON (n.id) n.id, n.version, CASE WHEN s.id IS NULL THEN n.deletion END
-      FROM unnest(p_ids, p_versions, p_deletions) WITH ORDINALITY AS n (id, version, deletion, ordinal)
-      LEFT JOIN schedules s ON s.id = n.id
-     WHERE s.id IS NULL OR s.version < n.version
-     ORDER BY n.id, n.version DESC, n.ordinal DESC
-        ON CONFLICT (schedule_id) DO UPDATE SET version = excluded.version, deletion = excluded.deletion
-     WHERE p.version <= excluded.version;
-END;
-$$;
-
 CREATE FUNCTION public.position_state(p_slot text) RETURNS text
     LANGUAGE plpgsql STABLE
     AS $$
@@ -711,21 +653,6 @@ $$;
 CREATE FUNCTION public.relay_lock_class() RETURNS integer
     LANGUAGE sql IMMUTABLE
     AS $$ SELECT 721583012 $$;
-
-CREATE FUNCTION public.relay_walsender(p_slot text, p_holder integer) RETURNS integer
-    LANGUAGE plpgsql STABLE
-    AS $$
-DECLARE
-    v_pid integer;
-BEGIN
-    SELECT s.active_pid INTO v_pid FROM pg_replication_slots s
-     WHERE s.slot_name = p_slot AND p_holder IN (SELECT relay_holders(s.active_pid));
-    IF v_pid IS NULL THEN
-        RAISE EXCEPTION 'another process holds the replication slot "%"', p_slot USING ERRCODE = 'object_in_use';
-    END IF;
-    RETURN v_pid;
-END;
-$$;
 
 CREATE FUNCTION public.remove_entry(p_entry public.directory_entry, p_at timestamp with time zone) RETURNS boolean
     LANGUAGE plpgsql
@@ -858,21 +785,6 @@ CREATE FUNCTION public.schedule_state(p_type text, p_schedule public.schedules, 
         'commandId', p_command_id,
         'occurredUs', (extract(epoch FROM p_at) * 1000000)::bigint,
         'traceparent', p_traceparent)::text
-$$;
-
-CREATE FUNCTION public.schedules_left_to_remove() RETURNS bigint
-    LANGUAGE sql STABLE
-    SET enable_seqscan TO 'off'
-    SET jit TO 'off'
-    AS $$
-    SELECT coalesce(sum(l.schedules), 0)::bigint
-      FROM (SELECT type, id FROM removals LIMIT 10000) AS r
-     CROSS JOIN LATERAL (
-        SELECT count(*) FROM (
-            SELECT FROM schedules s WHERE r.type = 'user' AND s.owner_id = r.id
-             UNION ALL
-            SELECT FROM schedules s WHERE r.type = 'organization' AND s.org_id = r.id
-             LIMIT 1000000) AS c) AS l (schedules);
 $$;
 
 CREATE FUNCTION public.schedules_that_fit(p_ids bigint[], p_bytes bigint) RETURNS bigint
@@ -1036,7 +948,7 @@ BEGIN
 END;
 $$;
 
-CREATE FUNCTION public.write_batch(p_topics text[], p_partitions integer[], p_expected bigint[], p_next bigint[], p_kinds integer[], p_ids bigint[], p_command_ids uuid[], p_digests bytea[], p_org_ids bigint[], p_owner_ids bigint[], p_names text[], p_time_zones text[], p_availability json[], p_overrides json[], p_defaults boolean[], p_versions bigint[], p_keys uuid[], p_entries json[], p_traceparents text[], p_records bytea[], p_at timestamp with time zone, p_keep interval, p_schedules_max bigint DEFAULT 0) RETURNS SETOF public.write_outcome
+CREATE FUNCTION public.write_batch(p_topics text[], p_partitions integer[], p_expected bigint[], p_next bigint[], p_kinds integer[], p_ids bigint[], p_command_ids uuid[], p_digests bytea[], p_org_ids bigint[], p_owner_ids bigint[], p_names text[], p_time_zones text[], p_availability json[], p_overrides json[], p_defaults boolean[], p_versions bigint[], p_keys uuid[], p_entries json[], p_traceparents text[], p_records bytea[], p_at timestamp with time zone, p_keep interval) RETURNS SETOF public.write_outcome
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -1057,11 +969,11 @@ BEGIN
         PERFORM apply_entries(ARRAY(SELECT e FROM unnest(p_entries) AS e WHERE e IS NOT NULL), p_at);
     END IF;
 
-    -- What concerns an owner's default, or changes or counts an owner's schedules, happens one after the other.
-    IF true = ANY (p_defaults) OR p_kinds && '{2,3}' OR p_schedules_max > 0 AND p_kinds && '{1,4}' THEN
+    -- What concerns an owner's default, or changes an owner's schedule, happens one after the other.
+    IF true = ANY (p_defaults) OR p_kinds && '{2,3}' THEN
         PERFORM FROM users
           WHERE id IN (SELECT u.owner_id FROM unnest(p_kinds, p_owner_ids, p_defaults) AS u (kind, owner_id, is_default)
-                        WHERE u.is_default OR u.kind IN (2, 3) OR p_schedules_max > 0)
+                        WHERE u.is_default OR u.kind IN (2, 3))
           ORDER BY id FOR NO KEY UPDATE;
     END IF;
 
@@ -1095,10 +1007,6 @@ BEGIN
             NULL; -- behind the last
         END CASE;
     END LOOP;
-
-    IF p_schedules_max > 0 AND p_kinds && '{1,4}' THEN
-        v_outcomes := v_outcomes || ARRAY(SELECT o FROM beyond_limit(p_kinds, p_ids, p_owner_ids, p_schedules_max) AS o);
-    END IF;
 
     IF cardinality(v_outcomes) = 0 THEN
         RETURN;
@@ -1188,12 +1096,6 @@ ALTER TABLE public.organizations ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDE
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
-);
-
-CREATE TABLE public.published_versions (
-    schedule_id bigint NOT NULL,
-    version bigint NOT NULL,
-    deletion bytea
 );
 
 CREATE TABLE public.relay_positions (
@@ -1318,7 +1220,7 @@ COPY public.api_key_limits (api_key_id, name, requests, window_ms, block_ms) FRO
 \.
 
 COPY public.api_keys (id, user_id, key_hash, note, created_at, expires_at, revoked_at) FROM stdin;
-1	1	\\xca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb	ci	2026-11-28 14:49:04.577573+00	\N	\N
+1	1	\\xca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb	ci	2026-11-28 17:08:58.507827+00	\N	\N
 \.
 
 COPY public.command_offsets (topic, partition, next_offset) FROM stdin;
@@ -1337,15 +1239,12 @@ COPY public.memberships (org_id, user_id, role) FROM stdin;
 \.
 
 COPY public.oauth_clients (id, org_id, secret_hash, permissions, created_at, name) FROM stdin;
-c1	1	\\x043a718774c572bd8a25adbeb1bfcd5c0256ae11cecf9f9c3f925d0e52beaf89	48	2026-11-28 14:49:04.578901+00	web
+c1	1	\\x043a718774c572bd8a25adbeb1bfcd5c0256ae11cecf9f9c3f925d0e52beaf89	48	2026-11-28 17:08:58.5104+00	web
 \.
 
 COPY public.organizations (id, name, created_at) FROM stdin;
-1	Acme	2026-11-28 14:49:04.574191+00
-2	Other	2026-11-28 14:49:04.574191+00
-\.
-
-COPY public.published_versions (schedule_id, version, deletion) FROM stdin;
+1	Acme	2026-11-28 17:08:58.501584+00
+2	Other	2026-11-28 17:08:58.501584+00
 \.
 
 COPY public.relay_positions (slot, holder, holder_pid, accepted_at, refusal) FROM stdin;
@@ -1389,9 +1288,6 @@ schedule_service	EXECUTE	FUNCTION position_state
 schedule_relay	EXECUTE	FUNCTION accept_position
 schedule_relay	EXECUTE	FUNCTION refuse_position
 schedule_relay	SELECT	TABLE relay_positions
-schedule_service	EXECUTE	FUNCTION schedules_left_to_remove
-schedule_relay	EXECUTE	FUNCTION note_published
-schedule_relay	EXECUTE	FUNCTION heal_published
 \.
 
 COPY public.schedules (id, command_id, command_digest, org_id, owner_id, name, time_zone, availability, overrides, version, created_at, updated_at) FROM stdin;
@@ -1415,35 +1311,32 @@ COPY public.schedules (id, command_id, command_digest, org_id, owner_id, name, t
 18	00000000-0000-4000-8000-000000000018	\\x6f4922f45568161a8cdf4ad2299f6d23	1	1	Schedule 18	Europe/Rome	[{"days":["Monday","Friday"],"startTime":"09:00","endTime":"17:00"}]	[{"date":"2027-01-01","startTime":"10:00","endTime":"12:00"}]	1	2026-11-01 00:00:00+00	2026-11-02 00:00:00+00
 19	00000000-0000-4000-8000-000000000019	\\x1f0e3dad99908345f7439f8ffabdffc4	\N	2	Schedule 19	Europe/Rome	[{"days":["Monday","Friday"],"startTime":"09:00","endTime":"17:00"}]	[{"date":"2027-01-01","startTime":"10:00","endTime":"12:00"}]	2	2026-11-01 00:00:00+00	2026-11-02 00:00:00+00
 20	00000000-0000-4000-8000-000000000020	\\x98f13708210194c475687be6106a3b84	1	1	Schedule 20	Europe/Rome	[{"days":["Monday","Friday"],"startTime":"09:00","endTime":"17:00"}]	[{"date":"2027-01-01","startTime":"10:00","endTime":"12:00"}]	3	2026-11-01 00:00:00+00	2026-11-02 00:00:00+00
-21	c948b44c-c843-45e3-b1c1-a8f73999191b	\\x9dd4e461268c8034f5c8564e155c67a6	\N	77	left behind	UTC	[]	[]	1	2026-11-01 00:00:00+00	2026-11-01 00:00:00+00
+21	e6848027-e283-471f-9175-2e5c58688f77	\\x9dd4e461268c8034f5c8564e155c67a6	\N	77	left behind	UTC	[]	[]	1	2026-11-01 00:00:00+00	2026-11-01 00:00:00+00
 \.
 
 COPY public.schema_migrations (version, name, checksum, applied_at) FROM stdin;
-1	0001_schedules	cc9cb2756e2f846019ee35b1ba326cd58ba75c11660c3b3332c1379e2611f196	2026-11-28 14:48:59.375268+00
-2	0002_write_schedules	54a1786e137b8249f42f661f187f22564e6d6c822b1d183c28ab377eb13b3a79	2026-11-28 14:48:59.671972+00
-3	0003_credentials	292b1fd919578c5546f8b0d4721dec9716f9bd467ad357e349580c68e0742c17	2026-11-28 14:48:59.79921+00
-4	0004_standing	c9afa1af2088f308f5010e9b00e15336be11f37a2ef794c9b367603955fd4ac4	2026-11-28 14:48:59.978166+00
-5	0005_changes	57ded6265ae9ad307d80430ae4a9e400823a210c9eb4e9fd79dce80d44622a6a	2026-11-28 14:49:00.194246+00
-6	0006_directory	2b7184fe130355cde2b6b215686af0a95cfd60b45b1280a500a035f77dcf0654	2026-11-28 14:49:00.423622+00
-7	0007_key_limits	8c892a57ec44d374bd0c45c6bb7901731fd62ff3430d059c6832e0423468da8c	2026-11-28 14:49:00.66359+00
-8	0008_roles	7cc8c823be029eaee49ada20c7858fc4689612d139bc3bf0356bfc238c852ea9	2026-11-28 14:49:01.080435+00
-9	0009_rebuild	b19015527b83bfaff07af40c80fca0816ea9984cbc206e2693b247830983f343	2026-11-28 14:49:01.437502+00
-10	0010_fewer_steps	412dab40900028da8b0f10e1db94a4cb1c7c37b7ca5be07b6382a120cdcc13a2	2026-11-28 14:49:01.605261+00
-11	0011_no_resurrection	539629e0594d7cda9c578a943650e9943bdb6ad447133f6dc30c307140003717	2026-11-28 14:49:01.904065+00
-12	0012_removals	c93042b23c43c7ac6cb7539a0cc9e0496592795cc5c2d815033698772c41766b	2026-11-28 14:49:02.119056+00
-13	0013_sweep	e8a83b516d6533e5bdface329149970f1e16f030fe93afdf10543e3d8e01be30	2026-11-28 14:49:02.244945+00
-14	0014_steps_along_their_index	42095e62aaa9a9cb99f4965709e4b16547e2a104632f486a05b42f3d8e8e8444	2026-11-28 14:49:02.481061+00
-15	0015_accepted_positions	e2cf8c7a82fa4b8a8217089606357d8bcf07ec21a51caed1109674faba53be63	2026-11-28 14:49:02.697184+00
-17	0017_lists_stop_early	373a96e51a14b65abc009323a6c058ba2cc487999b16173ccc668d9785a3fb83	2026-11-28 14:49:02.99807+00
-22	0022_tell_one_schedule	bcf39389826454d982cbe0ba19a7850d8cf360b5454a2bfb537ca945c7f8261e	2026-11-28 14:49:03.295985+00
-24	0024_removals_end_behind_their_members	11e24a67754783b2e5af67e2125bae52a3ad1c39d358e83925bb284c054d56e5	2026-11-28 14:49:03.696437+00
-25	0025_schedules_left_to_remove	d02afe1a687b7e4aaa98aa23589c755e288cdb82d9aa8725db4d861c26a82cb6	2026-11-28 14:49:04.048474+00
-26	0026_limit_of_schedules	e7599cf8d8ee80e7ee00d49b95b95bf037668bfff9f85f26d16e3d8bfb5842f1	2026-11-28 14:49:04.266662+00
-27	0027_heal_published	6b776f8b8f76bb941a328f03ef245d0df98603c1e079b9f805c7be81c503f160	2026-11-28 14:49:04.536665+00
+1	0001_schedules	cc9cb2756e2f846019ee35b1ba326cd58ba75c11660c3b3332c1379e2611f196	2026-11-28 17:08:56.528307+00
+2	0002_write_schedules	54a1786e137b8249f42f661f187f22564e6d6c822b1d183c28ab377eb13b3a79	2026-11-28 17:08:56.619479+00
+3	0003_credentials	292b1fd919578c5546f8b0d4721dec9716f9bd467ad357e349580c68e0742c17	2026-11-28 17:08:56.715959+00
+4	0004_standing	c9afa1af2088f308f5010e9b00e15336be11f37a2ef794c9b367603955fd4ac4	2026-11-28 17:08:56.8212+00
+5	0005_changes	57ded6265ae9ad307d80430ae4a9e400823a210c9eb4e9fd79dce80d44622a6a	2026-11-28 17:08:56.95171+00
+6	0006_directory	2b7184fe130355cde2b6b215686af0a95cfd60b45b1280a500a035f77dcf0654	2026-11-28 17:08:57.07239+00
+7	0007_key_limits	8c892a57ec44d374bd0c45c6bb7901731fd62ff3430d059c6832e0423468da8c	2026-11-28 17:08:57.16344+00
+8	0008_roles	7cc8c823be029eaee49ada20c7858fc4689612d139bc3bf0356bfc238c852ea9	2026-11-28 17:08:57.250135+00
+9	0009_rebuild	b19015527b83bfaff07af40c80fca0816ea9984cbc206e2693b247830983f343	2026-11-28 17:08:57.372764+00
+10	0010_fewer_steps	412dab40900028da8b0f10e1db94a4cb1c7c37b7ca5be07b6382a120cdcc13a2	2026-11-28 17:08:57.477481+00
+11	0011_no_resurrection	539629e0594d7cda9c578a943650e9943bdb6ad447133f6dc30c307140003717	2026-11-28 17:08:57.590343+00
+12	0012_removals	c93042b23c43c7ac6cb7539a0cc9e0496592795cc5c2d815033698772c41766b	2026-11-28 17:08:57.695281+00
+13	0013_sweep	e8a83b516d6533e5bdface329149970f1e16f030fe93afdf10543e3d8e01be30	2026-11-28 17:08:57.810888+00
+14	0014_steps_along_their_index	42095e62aaa9a9cb99f4965709e4b16547e2a104632f486a05b42f3d8e8e8444	2026-11-28 17:08:57.925022+00
+15	0015_accepted_positions	e2cf8c7a82fa4b8a8217089606357d8bcf07ec21a51caed1109674faba53be63	2026-11-28 17:08:58.044865+00
+17	0017_lists_stop_early	373a96e51a14b65abc009323a6c058ba2cc487999b16173ccc668d9785a3fb83	2026-11-28 17:08:58.165485+00
+22	0022_tell_one_schedule	bcf39389826454d982cbe0ba19a7850d8cf360b5454a2bfb537ca945c7f8261e	2026-11-28 17:08:58.29595+00
+24	0024_removals_end_behind_their_members	11e24a67754783b2e5af67e2125bae52a3ad1c39d358e83925bb284c054d56e5	2026-11-28 17:08:58.427806+00
 \.
 
 COPY public.settled_commands (id, digest, schedule_id, state, expires_at) FROM stdin;
-e6f89627-8154-4a91-a428-a516c59fa8b7	\\x415290769594460e2e485922904f345d	2	\N	2100-01-01 00:00:00+00
+dc18e24b-f748-4e2d-ba33-51ae216f199b	\\x415290769594460e2e485922904f345d	2	\N	2100-01-01 00:00:00+00
 \.
 
 COPY public.slot_generations (slot, generation) FROM stdin;
@@ -1460,9 +1353,9 @@ COPY public.teams (id, org_id, name) FROM stdin;
 \.
 
 COPY public.users (id, name, created_at, time_zone, is_system_admin) FROM stdin;
-1	Ada	2026-11-28 14:49:04.575029+00	Europe/Rome	f
-2	Grace	2026-11-28 14:49:04.575029+00	\N	t
-999999999999999999	Large	2026-11-28 14:49:04.575029+00	\N	f
+1	Ada	2026-11-28 17:08:58.50298+00	Europe/Rome	f
+2	Grace	2026-11-28 17:08:58.50298+00	\N	t
+999999999999999999	Large	2026-11-28 17:08:58.50298+00	\N	f
 \.
 
 SELECT pg_catalog.setval('public.api_keys_id_seq', 1, true);
@@ -1498,9 +1391,6 @@ ALTER TABLE ONLY public.oauth_clients
 
 ALTER TABLE ONLY public.organizations
     ADD CONSTRAINT organizations_pkey PRIMARY KEY (id);
-
-ALTER TABLE ONLY public.published_versions
-    ADD CONSTRAINT published_versions_pkey PRIMARY KEY (schedule_id);
 
 ALTER TABLE ONLY public.relay_positions
     ADD CONSTRAINT relay_positions_pkey PRIMARY KEY (slot);
