@@ -1,9 +1,9 @@
 /* The body of a request as JSON. */
 #include <strings.h>
 
+#include "api/http_exchange.h"
 #include "codec/json_text.h"
 #include "codec/schedule_json.h"
-#include "api/http_exchange.h"
 
 static bool set_empty(struct exchange *exchange)
 {

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <openssl/rand.h>
 
-#include "driver/clock.h"
 #include "api/http_header.h"
+#include "driver/clock.h"
 
 /* A body of the largest size with a thousand items and a thousand violations takes about a third of it. */
 enum { ARENA_BYTES_MAX = 2 << 20 };

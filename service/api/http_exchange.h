@@ -6,10 +6,10 @@
 
 #include <jansson.h>
 
-#include "driver/http/http_server.h"
 #include "api/http_api.h"
 #include "api/http_header.h"
 #include "api/http_path.h"
+#include "driver/http/http_server.h"
 
 enum { REQUEST_ID_SIZE = 65 };
 

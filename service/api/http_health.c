@@ -1,6 +1,6 @@
 /* What is asked about the process itself: is it alive, should it get traffic, its metrics. */
-#include "driver/metrics.h"
 #include "api/http_exchange.h"
+#include "driver/metrics.h"
 
 static void write_degraded(struct buf *body, const struct degraded *degraded)
 {

@@ -2,14 +2,14 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "codec/hours_json.h"
-#include "core/instant.h"
-#include "driver/calendar.h"
-#include "driver/clock.h"
 #include "api/http_calendar.h"
 #include "api/http_exchange.h"
 #include "api/http_hours_query.h"
 #include "api/http_query.h"
+#include "codec/hours_json.h"
+#include "core/instant.h"
+#include "driver/calendar.h"
+#include "driver/clock.h"
 
 /* Sets the exchange's hours_query. False when it was answered. */
 static bool read_query(struct exchange *exchange)

@@ -3,10 +3,10 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "api/http_exchange.h"
 #include "driver/clock.h"
 #include "driver/log.h"
 #include "driver/metrics.h"
-#include "api/http_exchange.h"
 
 enum { ROUTES_MAX = 32, LABELS_SIZE = 160 };
 

@@ -2,9 +2,9 @@
 
 #include <inttypes.h>
 
-#include "core/instant.h"
 #include "api/http_path.h"
 #include "api/http_query.h"
+#include "core/instant.h"
 
 /* The reading of one body. */
 struct reading {

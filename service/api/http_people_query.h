@@ -2,8 +2,8 @@
 #ifndef API_HTTP_PEOPLE_QUERY_H
 #define API_HTTP_PEOPLE_QUERY_H
 
-#include "core/combine.h"
 #include "api/http_hours_query.h"
+#include "core/combine.h"
 
 enum { PEOPLE_MAX = COMBINE_PEOPLE_MAX, PEOPLE_DAYS_MAX = 3100, PEOPLE_GROUPS_MAX = COMBINE_GROUPS_MAX };
 

@@ -3,11 +3,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "api/http_exchange.h"
+#include "api/http_query.h"
 #include "codec/error_json.h"
 #include "driver/clock.h"
 #include "driver/log.h"
-#include "api/http_exchange.h"
-#include "api/http_query.h"
 
 enum { CURSOR_SIZE = 64 };
 

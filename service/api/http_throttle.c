@@ -8,10 +8,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "driver/clock.h"
-#include "driver/metrics.h"
 #include "api/http_address.h"
 #include "api/http_exchange.h"
+#include "driver/clock.h"
+#include "driver/metrics.h"
 
 enum { SECOND_US = 1000000 };
 

@@ -4,9 +4,9 @@
  * has an answer half made; bodies leave it half of each turn. */
 #include <event2/event.h>
 
+#include "api/http_exchange.h"
 #include "driver/clock.h"
 #include "driver/metrics.h"
-#include "api/http_exchange.h"
 
 enum { TURN_US = 5000, WORK_US = TURN_US / 2, HEAVY_BYTES = 8 << 10 };
 

@@ -6,12 +6,12 @@
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 
+#include "api/http_exchange.h"
+#include "api/http_header.h"
 #include "codec/schedule_state.h"
 #include "core/traceparent.h"
 #include "driver/clock.h"
 #include "driver/zone_files.h"
-#include "api/http_exchange.h"
-#include "api/http_header.h"
 
 enum { WRITE_DEADLINE_US = 4900000 }; /* from the request's end; the writer looks every 50 ms: it is answered within 5 s */
 

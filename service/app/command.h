@@ -36,6 +36,8 @@ enum command_option {
     OPTIONS_LEN
 };
 
+#define OPTION_BIT(option) (1U << (option))
+
 /* What a command gets: values has NULL for an option that was not given, "" for a flag, and a text that fits the option's kind
  * (app/command_option.h) for any other. Nothing here is the command's to free. */
 struct command_call {
@@ -50,7 +52,7 @@ struct command {
     const char *words;                               /* "serve", "user add" */
     int (*handler)(const struct command_call *call); /* the exit code: 0 done, 1 failed, 2 used wrongly */
     enum command_needs needs;
-    unsigned required; /* options, as bits 1U << option */
+    unsigned required; /* options, as OPTION_BITs */
     unsigned optional;
     const char *doc;
 };

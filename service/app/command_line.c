@@ -11,8 +11,6 @@
 
 enum { FIRST_KEY = 256 /* of options; argp takes smaller ones for letters */, HELP_BYTES_MAX = 16 << 10 };
 
-#define BIT(option) (1U << (option))
-
 static void print_version(FILE *out, struct argp_state *state)
 {
     (void)state;
@@ -28,7 +26,7 @@ static void describe_required(const struct command *command, char *text, size_t 
     text[0] = '\0';
     for (int i = 0; i < OPTIONS_LEN && len < size; i++) {
         const struct command_option_row *row = &command_option_rows[i];
-        if (!(command->required & BIT(i))) continue;
+        if (!(command->required & OPTION_BIT(i))) continue;
         len += (size_t)snprintf(text + len, size - len, "%s--%s=%s", len == 0 ? "" : " ", row->name, row->placeholder);
     }
 }
@@ -49,7 +47,7 @@ static void take_option(const struct parse *parse, enum command_option option, c
 static void check_complete(const struct parse *parse, struct argp_state *state)
 {
     for (int i = 0; i < OPTIONS_LEN; i++) {
-        if ((parse->command->required & BIT(i)) && parse->call->values[i] == NULL) {
+        if ((parse->command->required & OPTION_BIT(i)) && parse->call->values[i] == NULL) {
             argp_error(state, "--%s is missing", command_option_rows[i].name);
         }
     }
@@ -75,7 +73,7 @@ static void parse_options(const struct command *command, int argc, char **argv, 
     describe_required(command, required, sizeof(required));
     for (int i = 0; i < OPTIONS_LEN; i++) {
         const struct command_option_row *row = &command_option_rows[i];
-        if (!((command->required | command->optional) & BIT(i))) continue;
+        if (!((command->required | command->optional) & OPTION_BIT(i))) continue;
         options[len++] =
             (struct argp_option){.name = row->name, .key = FIRST_KEY + i, .arg = row->placeholder, .doc = row->doc};
     }

@@ -3,12 +3,12 @@
 #ifndef APP_READINESS_H
 #define APP_READINESS_H
 
-#include "app/config.h"
-#include "relay/relay.h"
 #include "api/http_api.h"
+#include "app/config.h"
 #include "consumer/kafka_consumer.h"
-#include "store/reader.h"
+#include "relay/relay.h"
 #include "store/database_monitor.h"
+#include "store/reader.h"
 #include "store/writer.h"
 
 /* The parts that are asked; borrowed during the call. */

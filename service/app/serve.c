@@ -11,24 +11,24 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api/http_api.h"
 #include "app/descriptors.h"
 #include "app/process_metrics.h"
 #include "app/readiness.h"
 #include "app/schema.h"
 #include "app/version.h"
+#include "consumer/directory_update.h"
+#include "consumer/kafka_command.h"
+#include "consumer/kafka_consumer.h"
 #include "driver/clock.h"
 #include "driver/log.h"
 #include "driver/zone_files.h"
 #include "relay/relay.h"
 #include "relay/relay_metrics.h"
-#include "api/http_api.h"
-#include "consumer/kafka_command.h"
-#include "consumer/kafka_consumer.h"
-#include "consumer/directory_update.h"
+#include "store/database_monitor.h"
 #include "store/maintenance.h"
 #include "store/read_connection.h"
 #include "store/reader.h"
-#include "store/database_monitor.h"
 #include "store/writer.h"
 
 enum { DRAIN_MAX_MS = 25000, DRAIN_STUCK_MS = 2000, DRAIN_TICK_MS = 20 };

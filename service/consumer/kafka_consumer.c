@@ -17,9 +17,9 @@
 #include <unistd.h>
 
 #include "codec/dead_letter.h"
+#include "consumer/kafka_consumer_state.h"
 #include "core/smaller.h"
 #include "driver/log.h"
-#include "consumer/kafka_consumer_state.h"
 
 enum {
     COMMIT_EVERY_TICKS = 25,
@@ -156,7 +156,7 @@ static bool start_events(struct kafka_consumer *consumer)
     if (consumer->wake == NULL || consumer->rest == NULL || consumer->tick == NULL || consumer->offsets == NULL)
         return false;
     event_add(consumer->wake, NULL);
-    event_add(consumer->tick, &(struct timeval){.tv_usec = DOOR_TICK_MS * 1000});
+    event_add(consumer->tick, &(struct timeval){.tv_usec = TICK_MS * 1000});
     return true;
 }
 

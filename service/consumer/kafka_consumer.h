@@ -5,8 +5,8 @@
 
 #include <event2/event.h>
 
-#include "driver/kafka.h"
 #include "consumer/kafka_message.h"
+#include "driver/kafka.h"
 
 struct kafka_consumer;
 

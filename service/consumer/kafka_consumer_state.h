@@ -2,12 +2,12 @@
 #ifndef CONSUMER_KAFKA_CONSUMER_STATE_H
 #define CONSUMER_KAFKA_CONSUMER_STATE_H
 
+#include "consumer/kafka_consumer.h"
 #include "driver/kafka_limit.h"
 #include "driver/kafka_unpack.h"
-#include "consumer/kafka_consumer.h"
 #include "store/offsets.h"
 
-enum { DOOR_TICK_MS = 200 };
+enum { TICK_MS = 200 };
 
 /* A batch that could not be read: whether for good shows only when it fails again, see on_unreadable. */
 struct doubt {

@@ -56,7 +56,7 @@ static void lack_memory(struct kafka_consumer *consumer, int32_t partition, int6
     if (consumer->lacks_memory) return;
     consumer->lacks_memory = true;
     LOG_ERROR("out of memory: a message waits, and what comes behind it", LOG_STR("topic", consumer->config->topic),
-              LOG_INT("partition", partition), LOG_INT("offset", offset), LOG_INT("tried_again_every_ms", DOOR_TICK_MS));
+              LOG_INT("partition", partition), LOG_INT("offset", offset), LOG_INT("tried_again_every_ms", TICK_MS));
 }
 
 static void have_memory(struct kafka_consumer *consumer)

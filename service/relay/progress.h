@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 #include "driver/kafka.h"
-#include "relay/progress_record.h"
 #include "relay/error_text.h"
+#include "relay/progress_record.h"
 
 /* Where progress is kept, and who is told while it is read. Borrowed. */
 struct progress_topic {

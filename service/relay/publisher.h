@@ -15,8 +15,8 @@
 
 #include "codec/record.h"
 #include "driver/kafka.h"
-#include "relay/progress_record.h"
 #include "relay/error_text.h"
+#include "relay/progress_record.h"
 
 /* The largest record that the producer takes (record_wire_bytes). */
 enum { PUBLISHER_RECORD_MAX = 16000000 };

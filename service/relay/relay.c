@@ -16,8 +16,8 @@
 #include "driver/clock.h"
 #include "driver/log.h"
 #include "relay/lsn.h"
-#include "relay/relay_metrics.h"
 #include "relay/relay_loop.h"
+#include "relay/relay_metrics.h"
 #include "relay/takeover.h"
 
 enum {
@@ -163,8 +163,8 @@ static enum outcome relay_loop_until_end(struct relay *relay)
     enum relay_loop_end end = relay_loop_run(&relay->loop);
     if (relay->loop.has_published) relay->failures = 0;
     if (relay->loop.has_published || relay->loop.was_idle) relay->waits.text[0] = '\0';
-    if (end == PUMP_LOST) return OUTCOME_LOST;
-    return end == PUMP_FAILED ? OUTCOME_FAILED : OUTCOME_ENDED;
+    if (end == RELAY_LOOP_LOST) return OUTCOME_LOST;
+    return end == RELAY_LOOP_FAILED ? OUTCOME_FAILED : OUTCOME_ENDED;
 }
 
 /* A stream that has ended meanwhile says better why than what failed for it. */

@@ -76,8 +76,8 @@ static bool commit_batch(struct relay_loop *loop)
 static bool is_batch_due(const struct relay_loop *loop, bool is_paused)
 {
     if (batch_records(loop) == 0) return false;
-    if (clock_steady_us() - loop->batch.begun_us >= PUMP_BATCH_US) return true;
-    return is_between_transactions(loop) && (is_paused || batch_records(loop) >= PUMP_BATCH_EVENTS);
+    if (clock_steady_us() - loop->batch.begun_us >= RELAY_LOOP_BATCH_US) return true;
+    return is_between_transactions(loop) && (is_paused || batch_records(loop) >= RELAY_LOOP_BATCH_EVENTS);
 }
 
 /* How long the stream may be waited for. */
@@ -270,14 +270,14 @@ static enum relay_loop_end run(struct relay_loop *loop)
     while (!interruptible_wait_is_stopping(loop->wait_state)) {
         struct pgoutput message;
         if (interruptible_wait_is_draining(loop->wait_state) && loop->drain_target == 0 && !write_marker(loop))
-            return PUMP_FAILED;
-        if (is_drained(loop)) return PUMP_DRAINED;
+            return RELAY_LOOP_FAILED;
+        if (is_drained(loop)) return RELAY_LOOP_DRAINED;
         enum wal_result read = wal_stream_read(loop->stream, patience_ms(loop), &message, loop->reason);
-        if (read == WAL_LOST) return PUMP_LOST;
-        if (read != WAL_OK && read != WAL_NOTHING) return PUMP_FAILED;
-        if (!step(loop, &message, read)) return PUMP_FAILED;
+        if (read == WAL_LOST) return RELAY_LOOP_LOST;
+        if (read != WAL_OK && read != WAL_NOTHING) return RELAY_LOOP_FAILED;
+        if (!step(loop, &message, read)) return RELAY_LOOP_FAILED;
     }
-    return PUMP_STOPPED;
+    return RELAY_LOOP_STOPPED;
 }
 
 enum relay_loop_end relay_loop_run(struct relay_loop *loop)
@@ -285,7 +285,7 @@ enum relay_loop_end relay_loop_run(struct relay_loop *loop)
     loop->reached = loop->progress;
     buf_init(&loop->scratch, RECORD_BYTES_MAX);
     enum relay_loop_end end = run(loop);
-    if (end == PUMP_FAILED && loop->reason->kind == ERROR_REFUSED) take_care(loop);
+    if (end == RELAY_LOOP_FAILED && loop->reason->kind == ERROR_REFUSED) take_care(loop);
     buf_done(&loop->scratch);
     return end;
 }

@@ -11,16 +11,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "codec/event.h"
 #include "relay/commit_position.h"
-#include "relay/publisher.h"
 #include "relay/error_text.h"
 #include "relay/interruptible_wait.h"
-#include "codec/event.h"
+#include "relay/publisher.h"
 #include "relay/wal_stream.h"
 
 /* A batch is closed between transactions: when the stream pauses, or at so many events. One that has been open for so long is closed
  * wherever it is, inside of a transaction too, as Kafka ends a transaction that stays open for a minute. */
-enum { PUMP_BATCH_EVENTS = 10000, PUMP_BATCH_US = 5000000 };
+enum { RELAY_LOOP_BATCH_EVENTS = 10000, RELAY_LOOP_BATCH_US = 5000000 };
 
 /* Records that are queued in Kafka's open transaction. */
 struct relay_loop_batch {
@@ -67,9 +67,9 @@ struct relay_loop {
     struct buf scratch; /* of the record at hand */
 };
 
-enum relay_loop_end { PUMP_STOPPED, PUMP_DRAINED, PUMP_LOST, PUMP_FAILED };
+enum relay_loop_end { RELAY_LOOP_STOPPED, RELAY_LOOP_DRAINED, RELAY_LOOP_LOST, RELAY_LOOP_FAILED };
 
-/* Runs until one of the ends; PUMP_LOST and PUMP_FAILED leave the reason set. The fields above the gap are the caller's,
+/* Runs until one of the ends; RELAY_LOOP_LOST and RELAY_LOOP_FAILED leave the reason set. The fields above the gap are the caller's,
  * those below it start zeroed. */
 enum relay_loop_end relay_loop_run(struct relay_loop *loop);
 

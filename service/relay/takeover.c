@@ -3,8 +3,8 @@
 #include "driver/log.h"
 #include "relay/acceptance.h"
 #include "relay/lsn.h"
-#include "relay/relay_metrics.h"
 #include "relay/published.h"
+#include "relay/relay_metrics.h"
 
 static struct progress_topic topic_of(const struct takeover *takeover, const char *name)
 {

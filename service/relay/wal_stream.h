@@ -11,10 +11,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "relay/pgoutput.h"
 #include "relay/error_text.h"
-#include "relay/timeline.h"
 #include "relay/interruptible_wait.h"
+#include "relay/pgoutput.h"
+#include "relay/timeline.h"
 
 /* The publication that `migrate` makes. It is empty: the relay reads messages, never rows. */
 #define WAL_STREAM_PUBLICATION "schedule_service"

@@ -12,11 +12,11 @@ enum column {
     OVERRIDES,
     IS_DEFAULT,
     VERSION,
-    STANDING,        /* of a get */
-    FITS = STANDING, /* of a list, in each row */
+    ACCESS,        /* of a get */
+    FITS = ACCESS, /* of a list, in each row */
     IS_CUT,
     HAS_MORE,
-    USER_ID = STANDING, /* of people, as the next three */
+    USER_ID = ACCESS, /* of people, as the next three */
     IS_MEMBER,
     ASKED_ID,
     PEOPLE_CUT
@@ -135,7 +135,7 @@ struct person_row person_row_read(const PGresult *result, int row)
 enum schedule_access schedule_access_read(const PGresult *result)
 {
     if (PQntuples(result) == 0) return SCHEDULE_NONE;
-    struct slice name = text_at(result, 0, STANDING);
+    struct slice name = text_at(result, 0, ACCESS);
     if (slice_equal(name, SLICE("own"))) return SCHEDULE_OWN;
     return slice_equal(name, SLICE("other")) ? SCHEDULE_OTHERS : SCHEDULE_NONE;
 }

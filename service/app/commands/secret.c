@@ -5,8 +5,8 @@
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 
-#include "app/database.h"
 #include "api/http_header.h"
+#include "app/database.h"
 
 enum { SECRET_BYTES = 32 };
 
