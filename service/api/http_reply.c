@@ -146,7 +146,7 @@ static void reply_id(struct exchange *exchange)
 void reply_failure(struct exchange *exchange, enum status status)
 {
     if (exchange->stored_code != 0) {
-        LOG_WARN("stored, and told without its state", LOG_STR("request_id", exchange->request_id),
+        LOG_WARN("stored; the event has no state", LOG_STR("request_id", exchange->request_id),
                  LOG_STR("reason", status_text(status)));
         reply_id(exchange);
         return;

@@ -17,7 +17,7 @@ static struct metric turn_seconds = {
     .labels = "",
     .scale = 1e-6,
     .buckets = turn_buckets,
-    .help = "Time that the event loop gave at once to bodies and to questions about several people.",
+    .help = "Time of one turn of the event loop for bodies and for queries about several people.",
 };
 
 static void append(struct turn_queue *queue, struct exchange *exchange)

@@ -195,7 +195,7 @@ static void on_hangup(evutil_socket_t number, short what, void *ctx)
         for (int i = 0; i < KAFKA_CONSUMERS; i++) service->kafka_configs[i].zones = zone_files_names(service->zones);
     }
     if (service->config->http_tls_certificate[0] == '\0') return;
-    if (http_api_load_tls(service->http)) LOG_INFO("certificate read again");
+    if (http_api_load_tls(service->http)) LOG_INFO("certificate reloaded");
 }
 
 /* ---- starting ---- */

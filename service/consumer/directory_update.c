@@ -53,7 +53,7 @@ static bool refuse(struct kafka_message *message, enum status status)
 #define RESULT(name_)                                                                                         \
     {                                                                                                         \
         .type = METRIC_COUNTER, .name = "schedule_directory_entries_total", .labels = "result=\"" name_ "\"", \
-        .help = "Directory entries from Kafka, completed, by result."                                         \
+        .help = "Completed directory updates from Kafka, by result."                                          \
     }
 enum result { RESULT_APPLIED, RESULT_DEAD_LETTER, RESULT_ELSEWHERE, RESULTS };
 static struct metric results[RESULTS] = {RESULT("applied"), RESULT("dead_letter"), RESULT("completed_elsewhere")};
@@ -68,7 +68,7 @@ static struct kafka_gauges gauges = {
     .lag = {.type = METRIC_GAUGE,
             .name = "schedule_directory_lag",
             .labels = "",
-            .help = "Directory entries of the assigned partitions that are not completed yet, as of the last fetch."},
+            .help = "Directory updates of the assigned partitions that are not completed, as of the last fetch."},
     .assigned = {.type = METRIC_GAUGE,
                  .name = "schedule_directory_partitions",
                  .labels = "state=\"assigned\"",
@@ -80,11 +80,11 @@ static struct kafka_gauges gauges = {
     .in_flight = {.type = METRIC_GAUGE,
                   .name = "schedule_directory_entries_in_flight",
                   .labels = "",
-                  .help = "Directory entries taken and not completed."},
+                  .help = "Directory updates in progress."},
     .memory_waits = {.type = METRIC_COUNTER,
                      .name = "schedule_directory_memory_waits_total",
                      .labels = "",
-                     .help = "Times that a directory entry could not be checked for want of memory, and waited."},
+                     .help = "Directory updates that waited because memory ran out."},
 };
 
 /* Entries are small and few after the first reading: little is fetched ahead. */

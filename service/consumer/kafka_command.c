@@ -66,7 +66,7 @@ static bool refuse(struct kafka_message *message, enum status status)
 #define RESULT(name_)                                                                                \
     {                                                                                                \
         .type = METRIC_COUNTER, .name = "schedule_commands_total", .labels = "result=\"" name_ "\"", \
-        .help = "Commands from Kafka, completed, by result."                                         \
+        .help = "Completed commands from Kafka, by result."                                          \
     }
 enum result {
     RESULT_CREATED,
@@ -113,7 +113,7 @@ static struct kafka_gauges gauges = {
     .lag = {.type = METRIC_GAUGE,
             .name = "schedule_consumer_lag",
             .labels = "",
-            .help = "Messages of the assigned partitions that are not completed yet, as of the last fetch."},
+            .help = "Messages of the assigned partitions that are not completed, as of the last fetch."},
     .assigned = {.type = METRIC_GAUGE,
                  .name = "schedule_consumer_partitions",
                  .labels = "state=\"assigned\"",
@@ -125,11 +125,11 @@ static struct kafka_gauges gauges = {
     .in_flight = {.type = METRIC_GAUGE,
                   .name = "schedule_commands_in_flight",
                   .labels = "",
-                  .help = "Commands taken and not completed."},
+                  .help = "Commands in progress."},
     .memory_waits = {.type = METRIC_COUNTER,
                      .name = "schedule_consumer_memory_waits_total",
                      .labels = "",
-                     .help = "Times that a command could not be checked for want of memory, and waited."},
+                     .help = "Commands that waited because memory ran out."},
 };
 
 /* A full queue makes librdkafka wait for a second before it fetches again, which versions before 2.2 cannot change. So the queue

@@ -55,13 +55,13 @@ static void lack_memory(struct kafka_consumer *consumer, int32_t partition, int6
     metric_add(&consumer->config->handler->gauges->memory_waits, 1);
     if (consumer->lacks_memory) return;
     consumer->lacks_memory = true;
-    LOG_ERROR("out of memory: a message waits, and what comes behind it", LOG_STR("topic", consumer->config->topic),
+    LOG_ERROR("out of memory: a message and those behind it wait", LOG_STR("topic", consumer->config->topic),
               LOG_INT("partition", partition), LOG_INT("offset", offset), LOG_INT("tried_again_every_ms", TICK_MS));
 }
 
 static void have_memory(struct kafka_consumer *consumer)
 {
-    if (consumer->lacks_memory) LOG_INFO("memory is there again", LOG_STR("topic", consumer->config->topic));
+    if (consumer->lacks_memory) LOG_INFO("memory is available again", LOG_STR("topic", consumer->config->topic));
     consumer->lacks_memory = false;
 }
 
@@ -148,12 +148,11 @@ void consumer_store_ends(struct kafka_consumer *consumer)
 static void on_outside(struct kafka_consumer *consumer, struct consumer_partition *partition)
 {
     consumer_stop_partition(consumer, partition);
-    LOG_ERROR(
-        "partition stopped: its stored offset is outside of its log. Was the topic truncated or made again? Nothing is "
-        "skipped until you say where to go on: schedule-service offsets reset --topic <topic> --partition <partition> "
-        "--to <offset>",
-        LOG_STR("topic", partition->stored.topic), LOG_INT("partition", partition->stored.number),
-        LOG_INT("next_offset", partition->stored.next_offset));
+    LOG_ERROR("partition stopped: its stored offset is outside of its log. Was the topic truncated or recreated? Nothing is "
+              "skipped automatically; to continue at another offset: schedule-service offsets reset --topic <topic> "
+              "--partition <partition> --to <offset>",
+              LOG_STR("topic", partition->stored.topic), LOG_INT("partition", partition->stored.number),
+              LOG_INT("next_offset", partition->stored.next_offset));
 }
 
 /* A batch fails for good, or because there was no room for it (driver/kafka_unpack.h). For good it has failed when it fails again while none
@@ -172,8 +171,7 @@ static void on_unreadable(struct kafka_consumer *consumer, struct consumer_parti
     if (++doubt->failures < UNREADABLE_FAILURES) return;
     consumer_stop_partition(consumer, partition);
     LOG_ERROR("partition stopped: a batch cannot be read. Is it larger than UNPACKED_BATCH_BYTES, or damaged? Nothing is "
-              "skipped until you "
-              "say so: schedule-service offsets skip --topic <topic> --partition <partition>",
+              "skipped automatically; to skip it: schedule-service offsets skip --topic <topic> --partition <partition>",
               LOG_STR("topic", partition->stored.topic), LOG_INT("partition", partition->stored.number),
               LOG_INT("offset", message->offset), LOG_STR("reason", rd_kafka_message_errstr(message)));
 }

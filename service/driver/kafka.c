@@ -61,7 +61,7 @@ rd_kafka_t *kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf)
     warn_of_old_scram(conf);
     rd_kafka_t *client = rd_kafka_new(type, conf, error, sizeof(error));
     if (client != NULL) return client;
-    LOG_ERROR("kafka client not made", LOG_STR("reason", error));
+    LOG_ERROR("kafka client not created", LOG_STR("reason", error));
     rd_kafka_conf_destroy(conf);
     return NULL;
 }

@@ -140,7 +140,7 @@ bool kafka_unpack_limit(rd_kafka_conf_t *conf, struct kafka_unpack *unpack, size
     bool ok = rd_kafka_conf_set(conf, "receive.message.max.bytes", receive_max, error, sizeof(error)) == RD_KAFKA_CONF_OK &&
               rd_kafka_conf_set(conf, "fetch.max.bytes", answer_max, error, sizeof(error)) == RD_KAFKA_CONF_OK &&
               rd_kafka_conf_interceptor_add_on_new(conf, "unpack", on_new, unpack) == RD_KAFKA_RESP_ERR_NO_ERROR;
-    if (!ok) LOG_ERROR("what is unpacked cannot be limited", LOG_STR("reason", error));
+    if (!ok) LOG_ERROR("the unpacked size of batches cannot be limited", LOG_STR("reason", error));
     return ok;
 }
 

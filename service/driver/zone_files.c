@@ -86,7 +86,7 @@ bool zone_files_reload(struct zone_files *files)
     if (strcmp(version, files->version) == 0) return true;
     if (!take_names(files)) return false;
     free_zones(names, zones);
-    LOG_INFO("time zones read again", LOG_STR("version", files->version));
+    LOG_INFO("time zones reloaded", LOG_STR("version", files->version));
     return true;
 }
 

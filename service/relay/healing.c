@@ -165,7 +165,7 @@ static void tell(const struct healing *healing)
 {
     if (healing->raised + healing->ended == 0) return;
     relay_metrics_healed((size_t)healing->raised, (size_t)healing->ended);
-    LOG_WARN("relay: what is published and the database has not is published again as the database has it",
+    LOG_WARN("relay: schedules whose published version is missing in the database are republished as the database has them",
              LOG_INT("raised", healing->raised), LOG_INT("ended", healing->ended));
 }
 

@@ -104,7 +104,7 @@ static void note_waiting(struct relay *relay)
     relay_metrics_waiting(true);
     if (strcmp(relay->waits.text, relay->reason.text) == 0) return;
     relay->waits = relay->reason;
-    LOG_ERROR("relay waits: Kafka refuses what is published, and will until that is put right there",
+    LOG_ERROR("relay waits: Kafka refuses the records until its configuration is corrected",
               LOG_STR("reason", relay->reason.text));
 }
 
@@ -225,9 +225,8 @@ static int on_busy(struct relay *relay)
 static int on_lost(struct relay *relay)
 {
     if (!relay->has_outcome || relay->last_outcome != OUTCOME_LOST) {
-        LOG_ERROR("relay: THE REPLICATION SLOT IS LOST, events are not published. `schedule-service rebuild` makes the slot "
-                  "again and "
-                  "tells the events from the rows",
+        LOG_ERROR("relay: THE REPLICATION SLOT IS LOST, events are not published. `schedule-service rebuild` creates the "
+                  "slot and publishes events from the rows",
                   LOG_STR("slot", relay->config.slot), LOG_STR("reason", relay->reason.text));
     }
     relay_enter(relay, RELAY_SLOT_LOST, relay->reason.text);
@@ -248,7 +247,7 @@ static int on_failed(struct relay *relay)
     }
     int pause_ms = failed_pause_ms(relay);
     relay_metrics_restarted();
-    LOG_WARN("relay begins again", LOG_STR("reason", relay->reason.text), LOG_INT("pause_ms", pause_ms));
+    LOG_WARN("relay restarts", LOG_STR("reason", relay->reason.text), LOG_INT("pause_ms", pause_ms));
     relay_enter(relay, RELAY_STANDBY, relay->reason.text);
     return pause_ms;
 }
@@ -344,7 +343,7 @@ void relay_degraded(const struct relay *relay, struct degraded *degraded)
     enum relay_state state = relay_state(relay);
     int64_t lag_us = relay_metrics_lag_us();
     if (state == RELAY_STANDBY && relay->failures > 0) {
-        degraded_add(degraded, "the relay has failed and begins again; the log says why");
+        degraded_add(degraded, "the relay failed and restarts; the log has the cause");
     }
     if (state == RELAY_ACTIVE && lag_us >= degraded_after_us) {
         degraded_add(degraded, "the relay makes no progress: its oldest event waits for %" PRId64 " s", lag_us / 1000000);

@@ -107,7 +107,7 @@ static bool reduce(struct relay_loop *loop, struct unpublishable *unpublishable,
     if (status != STATUS_OK) return false;
     loop->reason->kind = ERROR_FAILED;
     relay_metrics_unpublishable(unpublishable->kind);
-    LOG_ERROR("relay: Kafka refuses a record for good; less of it is published", LOG_STR("reason", refusal.text),
+    LOG_ERROR("relay: Kafka refuses a record permanently; a reduced one is published", LOG_STR("reason", refusal.text),
               LOG_SLICE("key", record->key), LOG_SLICE("id", record_header(record, SLICE("ce_id"))),
               LOG_INT("bytes", bytes));
     return true;

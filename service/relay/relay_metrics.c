@@ -21,11 +21,11 @@ static struct metric transactions = {.type = METRIC_COUNTER,
 static struct metric restarts = {.type = METRIC_COUNTER,
                                  .name = "schedule_relay_restarts_total",
                                  .labels = "",
-                                 .help = "Times the relay began again after a failure."};
+                                 .help = "Restarts of the relay after a failure."};
 #define UNPUBLISHABLE(kind_)                                                                                    \
     {                                                                                                           \
         .type = METRIC_COUNTER, .name = "schedule_relay_refused_records_total", .labels = "kind=\"" kind_ "\"", \
-        .help = "Records that Kafka refused for good, of which less was published."                             \
+        .help = "Records that Kafka refused permanently and that were published reduced."                       \
     }
 static struct metric unpublishable[] = {
     [UNPUBLISHABLE_EVENT] = UNPUBLISHABLE("event"),
@@ -36,15 +36,14 @@ static struct metric waiting = {.type = METRIC_GAUGE,
                                 .name = "schedule_relay_waiting",
                                 .labels = "",
                                 .help = "1 while Kafka answers and refuses whatever the relay publishes."};
-static struct metric published_beyond = {
-    .type = METRIC_COUNTER,
-    .name = "schedule_relay_events_without_change_total",
-    .labels = "",
-    .help = "Events found published of changes that the database has not, after a failover."};
+static struct metric published_beyond = {.type = METRIC_COUNTER,
+                                         .name = "schedule_relay_events_without_change_total",
+                                         .labels = "",
+                                         .help = "Published events whose changes the database lacked after a failover."};
 #define HEALED(kind_)                                                                                            \
     {                                                                                                            \
         .type = METRIC_COUNTER, .name = "schedule_relay_healed_schedules_total", .labels = "kind=\"" kind_ "\"", \
-        .help = "Schedules published again as a database has them that lacks what is published of them."         \
+        .help = "Republished schedules whose published version the database lacked."                             \
     }
 static struct metric raised = HEALED("raised");
 static struct metric ended = HEALED("ended");
@@ -64,7 +63,7 @@ static struct metric active = {.type = METRIC_GAUGE,
 static struct metric slot_lost = {.type = METRIC_GAUGE,
                                   .name = "schedule_relay_slot_lost",
                                   .labels = "",
-                                  .help = "1 when the replication slot is gone or invalidated."};
+                                  .help = "1 if the replication slot is missing or invalidated."};
 static struct metric commit_time = {.type = METRIC_HISTOGRAM,
                                     .name = "schedule_relay_commit_seconds",
                                     .labels = "",

@@ -70,10 +70,9 @@ static void tell_beyond(const struct published *published)
     if (published->beyond == 0) return;
     relay_metrics_published_beyond((size_t)published->beyond);
     for (int64_t i = 0; i < shown; i++) {
-        LOG_ERROR("relay: an event is published of a change that the database has not",
-                  LOG_STR("event", published->names[i]));
+        LOG_ERROR("relay: an event is published of a change that the database lacks", LOG_STR("event", published->names[i]));
     }
-    LOG_ERROR("relay: EVENTS ARE PUBLISHED OF CHANGES THAT THE DATABASE HAS NOT, as it failed over or was set back",
+    LOG_ERROR("relay: EVENTS ARE PUBLISHED OF CHANGES THAT THE DATABASE LACKS, because it failed over or was restored",
               LOG_INT("events", published->beyond), LOG_INT("shown", shown));
 }
 
@@ -128,15 +127,13 @@ static void log_verdict(const struct takeover *takeover, enum verdict verdict, c
     lsn_format(progress->lsn, before);
     lsn_format(next->lsn, after);
     if (verdict == VERDICT_SWITCHED) {
-        LOG_WARN(
-            "relay: the database is on a new timeline; publishing goes on from where it was switched to, or from progress",
-            LOG_INT("timeline_before", progress->timeline), LOG_INT("timeline", next->timeline), LOG_STR("progress", before),
-            LOG_STR("from", after), LOG_STR("source", takeover->source->name));
+        LOG_WARN("relay: the database is on a new timeline; publishing continues from the switch point or from progress",
+                 LOG_INT("timeline_before", progress->timeline), LOG_INT("timeline", next->timeline),
+                 LOG_STR("progress", before), LOG_STR("from", after), LOG_STR("source", takeover->source->name));
     } else if (verdict == VERDICT_SET_BACK) {
-        LOG_ERROR(
-            "relay: the database was set back behind what is published; progress is forgotten and publishing goes on from "
-            "the slot, so events may come twice",
-            LOG_STR("progress", before), LOG_STR("from", after), LOG_STR("source", takeover->source->name));
+        LOG_ERROR("relay: the database is behind the published position; progress is discarded and publishing continues "
+                  "from the slot, so events may be repeated",
+                  LOG_STR("progress", before), LOG_STR("from", after), LOG_STR("source", takeover->source->name));
     }
 }
 

@@ -29,7 +29,7 @@ static enum status read_state(struct slice content, const struct event_context *
 
 static void wrap_unreadable(struct slice content, struct record *record)
 {
-    LOG_ERROR("relay: a WAL message is no record; it goes to the dead letters", LOG_INT("bytes", content.len));
+    LOG_ERROR("relay: a WAL message is not a record; it becomes a dead letter", LOG_INT("bytes", content.len));
     record_start(record, RECORD_DEAD_LETTER, (struct slice){NULL, 0}, content);
     record_add_header(record, SLICE("reason"), SLICE("a WAL message that is no record"));
 }

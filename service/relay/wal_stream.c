@@ -295,7 +295,7 @@ enum wal_result wal_stream_read(struct wal_stream *stream, int timeout_ms, struc
     }
     taken = take_row(stream, ret_message, reason);
     if (taken == WAL_NOTHING && clock_steady_us() - stream->heard_us > GIVE_UP_AFTER_US) {
-        error_text_set(reason, "the server has said nothing for a minute");
+        error_text_set(reason, "no message from the server for a minute");
         return WAL_FAILED;
     }
     return taken;

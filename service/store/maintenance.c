@@ -49,15 +49,14 @@ struct maintenance {
     int64_t counted_us; /* when what is left of them was counted; 0: not since they began */
 };
 
-static struct metric pending_removals = {
-    .type = METRIC_GAUGE,
-    .name = "schedule_removals_pending",
-    .labels = "",
-    .help = "Users and organizations whose removal has begun and not ended, up to 100,000."};
+static struct metric pending_removals = {.type = METRIC_GAUGE,
+                                         .name = "schedule_removals_pending",
+                                         .labels = "",
+                                         .help = "Users and organizations whose removal is in progress, up to 100,000."};
 static struct metric oldest_removal = {.type = METRIC_GAUGE,
                                        .name = "schedule_removals_oldest_seconds",
                                        .labels = "",
-                                       .help = "For how long the longest removal that has not ended has gone on."};
+                                       .help = "Age of the oldest removal in progress."};
 static struct metric schedules_left = {.type = METRIC_GAUGE,
                                        .name = "schedule_removals_schedules_left",
                                        .labels = "",
@@ -70,7 +69,7 @@ static struct metric removed_schedules = {.type = METRIC_COUNTER,
 static struct metric swept_commands = {.type = METRIC_COUNTER,
                                        .name = "schedule_processed_commands_swept_total",
                                        .labels = "",
-                                       .help = "Completed commands whose time was over that this process deleted."};
+                                       .help = "Expired command records that this process deleted."};
 
 /* ---- a round ---- */
 

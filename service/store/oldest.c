@@ -86,12 +86,12 @@ void oldest_metrics_register(oldest_show *show, void *writer)
 {
     static struct metric connections = {.type = METRIC_GAUGE,
                                         .name = "schedule_connection_oldest_write_seconds",
-                                        .help = "Age of the oldest write that a write connection has and has not completed.",
+                                        .help = "Age of the oldest write in progress of a write connection.",
                                         .scale = 1e-6,
                                         .write_series = write_connections};
     static struct metric partitions = {.type = METRIC_GAUGE,
                                        .name = "schedule_partition_oldest_write_seconds",
-                                       .help = "Age of a partition's oldest message that was taken and is not completed.",
+                                       .help = "Age of the oldest message of a partition that is in progress.",
                                        .scale = 1e-6,
                                        .write_series = write_partitions};
     shown_by = show;

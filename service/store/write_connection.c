@@ -39,7 +39,7 @@ static struct metric commit_time = {.type = METRIC_HISTOGRAM,
 static struct metric retries = {.type = METRIC_COUNTER,
                                 .name = "schedule_batch_retries_total",
                                 .labels = "",
-                                .help = "Transactions that were tried again."};
+                                .help = "Retried transactions."};
 
 /* The one place that moves a connection's state. */
 static void enter(struct write_connection *connection, enum write_connection_state state)

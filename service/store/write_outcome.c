@@ -133,7 +133,7 @@ static void complete_moved(struct write_connection *connection)
         if (*p == ',') p++;
         if (ordinal < 1 || ordinal > (int64_t)connection->partitions_len) break;
         struct partition *partition = connection->partitions[ordinal - 1];
-        LOG_WARN("stored offset is another", LOG_STR("topic", partition->topic), LOG_INT("partition", partition->number),
+        LOG_WARN("stored offset differs", LOG_STR("topic", partition->topic), LOG_INT("partition", partition->number),
                  LOG_INT("expected", partition->next_offset), LOG_INT("stored", stored));
         if (stored <= partition->next_offset) write_pool_drop(connection->pool, partition);
         partition->next_offset = stored;

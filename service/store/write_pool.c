@@ -238,10 +238,9 @@ void write_pool_fail_alone(struct write_pool *pool, struct write *write, const c
     partition->rows_max = 1;
     hold_fail(&partition->hold);
     if (partition->hold.failures == PARTITION_WAITS_AFTER_FAILURES) {
-        LOG_WARN(
-            "partition waits: its first write cannot be stored now. It is tried again and again; other partitions go on",
-            LOG_STR("topic", partition->topic), LOG_INT("partition", partition->number), LOG_INT("offset", write->offset),
-            LOG_STR("sqlstate", sqlstate), LOG_STR("reason", reason));
+        LOG_WARN("partition waits: its first write cannot be stored now and is retried; other partitions continue",
+                 LOG_STR("topic", partition->topic), LOG_INT("partition", partition->number),
+                 LOG_INT("offset", write->offset), LOG_STR("sqlstate", sqlstate), LOG_STR("reason", reason));
     }
     write_pool_put_back(pool, write);
 }
@@ -254,7 +253,7 @@ void partition_halve(struct partition *partition, size_t rows)
 void partition_goes_on(struct partition *partition)
 {
     if (partition_is_waiting(partition)) {
-        LOG_INFO("partition goes on", LOG_STR("topic", partition->topic), LOG_INT("partition", partition->number),
+        LOG_INFO("partition continues", LOG_STR("topic", partition->topic), LOG_INT("partition", partition->number),
                  LOG_INT("waited_ms", (clock_steady_us() - partition->hold.since_us) / 1000));
     }
     partition->hold = (struct hold){.is_alone = partition->hold.is_alone};

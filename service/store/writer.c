@@ -51,7 +51,7 @@ static struct metric queued = {.type = METRIC_GAUGE,
 #define PARTITIONS_WAITING(purpose_)                                                                       \
     {                                                                                                      \
         .type = METRIC_GAUGE, .name = "schedule_partitions_waiting", .labels = "purpose=\"" purpose_ "\"", \
-        .help = "Partitions whose first write cannot be stored now, and is tried again and again."         \
+        .help = "Partitions that wait because their first write cannot be stored now."                     \
     }
 static struct metric connections_ready[WRITE_PURPOSES] = {
     [WRITE_COMMANDS] = CONNECTIONS_READY("commands"),

@@ -244,7 +244,7 @@ def relay_restarts(line: Line) -> Iterator[None]:
     for number in range(1, 7):
         until(lambda: line.metric("schedule_relay_active") == 1, "it publishes")
         end_relay(line)
-        until(lambda: line.metric("schedule_relay_restarts_total") >= number, "the relay begins again")
+        until(lambda: line.metric("schedule_relay_restarts_total") >= number, "the relay restarts")
     yield
 
 

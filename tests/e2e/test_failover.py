@@ -342,12 +342,12 @@ def test_a_disk_that_is_set_back_is_healed(make_pair: MakePair, is_running: bool
     snapshot.rename(postgres.data)
     postgres.start()
     if is_running:
-        line.wait_log("the database was set back behind what is published", 60)
+        line.wait_log("the database is behind the published position", 60)
         line.wait_readiness(READY, 60)
     else:
         line.service.start()
     assert line.log().count(WAITS[1]) == shut + 1
-    assert "the database was set back behind what is published" in line.log()
+    assert "the database is behind the published position" in line.log()
     assert line.metric(NEVER_TOLD) == 12
     lost.assert_healed(line)
 

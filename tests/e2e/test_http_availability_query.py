@@ -496,7 +496,7 @@ def set_zone_data(people: People, zones: Path, version: str) -> None:
     _, _, rest = tzdata.read_text().partition("\n")
     tzdata.write_text(f"# version {version}\n{rest}")
     os.kill(people.line.service.pid, signal.SIGHUP)
-    people.line.wait_log(f'msg="time zones read again" version={version}')
+    people.line.wait_log(f'msg="time zones reloaded" version={version}')
 
 
 def test_zone_data_is_read_again_at_sighup(people: People, zones: Path) -> None:

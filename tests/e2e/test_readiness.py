@@ -106,7 +106,7 @@ def test_a_relay_alone_is_ready_whatever_only_an_intake_needs(make_line: MakeLin
     interfaces = line.start(wait=False, ROLES="http,consumer")
     until(lambda: "started" in interfaces.log_tail(), "it listens")
     until(lambda: line.readiness(interfaces) == (503, "no relay has accepted the position of the database yet"), "who has interfaces is not")
-    wait_degraded(line, "no relay holds the replication slot", "the relay has failed and begins again; the log says why")
+    wait_degraded(line, "no relay holds the replication slot", "the relay failed and restarts; the log has the cause")
 
 
 # ---- the database

@@ -82,8 +82,8 @@ MUTANTS = [
     Mutant("a removal leaves no tombstone", "remove-users", "still have schedules", (
         Edit("migrations/functions/removals.sql", "    INSERT INTO removals (type, id) VALUES (TG_ARGV[0], OLD.id) ON CONFLICT DO NOTHING;\n", ""),)),
     Mutant("a partition that stops makes the process unready", "topic-recreated", '"status":"unavailable"', (
-        Edit("service/app/readiness.c", "kafka_consumer_degraded(parts->interfaces[i], &ret->degraded);\n    }\n",
-             "kafka_consumer_degraded(parts->interfaces[i], &ret->degraded);\n    }\n"
+        Edit("service/app/readiness.c", "kafka_consumer_degraded(parts->consumers[i], &ret->degraded);\n    }\n",
+             "kafka_consumer_degraded(parts->consumers[i], &ret->degraded);\n    }\n"
              "    if (ret->degraded.len > 0) ret->reason = \"degraded\";\n"),)),
     Mutant("a batch that fails is tried again as it was", "locked-row", "of another partition waited|the caller", (
         Edit("service/store/write_outcome.c", "    size_t rows_len = connection->rows_len;\n    const char *reason",

@@ -169,7 +169,7 @@ static int run(struct rebuild *rebuild)
         return 0;
     }
     if (rebuild->id == 0) return database_fail("the rebuild ended early; run it again");
-    return database_fail("the rebuild ended early; run it again from the start, or with --after %" PRId64 "/%" PRId64,
+    return database_fail("the rebuild ended early; repeat it from the start, or with --after %" PRId64 "/%" PRId64,
                          rebuild->owner_id, rebuild->id);
 }
 
