@@ -10,10 +10,11 @@ MAY_SEE = {
     "codec": {"core", "codec"},
     "driver": {"core", "driver"},
     "store": {"core", "codec", "driver", "store"},
-    "api": {"core", "codec", "driver", "store", "api"},
+    "webhook": {"core", "codec", "driver", "webhook"},
+    "api": {"core", "codec", "driver", "store", "webhook", "api"},
     "consumer": {"core", "codec", "driver", "store", "consumer"},
     "relay": {"core", "codec", "driver", "relay"},
-    "app": {"core", "codec", "driver", "store", "api", "consumer", "relay", "app"},
+    "app": {"core", "codec", "driver", "store", "api", "webhook", "consumer", "relay", "app"},
 }
 LIBRARIES = {
     "core": set(),
