@@ -1,15 +1,17 @@
 """`make bench`: what the service does beside what each of its neighbours does alone, measured in turn in the same run.
 
-    bench.py [--only PART,...] [--growth] [--commands N] [--rounds N]
+    bench.py [--only PART,...] [--growth] [--commands N] [--rounds N] [--beside COMMIT]
 
 Each round measures every part once, on a database and topics of its own; only the table of ten million rows is made once. A part
-that needs the figure of another measures that one too."""
+that needs the figure of another measures that one too. --beside builds an older commit in a directory of its own, and each part
+measures both by turns."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import shutil
+import subprocess
 import sys
 import time
 from collections import defaultdict
@@ -22,7 +24,7 @@ import report
 from cost import cost
 from drain import drain
 from hours import hours
-from rig import OWNERS, Rig, World, say, servers
+from rig import OWNERS, ROOT, Rig, World, say, servers
 from steady import steady
 from web import web
 
@@ -36,15 +38,20 @@ class Run:
         self.rig, self.commands, self.stack = rig, commands, stack
         self.figures: dict[str, list[float]] = defaultdict(list)
         self.round = 0
+        self.checkout = ROOT  # of the build that is measured
         self.batch = 0
         self.grown: World | None = None
 
     def add(self, part: str, values: dict[str, float]) -> None:
         for name, value in values.items():
-            self.figures[f"{part} {name}"].append(value)
+            self.figures[f"{self.prefix}{part} {name}"].append(value)
+
+    @property
+    def prefix(self) -> str:
+        return "" if self.checkout == ROOT else report.BESIDE
 
     def world(self, part: str, topics: bool = True) -> World:
-        return World(self.rig, f"{part}{self.round}", topics)
+        return World(self.rig, f"{self.prefix.strip()}{part}{self.round}", topics, self.checkout)
 
     # ---- the parts
 
@@ -65,7 +72,7 @@ class Run:
 
     def steady(self) -> None:
         with self.world("steady") as world:
-            self.add("steady", steady(world, self.figures["drain events_per_s"][-1]))
+            self.add("steady", steady(world, self.figures[f"{self.prefix}drain events_per_s"][-1]))
 
     def web(self) -> None:
         with self.world("web") as world:
@@ -94,18 +101,33 @@ PARTS: dict[str, Callable[[Run], None]] = {
     "growth": Run.growth,
 }
 NEEDS = {"steady": {"drain"}, "growth": {"drain", "web"}}
+OF_BUILDS = {"drain", "steady", "web", "cost"}
+WARM_UPS = 2  # a broker that has just begun is still being compiled
 
 
-def measure(run: Run, parts: list[str], rounds: int) -> None:
+def measure(run: Run, parts: list[str], rounds: int, checkouts: list[Path]) -> None:
     if "drain" in parts:
-        say("warming up")
-        with run.world("warm") as world:
-            drain(world, TRIAL_COMMANDS)
+        for run.round in range(1, WARM_UPS + 1):
+            say(f"warming up, {run.round} of {WARM_UPS}")
+            with run.world("warm") as world:
+                drain(world, TRIAL_COMMANDS)
     for run.round in range(1, rounds + 1):
+        checkouts = checkouts[::-1]
         for part in parts:
             begin = time.monotonic()
-            PARTS[part](run)
+            for run.checkout in checkouts if part in OF_BUILDS else [ROOT]:
+                PARTS[part](run)
             say(f"round {run.round} of {rounds}, {part}: {time.monotonic() - begin:.0f} s")
+
+
+def build(commit: str) -> Path:
+    """A checkout of the commit, built."""
+    checkout = ROOT / "build/beside" / commit
+    if not checkout.exists():
+        subprocess.run(["git", "clone", "-q", "--shared", "--no-checkout", str(ROOT), str(checkout)], check=True)
+    subprocess.run(["git", "-C", str(checkout), "checkout", "-q", commit], check=True)
+    subprocess.run(["make", "-s", "-C", str(checkout), "-j2", "build"], check=True)
+    return checkout
 
 
 def options() -> argparse.Namespace:
@@ -114,6 +136,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--growth", action="store_true", help="all parts, also with ten million schedules in the table")
     parser.add_argument("--commands", type=int, default=500_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--beside", metavar="COMMIT", help="measures this build too, by turns")
     given = parser.parse_args()
     asked = set(given.only.split(",")) if given.only else set(PARTS) - ({"growth"} if not given.growth else set())
     if unknown := asked - set(PARTS):
@@ -125,12 +148,13 @@ def options() -> argparse.Namespace:
 
 def main() -> int:
     given = options()
+    checkouts = [ROOT, *([build(given.beside)] if given.beside else [])]
     directory: Path = servers.scratch_dir()
     try:
         with contextlib.ExitStack() as stack:
             run = Run(stack.enter_context(Rig(directory)), given.commands, stack)
             try:
-                measure(run, given.parts, given.rounds)
+                measure(run, given.parts, given.rounds, checkouts)
             finally:  # what fails takes no other's figures with it
                 report.show(run.figures, given.commands, given.rounds, run.batch)
     finally:

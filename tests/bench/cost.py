@@ -6,8 +6,9 @@ import http.client
 import re
 import subprocess
 import time
+from pathlib import Path
 
-from rig import TOOLS, World, memory_mib, servers, wait_for
+from rig import World, memory_mib, servers, wait_for
 
 IDLE_S = 3
 FEW, MANY = 1000, 3000
@@ -24,7 +25,7 @@ def cost(world: World) -> dict[str, float]:
         idle_mib = memory_mib(service.pid, "VmRSS")
     finally:
         service.close()
-    return {"ready_ms": ready_s * 1000, "idle_mib": idle_mib, "instructions": (count(MANY) - count(FEW)) / (MANY - FEW)}
+    return {"ready_ms": ready_s * 1000, "idle_mib": idle_mib, "instructions": instructions(world.binary.parent / "tests/pure")}
 
 
 def is_ready(service: servers.Service) -> bool:
@@ -38,9 +39,13 @@ def is_ready(service: servers.Service) -> bool:
         connection.close()
 
 
-def count(commands: int) -> int:
+def instructions(pure: Path) -> float:
+    return (count(pure, MANY) - count(pure, FEW)) / (MANY - FEW)
+
+
+def count(pure: Path, commands: int) -> int:
     """Instructions of the whole program that does the pure part of so many commands."""
-    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", str(TOOLS / "pure"), str(commands)]
+    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", str(pure), str(commands)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     collected = re.search(r"Collected : (\d+)", done.stderr)
     assert collected, done.stderr

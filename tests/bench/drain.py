@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from rig import EventWatch, Metrics, World, cpu_us, memory_mib, servers, wait_for
+from rig import EventWatch, Idle, Metrics, World, cpu_us, memory_mib, servers, wait_for
 
 OFFSETS = "SELECT coalesce(sum(next_offset), 0)::bigint FROM command_offsets"
 PUBLISHED = 'schedule_relay_events_total{topic="events"}'
@@ -23,11 +23,11 @@ def drain(world: World, commands: int) -> dict[str, float]:
 
         metrics = Metrics(service)
         wait_for(lambda: completed() > before, 0.002)
-        already, start, used_before = completed() - before, time.time(), world.rig.cpu(service)
+        already, start, used_before, idle = completed() - before, time.time(), world.rig.cpu(service), Idle()
         wait_for(lambda: completed() == world.produced, 0.02)
         rows_s = time.time() - start
         wait_for(lambda: metrics.value(PUBLISHED) >= commands, 0.02)
-        used = world.rig.cpu(service)
+        used, idle_percent = world.rig.cpu(service), idle.percent()
         rows = world.rows()
         if rows - rows_before != commands:
             raise servers.ServerError(f"{rows - rows_before} rows for {commands} commands")
@@ -36,5 +36,6 @@ def drain(world: World, commands: int) -> dict[str, float]:
         return {
             "rows_per_s": counted / rows_s,
             "events_per_s": counted / (watch.last() - start),
+            "idle_percent": idle_percent,
             "peak_mib": memory_mib(service.pid, "VmHWM"),
         } | cpu_us(used_before, used, counted)

@@ -13,6 +13,7 @@ from rig import PARTS, ROOT
 
 DIRECTORY = ROOT / "build/bench"
 Figures = Mapping[str, list[float]]
+BESIDE = "beside "  # begins the names of the other build's figures
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,12 @@ ROWS = [
     Row("to durable rows", "drain rows_per_s", "/s", "limit rows_per_s", ">= 0.75"),
     Row("to readable events", "drain events_per_s", "/s", "limit rows_per_s", ">= 0.60"),
     Row("the same, where the limit allows it", "drain events_per_s", "/s", "", ">= 40,000"),
+    Row("of both cores idle meanwhile", "drain idle_percent", "%", "", "<= 3"),
     Row("From command to event"),
-    *[Row(f"at {share} % of that, {name}", f"steady {share}% {point}_ms", "ms", "", target)
-      for share, targets in ((10, ("", "")), (50, ("<= 15", "<= 40")), (80, ("", "")))
+    *[Row(f"at {label}, {name}", f"steady {pace} {point}_ms", "ms", "", target)
+      for pace, label, targets in (("1000/s", "1,000/s", ("<= 9", "<= 30")), ("5000/s", "5,000/s", ("<= 15", "<= 50")),
+                                   ("10%", "10 % of the drain", ("", "")), ("50%", "50 % of the drain", ("<= 15", "<= 50")),
+                                   ("80%", "80 % of the drain", ("", "")))
       for (point, name), target in zip((("p50", "p50"), ("p99", "p99"), ("p999", "p99.9")), (*targets, ""))],
     Row("HTTP"),
     *http_rows("create", "creates", {64: ">= 0.35"}),
@@ -76,8 +80,10 @@ ROWS = [
     Row("  of that user", "drain service user_us", "us"),
     Row("  of that system", "drain service system_us", "us"),
     *[Row(who, f"drain {who} cpu_us", "us") for who in PARTS[1:]],
-    Row("CPU for a command at 50 % of that pace"),
-    *[Row(who, f"steady 50% {who} cpu_us", "us") for who in PARTS],
+    *[row for pace, label in (("1000/s", "1,000/s"), ("5000/s", "5,000/s"), ("50%", "50 % of the drain")) for row in (
+        Row(f"CPU for a command at {label}"),
+        *[Row(who, f"steady {pace} {who} cpu_us", "us") for who in PARTS],
+        Row("of both cores idle meanwhile", f"steady {pace} idle_percent", "%"))],
     Row("CPU for a create at 64 connections"),
     *[Row(who, f"web create@64 {who} cpu_us", "us") for who in PARTS],
     Row("Cost"),
@@ -94,7 +100,7 @@ def show(figures: Figures, commands: int, rounds: int, batch: int) -> None:
     about = {"commands": commands, "rounds": rounds, "limit_batch": batch, "cores": os.cpu_count()}
     (DIRECTORY / "results.json").write_text(json.dumps(about | {"figures": figures}, indent=1) + "\n")
     print(f"{commands:,} commands, {rounds} rounds, {os.cpu_count()} cores\n")
-    print(f"{'':44}{'median':>10}{'':6}{'(least .. most)':>23}  {'ratio':>5}  target")
+    print(f"{'':44}{'median':>10}{'':6}{'(least .. most)':>23}  {'ratio':>5}  {'target':19}  {'beside':>10}  ratio".rstrip())
     for line in lines(figures):
         print(line.rstrip())
     if "drain rows_per_s" in figures or "web create@1 per_s" in figures:
@@ -119,10 +125,17 @@ def line(row: Row, figures: Figures) -> str:
     values = figures[row.figure]
     spread = f"({number(min(values))} .. {number(max(values))})"
     compared = row.of in figures
-    checked = median(a / b for a, b in zip(values, figures[row.of])) if compared else median(values)
+    checked = ratio_of(values, figures[row.of]) if compared else median(values)
     ratio = f"{checked:.2f}" if compared else ""
     target = f"{row.target:11}{verdict(checked, row.target)}" if row.target and (compared or not row.of) else ""
-    return f"  {row.label:42}{number(median(values)):>10} {row.unit:5}{spread:>23}  {ratio:>5}  {target}"
+    others = figures.get(BESIDE + row.figure)
+    beside = f"{number(median(others)):>10}  {ratio_of(values, others):5.2f}" if others else ""
+    return f"  {row.label:42}{number(median(values)):>10} {row.unit:5}{spread:>23}  {ratio:>5}  {target:19}  {beside}"
+
+
+def ratio_of(values: list[float], others: list[float]) -> float:
+    """The median of the rounds' ratios."""
+    return median(a / b if b else 1.0 for a, b in zip(values, others))
 
 
 def number(value: float) -> str:

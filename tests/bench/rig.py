@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "deploy/local"))
 import servers  # noqa: E402
 
-BINARY = ROOT / "build/release/schedule-service"
+BINARY = Path("build/release/schedule-service")
 TOOLS = ROOT / "build/release/tests"
 FIRST_OWNER = 100_000
 OWNERS = 10_000  # SAMPLE_OWNERS of tests/support/sample.h
@@ -93,6 +93,22 @@ def cpu_us(before: dict[str, tuple[float, float]], after: dict[str, tuple[float,
     return results
 
 
+class Idle:
+    """How much of the machine's cores has nothing to do, from now on."""
+
+    def __init__(self) -> None:
+        self.begin = self._ticks()
+
+    def percent(self) -> float:
+        idle, total = (now - then for now, then in zip(self._ticks(), self.begin))
+        return 100 * idle / total
+
+    @staticmethod
+    def _ticks() -> tuple[int, int]:
+        ticks = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]  # proc(5)
+        return ticks[3] + ticks[4], sum(ticks)  # idle and iowait
+
+
 def _role_of(pid: int) -> str:
     title = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
     if "walsender" in title:
@@ -103,8 +119,8 @@ def _role_of(pid: int) -> str:
 class World(servers.Startable):
     """A database and topics of its own, with OWNERS members in one organization. `with` makes and drops it."""
 
-    def __init__(self, rig: Rig, name: str, topics: bool = True) -> None:
-        self.rig, self.name, self.topics = rig, name, topics
+    def __init__(self, rig: Rig, name: str, topics: bool = True, checkout: Path = ROOT) -> None:
+        self.rig, self.name, self.topics, self.binary = rig, name, topics, checkout / BINARY
         self.env: dict[str, str] = {}
         self.demo: dict[str, str] = {}
         self.produced = 0  # commands on the topic
@@ -118,7 +134,7 @@ class World(servers.Startable):
             **{f"{topic}_TOPIC": f"{self.name}.{topic.lower()}"
                for topic in ("COMMANDS", "EVENTS", "DEAD_LETTER", "PROGRESS", "DIRECTORY")},
         }
-        self.demo = servers.prepare(BINARY, self.env, topics=self.topics)
+        self.demo = servers.prepare(self.binary, self.env, topics=self.topics)
         self.add_members(OWNERS)
 
     def close(self) -> None:
@@ -177,7 +193,7 @@ class World(servers.Startable):
     def service(self) -> servers.Service:
         """The service with its default configuration, but without rate limits."""
         self.services += 1
-        return servers.Service(BINARY, self.env, self.rig.directory / f"{self.name}.{self.services}.log")
+        return servers.Service(self.binary, self.env, self.rig.directory / f"{self.name}.{self.services}.log")
 
     @contextlib.contextmanager
     def database(self) -> Iterator[psycopg2.extensions.cursor]:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from limits import parse
-from rig import FIRST_OWNER, World, cpu_us, tool
+from rig import FIRST_OWNER, Idle, World, cpu_us, tool
 
+RATES = (1000, 5000)  # a second
 SHARES = (10, 50, 80)  # percent of the rate at which waiting commands become events
 SECONDS = 8
 WARM_UP_SECONDS = 20  # at half of the peak: a broker that has just begun is still being compiled
 
 
 def steady(world: World, peak_per_s: float) -> dict[str, float]:
-    """Latencies in milliseconds at each share of the peak, and what a command costs there."""
+    """Latencies in milliseconds at each rate and each share of the peak, and what a command costs there."""
+    paces = {f"{rate}/s": rate for rate in RATES} | {f"{share}%": int(peak_per_s * share / 100) for share in SHARES}
     results = {}
     with world.service() as service:
         pace(world, int(peak_per_s / 2), WARM_UP_SECONDS)
-        for share in SHARES:
-            rate, before = int(peak_per_s * share / 100), world.rig.cpu(service)
+        for name, rate in paces.items():
+            before, idle = world.rig.cpu(service), Idle()
             latencies = pace(world, rate, SECONDS)
-            costs = cpu_us(before, world.rig.cpu(service), rate * SECONDS)
-            results |= {f"{share}% {point}_ms": latencies[point] / 1000 for point in ("p50", "p99", "p999", "max")}
-            results |= {f"{share}% {name}": value for name, value in costs.items()}
+            results |= {f"{name} {point}_ms": latencies[point] / 1000 for point in ("p50", "p99", "p999", "max")}
+            costs = cpu_us(before, world.rig.cpu(service), rate * SECONDS) | {"idle_percent": idle.percent()}
+            results |= {f"{name} {cost}": value for cost, value in costs.items()}
     return results
 
 
