@@ -73,7 +73,7 @@ class Stack(Startable):
         return [server for server in servers if server is not None]
 
     def start(self) -> None:
-        """Starts all and waits until the service is ready; `values` then holds what .run/env tells."""
+        """Starts all and waits until the service is ready; `values` then holds the contents of .run/env."""
         self.broker.start(wait=False)
         self.postgres.start()
         database_url = self.postgres.create_database("schedules")

@@ -1,4 +1,4 @@
--- The directory as other services tell it: one function applies entries, again and again with the same result. Locks: see
+-- The directory as other services publish it: one function applies its updates, which are idempotent. Locks: see
 -- removals.sql.
 
 -- The schedule of a user whose time zone comes to be known, with its event. The hours are those of a schedule that is created

@@ -125,8 +125,8 @@ END;
 $$;
 
 -- Deals with the first p_max of published_versions, in the order of ids. A schedule that is there, in an older version, gets the version above
--- the published one and is told as it is; `raised` counts them. One that is not there and is published as existing is told to be deleted;
--- `ended` counts those. A deletion that is remembered is told by the slot or by `rebuild`, if it is not older than what is published.
+-- the published one and is republished as it is; `raised` counts them. One that is not there and is published as existing is published as deleted;
+-- `ended` counts those. A deletion that is remembered is published by the slot or by `rebuild`, if it is not older than what is published.
 -- `is_left`: there are more. After a crash what was noted is noted and healed again: rows that were raised are passed over, and a
 -- deletion that comes twice is the same.
 --
@@ -134,7 +134,7 @@ $$;
 -- Errors: those of relay_walsender; lock_not_available, somebody else holds an owner's row.
 CREATE OR REPLACE FUNCTION heal_published(p_slot text, p_holder integer, p_max integer, OUT raised bigint, OUT ended bigint, OUT is_left boolean)
 LANGUAGE plpgsql
-SET lock_timeout = '5s' -- the relay begins again: it does not wait any longer than that for an answer
+SET lock_timeout = '5s' -- the relay restarts: it does not wait any longer than that for an answer
 AS $$
 DECLARE
     v_nil CONSTANT uuid := '00000000-0000-0000-0000-000000000000'; -- the command of what no command asked for

@@ -56,7 +56,7 @@ BEGIN
 END;
 $$;
 
--- Emits the last event of a schedule: the one that its row tells, or its deletion while that is remembered. Whether there was one.
+-- Emits the last event of a schedule: that of its row, or its deletion while that is remembered. Whether there was one.
 CREATE OR REPLACE FUNCTION emit_last_event(p_id bigint) RETURNS boolean
 LANGUAGE plpgsql
 AS $$

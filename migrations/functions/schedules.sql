@@ -1,5 +1,5 @@
 -- Writes of schedules, all through one function, write_batch. What follows from a write is decided here, in its transaction: whose
--- default is replaced, which version comes next, which events tell it. The kinds of writes: 0 a record to emit, 1 create, 2 update,
+-- default is replaced, which version comes next, which events are emitted. The kinds of writes: 0 a record to emit, 1 create, 2 update,
 -- 3 delete, 4 create with an Idempotency-Key, 5 a directory entry. Locks: see removals.sql.
 
 -- Makes schedules their owners' defaults, in the order of the arrays, which run in parallel; a null schedule is passed over. That a
@@ -222,7 +222,7 @@ BEGIN
 END;
 $$;
 
--- Moves the stored offsets, as a compare-and-set. SS001: some are not the expected ones; the detail tells them as
+-- Moves the stored offsets, as a compare-and-set. SS001: some are not the expected ones; the detail lists them as
 -- "<ordinal>:<its offset>,...".
 CREATE OR REPLACE FUNCTION move_offsets(p_topics text[], p_partitions integer[], p_expected bigint[], p_next bigint[]) RETURNS void
 LANGUAGE plpgsql
@@ -420,7 +420,7 @@ DECLARE
 BEGIN
     WITH gone AS (
         DELETE FROM schedules WHERE id = ANY (p_ids) RETURNING *),
-    told AS (
+    states AS (
         SELECT g.owner_id, g.id, g.command_id, g.command_digest,
                schedule_state('ScheduleDeleted',
                               ROW(g.id, g.command_id, g.command_digest, g.org_id, g.owner_id, g.name, g.time_zone, g.availability,
@@ -430,7 +430,7 @@ BEGIN
     SELECT array_agg(t.id ORDER BY t.owner_id, t.id), array_agg(t.command_id ORDER BY t.owner_id, t.id),
            array_agg(t.command_digest ORDER BY t.owner_id, t.id), array_agg(t.state ORDER BY t.owner_id, t.id)
       INTO v_ids, v_commands, v_digests, v_states
-      FROM told t;
+      FROM states t;
     INSERT INTO processed_commands AS s (id, digest, schedule_id, state, expires_at)
     SELECT u.id, u.digest, u.schedule_id, u.state, now() + command_memory()
       FROM unnest(v_commands, v_digests, v_ids, v_states) AS u (id, digest, schedule_id, state)

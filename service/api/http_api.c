@@ -21,7 +21,7 @@ enum {
     IDLE_TIMEOUT_MS = 75000
 };
 
-/* The contract tells nothing of a route to those who may not see it: no route and no method are one answer. */
+/* The contract hides a route from those who may not see it: no route and no method have one answer. */
 static void answer(struct exchange *exchange)
 {
     struct http_api *api = exchange->api;

@@ -20,7 +20,7 @@ enum http_access {
     ACCESS_OPEN,     /* anybody */
     ACCESS_ORG,      /* an admin of {orgId} */
     ACCESS_ORG_USER, /* an admin of {orgId}, about {userId}, who is in it */
-    ACCESS_ORG_OR_TEAM, /* a member of {orgId}, who reads; the body tells whether they have to be an admin of a team or of {orgId} */
+    ACCESS_ORG_OR_TEAM, /* a member of {orgId}, who reads; the body determines whether they have to be an admin of a team or of {orgId} */
     ACCESS_TEAM,      /* an admin of {teamId}, which is in {orgId}, or of {orgId} itself */
     ACCESS_TEAM_USER, /* the same, about {userId}, who is in both */
     ACCESS_OWN        /* anybody who is known, about themselves */
@@ -113,7 +113,7 @@ const struct http_route *route_at(size_t index);
 /* Who asks, how often, and may they: then the route's handler runs; refuses otherwise. */
 void auth_start(struct exchange *exchange);
 
-/* May they ask about this team: then goes on; refuses otherwise. */
+/* Continues when they may ask about this team; refuses otherwise. */
 void auth_team(struct exchange *exchange, int64_t team_id, void (*go_on)(struct exchange *exchange));
 
 /* ---- http_turn.c ---- */

@@ -1,5 +1,5 @@
 /* The handler that answers the hours of several people. Caller and organization have passed the guards; whether the caller may ask about these
- * people is asked here, when the body has told who they are.
+ * people is asked here, when the body has named them.
  *
  * Happy path: all schedules come with one query; then, a small piece of work at a time (http_turn.c), each is read and planned, and the hours of
  * all are swept and written down.
@@ -537,7 +537,7 @@ static bool read_query(struct exchange *exchange)
     return check_calendar(exchange, &people->query.hours, json_object_get(exchange->body, "limit") != NULL);
 }
 
-/* Without a team only the organization's admins may ask; they are told so before the rest of the body is looked at. */
+/* Without a team only the organization's admins may ask; others are refused before the rest of the body is read. */
 void handle_query_people(struct exchange *exchange)
 {
     if (!exchange_read_body(exchange)) return;

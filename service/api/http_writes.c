@@ -42,7 +42,7 @@ static void reply_stored(struct exchange *exchange, const struct stored_schedule
     buf_done(&overrides);
 }
 
-/* What the database tells of the schedule. False when it tells nothing, or more than can be read here. */
+/* The schedule as the database returns it. False when it returns nothing, or more than can be read here. */
 static bool reply_state(struct exchange *exchange)
 {
     struct schedule_event event;
@@ -52,7 +52,7 @@ static bool reply_state(struct exchange *exchange)
     return true;
 }
 
-/* A repeated key gets its first answer. What is not told is told from the request, as it was stored. */
+/* A repeated key gets its first answer. What the database does not return comes from the request, as it was stored. */
 static void reply_created(struct exchange *exchange)
 {
     const struct command *command = &exchange->write.command;
@@ -66,7 +66,7 @@ static void reply_created(struct exchange *exchange)
     if (!reply_state(exchange)) reply_stored(exchange, &stored);
 }
 
-/* It is stored: what is not told is read. An update whose answer was lost on the way may find its schedule deleted since. */
+/* It is stored: what the database did not return is read. An update whose answer was lost on the way may find its schedule deleted since. */
 static void reply_updated(struct exchange *exchange)
 {
     if (!reply_state(exchange)) handle_get_schedule(exchange);

@@ -16,7 +16,7 @@ PGresult *database_query(PGconn *conn, const char *sql, int params_len, const ch
 bool database_execute(PGconn *conn, const char *sql, int params_len, const char *const *params);
 
 /* The same with the result as it is: the caller checks it and clears it. A transaction that another one was in the way of (a
- * deadlock, a conflict) is tried again some times. */
+ * deadlock, a conflict) is retried some times. */
 PGresult *database_try(PGconn *conn, const char *sql, int params_len, const char *const *params);
 
 /* The result of such a one; or NULL after saying what is wrong with it, and clearing it. */

@@ -23,7 +23,7 @@ struct readiness_parts {
     bool is_stopping;
 };
 
-/* Sets what *ret, which is zeroed, is to tell. */
+/* Fills *ret, which is zeroed. */
 void readiness_evaluate(const struct readiness_parts *parts, struct readiness *ret);
 
 /* Why nothing may be written to the database; static. NULL: it may. */

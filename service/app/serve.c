@@ -89,7 +89,7 @@ static void start_kafka_consumers(struct service *service)
     }
 }
 
-/* Each reason is told once. */
+/* Each reason is logged once. */
 static void close_intake(struct service *service, const struct database_view *view, const char *obstacle)
 {
     writer_open(service->writer, NULL);
@@ -144,7 +144,7 @@ static void drop_commands(struct service *service)
     }
 }
 
-/* Why draining ends now; NULL: it goes on. */
+/* Why draining ends now; NULL: it continues. */
 static const char *drain_end(const struct service *service, bool stuck)
 {
     if (service->relay_draining && (service->relay == NULL || relay_is_done(service->relay))) return "done";

@@ -1,5 +1,5 @@
 /* The service itself: wires the stations of the line together, opens the intake when the database is fit for writes, and drains
- * when it is told to stop. */
+ * on a signal to stop. */
 #ifndef APP_SERVE_H
 #define APP_SERVE_H
 

@@ -25,7 +25,7 @@ bool slot_look(PGconn *conn, const char *slot, struct slot_view *ret_view)
     return true;
 }
 
-/* Where the server can keep the slot on its standbys too, it is told to. */
+/* Where the server can keep the slot on its standbys too, it is asked to. */
 static bool create(PGconn *conn, const char *slot)
 {
     static const char plain[] = "SELECT pg_create_logical_replication_slot($1, 'pgoutput')";

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The headers that tell of a cut. */
+/* The headers that describe a cut. */
 enum note { NOTE_CUT, NOTE_VALUE_BYTES, NOTE_VALUE_SHA256, NOTE_KEY_BYTES, NOTE_KEY_SHA256, NOTE_HEADERS_LEFT_OUT, NOTES };
 
 static const struct slice note_names[NOTES] = {
@@ -142,7 +142,7 @@ bool dead_letter_cut(struct record *record, size_t bytes_max, struct dead_letter
               texts->value_sha256);
     if (record->headers_left_out > 0) {
         notes[NOTE_HEADERS_LEFT_OUT] = size_text(record->headers_left_out, texts->headers_left_out);
-        record->headers_left_out = 0; /* told */
+        record->headers_left_out = 0; /* in a header now */
     }
     note_what_is_cut(notes, texts->cut);
     for (size_t note = 0; note < NOTES; note++) {
@@ -153,7 +153,7 @@ bool dead_letter_cut(struct record *record, size_t bytes_max, struct dead_letter
 
 /* ---- making one ---- */
 
-/* The message may be a dead letter that was sent again: what its headers tell of then is no news, and would be taken for this one's. */
+/* The message may be a dead letter that was sent again: its own headers of a cut are left out, as they would be taken for this one's. */
 static void remove_own_headers(struct record *record)
 {
     size_t kept = 0;

@@ -306,7 +306,7 @@ void event_rejected(struct buf *out, const struct event_context *context, struct
 
 /* ---- the digest ---- */
 
-/* A create is told by what it stores alone: it is compared with digests of former builds. */
+/* A create is identified by what it stores alone: it is compared with digests of former builds. */
 static void digest_change(struct buf *content, const struct command *command)
 {
     const int64_t numbers[] = {command->kind, command->schedule_id, command->expected_version, command->schedule.fields};

@@ -30,7 +30,7 @@ void event_schedule(struct buf *out, const struct event_context *context, const 
 /* The id of the schedule that a record is an event of; 0: of none, such as a rejection. */
 int64_t event_schedule_id(const struct record *record);
 
-/* The version of the schedule that such a record tells. */
+/* The version of the schedule of such a record. */
 int64_t event_schedule_version(const struct record *record);
 
 /* Appends the record of ScheduleCommandRejected; ce_id is "<topic>/<partition>/<offset>". command_id is as the sender wrote it. */

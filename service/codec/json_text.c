@@ -17,7 +17,7 @@ enum {
     EXPONENT_MAX = 100000000 /* larger ones are cut: no text makes up for it with zeros */
 };
 
-/* Whether an allocation of jansson's has failed in this thread. Jansson tells of it as of malformed text, or not at all. */
+/* Whether an allocation of jansson's has failed in this thread. Jansson reports it as malformed text, or not at all. */
 static _Thread_local bool lacks_memory;
 
 static void *allocate(size_t size)

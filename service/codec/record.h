@@ -36,7 +36,7 @@ struct record {
     struct slice value;
     struct record_header headers[RECORD_HEADERS_MAX];
     size_t headers_len;
-    size_t headers_left_out; /* there was no place for them, and no header tells it yet; not packed */
+    size_t headers_left_out; /* there was no place for them, and no header says so yet; not packed */
 };
 
 /* Makes it a record without headers. Slices are borrowed. */

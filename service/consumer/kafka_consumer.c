@@ -2,13 +2,13 @@
  * up to a maximum in flight -> each completed one makes room for the next. At a partition's end its offset is stored too where no message is
  * the last: transactions of senders leave records behind that are none.
  *
- * Failure modes: PostgreSQL away: in-flight fills up, fetching is paused, polling goes on so that the group keeps this member.
+ * Failure modes: PostgreSQL away: in-flight fills up, fetching is paused, polling continues so that the group keeps this member.
  * A rebalance: what is queued of a revoked partition is dropped, what is on its way is completed by the compare-and-set. A stored
  * offset outside of the log, and a batch that librdkafka cannot read: that partition stops and says so. A stored offset that somebody else
  * has moved (an operator, a database that failed over): found by the next write, or by a look every few seconds at partitions of which nothing
  * is on its way; it is read on from there, also what was stopped. A partition that waits in the
- * writer: all but its first message is given back, so that it takes no room from others, and read again when it goes on. Out of
- * memory: the message at hand is kept, which is logged and counted, and tried again. */
+ * writer: all but its first message is given back, so that it takes no room from others, and read again when it continues. Out of
+ * memory: the message at hand is kept, which is logged and counted, and retried. */
 #include "consumer/kafka_consumer.h"
 
 #include <stdlib.h>

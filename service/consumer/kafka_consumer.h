@@ -36,7 +36,7 @@ void kafka_consumer_drop(struct kafka_consumer *consumer);
 /* Messages taken and not completed. */
 size_t kafka_consumer_pending(const struct kafka_consumer *consumer);
 
-/* Tells which partitions stand still, and whether Kafka is away. */
+/* Names the partitions that stand still, and whether Kafka is away. */
 void kafka_consumer_degraded(const struct kafka_consumer *consumer, struct degraded *degraded);
 
 /* Leaves the group and frees the consumer. May block for a few seconds when Kafka is away. Nothing may be pending in the writer, or

@@ -1,5 +1,5 @@
-/* Which partitions the consumer has, where each goes on, and whether it is fetched: they are assigned and revoked, their stored offsets are read
- * and looked at, and what cannot go on is paused, held back or stopped. */
+/* Which partitions the consumer has, where each continues, and whether it is fetched: they are assigned and revoked, their stored offsets are read
+ * and looked at, and what cannot continue is paused, held back or stopped. */
 #include "consumer/kafka_consumer_state.h"
 
 #include "driver/log.h"
@@ -100,7 +100,7 @@ void consumer_on_offsets(void *ctx, const struct stored_offset *items, size_t le
         if (!consumer->is_loading && !is_moved(partition, items[i].next_offset)) continue;
         start_at(partition, items[i].next_offset);
         is_new = true;
-        LOG_INFO(consumer->is_loading ? "partition assigned" : "stored offset was moved: partition goes on there",
+        LOG_INFO(consumer->is_loading ? "partition assigned" : "stored offset was moved: partition continues there",
                  LOG_STR("topic", consumer->config->topic), LOG_INT("partition", items[i].partition),
                  LOG_INT("next_offset", items[i].next_offset));
     }
@@ -174,12 +174,12 @@ void consumer_stop_partition(struct kafka_consumer *consumer, struct consumer_pa
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, partition->stored.topic, partition->stored.number);
-    rd_kafka_pause_partitions(consumer->client, list); /* else it is tried again, for ever */
+    rd_kafka_pause_partitions(consumer->client, list); /* else it is retried for ever */
     rd_kafka_topic_partition_list_destroy(list);
     partition->stopped = true;
 }
 
-/* Pauses the partition's fetching, or lets it go on with the message that is to be taken next. A seek purges what was fetched before it. */
+/* Pauses the partition's fetching, or continues it with the message that is to be taken next. A seek purges what was fetched before it. */
 static void set_fetching(struct kafka_consumer *consumer, const struct consumer_partition *partition, bool fetching)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);

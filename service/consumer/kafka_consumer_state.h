@@ -82,7 +82,7 @@ void consumer_on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t what, rd_kafk
 /* What is not on its way to the database, and what comes of the fetch that is under way. */
 void consumer_drop_taken(struct kafka_consumer *consumer, struct consumer_partition *partition);
 
-/* Tells the group how far the stored offsets are. */
+/* Commits the stored offsets to the group. */
 void consumer_commit_to_group(struct kafka_consumer *consumer);
 
 /* Everything that is fetched. */
@@ -91,7 +91,7 @@ void consumer_pause_or_resume(struct kafka_consumer *consumer, bool pause);
 /* Until its stored offset is moved. */
 void consumer_stop_partition(struct kafka_consumer *consumer, struct consumer_partition *partition);
 
-/* Holds back what waits in the writer, and lets go on what no longer does. */
+/* Holds back what waits in the writer, and resumes what no longer does. */
 void consumer_mind_waiting(struct kafka_consumer *consumer);
 
 /* ---- kafka_consumer_taking.c ---- */

@@ -176,7 +176,7 @@ static void on_unreadable(struct kafka_consumer *consumer, struct consumer_parti
               LOG_INT("offset", message->offset), LOG_STR("reason", rd_kafka_message_errstr(message)));
 }
 
-/* Most are passing; librdkafka goes on by itself. */
+/* Most are passing; librdkafka continues by itself. */
 static void on_error(struct kafka_consumer *consumer, const rd_kafka_message_t *message)
 {
     struct consumer_partition *partition = consumer_partition_at(consumer, message->partition);

@@ -1,5 +1,5 @@
 /* An arena owns every byte of one command: allocations are never freed one by one, all die with the arena.
- * Its maximum is set when it is made; at the maximum, and when malloc fails, allocation returns NULL, and arena_failure tells which. */
+ * Its maximum is set when it is made; at the maximum, and when malloc fails, allocation returns NULL, and arena_failure says which. */
 #ifndef CORE_ARENA_H
 #define CORE_ARENA_H
 

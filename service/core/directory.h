@@ -47,7 +47,7 @@ struct directory_entry {
     bool is_removal;
     int64_t ids[DIRECTORY_IDS];
     struct slice name;
-    struct slice time_zone; /* IANA spelling; data NULL: not told, what is known stays */
+    struct slice time_zone; /* IANA spelling; data NULL: absent, the stored one stays */
     struct slice role;      /* "OWNER", "ADMIN" or "MEMBER" */
 };
 

@@ -153,7 +153,7 @@ static void check_days(struct check *check, const struct input_days *days)
 static void set_days(struct check *check, const struct input_days *days, struct availability_window *window)
 {
     uint8_t *different = arena_alloc(check->arena, SCHEDULE_WINDOW_DAYS_MAX);
-    unsigned seen = 1U << WEEKDAY_NONE; /* a violation, told already */
+    unsigned seen = 1U << WEEKDAY_NONE; /* a violation, reported already */
     if (different == NULL) check->violations->out_of_memory = true;
     for (size_t i = 0; i < days->len && different != NULL; i++) {
         if (seen & 1U << days->items[i]) continue;
@@ -202,7 +202,7 @@ static size_t check_list(struct check *check, struct slice field, const struct i
     return list->len;
 }
 
-/* Points the check at item i and says whether it can be looked into; tells when it is no object. */
+/* Points the check at item i and says whether it can be looked into; reports when it is not an object. */
 static bool enter_item(struct check *check, struct slice field, const struct input_list *list, size_t i)
 {
     check->list = field;

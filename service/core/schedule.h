@@ -87,7 +87,7 @@ struct input_bool {
     bool value;
 };
 
-/* GIVEN: a list. OTHER with is_object: one object where a list belongs, held as the only item; its own faults are told too. */
+/* GIVEN: a list. OTHER with is_object: one object where a list belongs, held as the only item; its own faults are reported too. */
 struct input_days {
     enum input_kind kind;
     bool all_valid;       /* each item is a weekday's name */

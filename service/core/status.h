@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-/* What the caller does next: nothing, try again later, tell the sender, or stop and tell the operator. */
+/* What the caller does next: nothing, retry later, inform the sender, or stop and inform the operator. */
 enum status_class { STATUS_CLASS_DONE, STATUS_CLASS_RETRY, STATUS_CLASS_REJECT, STATUS_CLASS_STOP };
 
 #define STATUS_LIST(X)                                                                \

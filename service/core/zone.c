@@ -78,7 +78,7 @@ static int32_t offset_of_type(const struct block *block, uint32_t type)
     return (int32_t)(uint32_t)big_endian(block->types + (size_t)type * TYPE_LEN, 4);
 }
 
-/* Begins a period. One that begins where the last one does takes its place; one with the same offset goes on. */
+/* Begins a period. One that begins where the last one does takes its place; one with the same offset continues. */
 static void append(struct zone *zone, int64_t start_s, int32_t offset_s)
 {
     if (zone->len > 0 && zone->starts_s[zone->len - 1] == start_s) zone->len--;

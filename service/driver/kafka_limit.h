@@ -1,7 +1,7 @@
 /* A topic's max.message.bytes, asked of the brokers once, by any client, without waiting.
  *
  * Happy path: ask, look now and then until the answer is there.
- * Failure modes: who may not read it, and who asks for a topic that is not there, is told so, and there is no answer; while Kafka is away
+ * Failure modes: who may not read it, and who asks for a topic that is not there, is refused, and there is no answer; while Kafka is away
  * the question is asked again. */
 #ifndef DRIVER_KAFKA_LIMIT_H
 #define DRIVER_KAFKA_LIMIT_H

@@ -93,7 +93,7 @@ size_t LZ4F_decompress(void *context, void *to, size_t *to_len, const void *from
     return result;
 }
 
-/* librdkafka guesses the size where the batch does not tell it, and tries again with three times as much. */
+/* librdkafka guesses the size where the batch does not have it, and retries with three times as much. */
 size_t ZSTD_decompress(void *to, size_t to_size, const void *from, size_t from_len)
 {
     if (limit == NULL) return libraries.zstd(to, to_size, from, from_len);

@@ -4,7 +4,7 @@
  *
  * Happy path: the functions of zlib, lz4 and zstd that librdkafka calls are found in this binary first, and hand on to the libraries'.
  * Failure modes: in the broker threads of a limited consumer, a batch beyond its maximum fails as one that is damaged does, for ever. One
- * for which there is no room just now fails alike, but only until room is made: such turnings away are counted, so that the two can be told
+ * for which there is no room just now fails alike, but only until room is made: such refusals are counted, so that the two can be told
  * apart. Snappy cannot be measured; it grows no more than 21-fold, and so its limit is that of a fetch. */
 #ifndef DRIVER_KAFKA_UNPACK_H
 #define DRIVER_KAFKA_UNPACK_H

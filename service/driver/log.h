@@ -3,7 +3,7 @@
  *
  *     LOG_INFO("command rejected", LOG_UUID("command_id", &id), LOG_INT("partition", p), LOG_INT("offset", o));
  *
- * Never pass a secret: nothing here can tell one. */
+ * Never pass a secret: nothing here recognises one. */
 #ifndef DRIVER_LOG_H
 #define DRIVER_LOG_H
 

@@ -1,7 +1,7 @@
 /* Happy path: connect without blocking, enter pipeline mode, prepare the statements as the first unit, then units in order.
  *
  * Failure modes: a refused or lost connection, a unit that is not answered in time and a full libpq all end in drop(), which
- * tells on_lost once and connects again, host by host (pg_dial.h), after a jittered wait of 0.1 to 5 seconds. The server's process of a
+ * calls on_lost once and connects again, host by host (pg_dial.h), after a jittered wait of 0.1 to 5 seconds. The server's process of a
  * lost connection may work on and hold locks, as it looks at its socket only when it is done: the next connection ends it. */
 #include "driver/pg.h"
 

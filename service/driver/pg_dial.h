@@ -32,7 +32,7 @@ struct pg_dial *pg_dial_new(const char *name, const char *url, const struct pg_s
 /* Ends what is under way; the connection that was not taken too. */
 void pg_dial_free(struct pg_dial *dial);
 
-/* Goes on when its descriptor is ready, or its time is over. The descriptor may be closed by it: watch it no more meanwhile. */
+/* Continues when its descriptor is ready, or its time is over. The descriptor may be closed by it: watch it no more meanwhile. */
 enum pg_dial_state pg_dial_step(struct pg_dial *dial);
 
 /* Of what is waited for: readable or writable, as the state says; and how long at most. */

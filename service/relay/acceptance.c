@@ -21,7 +21,7 @@ enum verdict acceptance_decide(const struct wal_source *source, const struct pro
     return is_ahead ? VERDICT_SET_BACK : VERDICT_SAME;
 }
 
-/* What was published in part goes on only where its commit is shared. */
+/* What was published in part continues only where its commit is shared. */
 struct progress acceptance_progress(enum verdict verdict, const struct wal_source *source, const struct progress *progress)
 {
     uint64_t end = timeline_end(&source->history, progress->timeline);
@@ -35,7 +35,7 @@ struct progress acceptance_progress(enum verdict verdict, const struct wal_sourc
     return next;
 }
 
-/* ---- telling the database ---- */
+/* ---- recording the acceptance ---- */
 
 /* Calls the function, whose arguments behind the slot are given; *ret_value takes its result, which is a number or nothing. */
 static bool call(const struct acceptance *acceptance, const char *function, const char *arguments, int64_t *ret_value)

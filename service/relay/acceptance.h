@@ -1,4 +1,4 @@
-/* Whether a relay takes a server for the one whose events are published, and what it tells the database of that, so that the intake of every
+/* Whether a relay takes a server for the one whose events are published, and what it records of that in the database, so that the intake of every
  * process opens or stays closed (ADR 0020). */
 #ifndef RELAY_ACCEPTANCE_H
 #define RELAY_ACCEPTANCE_H
@@ -7,8 +7,8 @@
 #include "relay/wal_stream.h"
 
 enum verdict {
-    VERDICT_SAME,             /* the history that progress tells of, at its position or further on */
-    VERDICT_UNMARKED,         /* that of a record of the last build, which tells no timeline: it is trusted */
+    VERDICT_SAME,             /* the history of progress, at its position or further on */
+    VERDICT_UNMARKED,         /* that of a record of the last build, which has no timeline: it is trusted */
     VERDICT_FIRST,            /* nothing was published from this slot */
     VERDICT_SWITCHED,         /* a timeline that comes from progress's */
     VERDICT_SET_BACK,         /* its WAL ends before what is published */
@@ -19,7 +19,7 @@ enum verdict {
 /* PURE. */
 enum verdict acceptance_decide(const struct wal_source *source, const struct progress *progress);
 
-/* PURE: the progress that publishing goes on from, as of a verdict that is not foreign. */
+/* PURE: the progress that publishing continues from, as of a verdict that is not foreign. */
 struct progress acceptance_progress(enum verdict verdict, const struct wal_source *source, const struct progress *progress);
 
 /* How it reaches the database; borrowed. */

@@ -92,7 +92,7 @@ static bool flush(struct healing *healing)
     return noted != NULL;
 }
 
-/* As if it had been deleted after that, a version above. One that cannot be read tells nothing that could be told of its end. */
+/* As if it had been deleted after that, a version above. Of one that cannot be read no deletion can be published. */
 static enum status pack_deletion(struct healing *healing, const struct record *event, int64_t told_ms, struct buf *packed)
 {
     struct schedule_event deletion = {.type = SCHEDULE_DELETED,
@@ -161,7 +161,7 @@ static bool heal_some(struct healing *healing, bool *ret_is_left)
     return true;
 }
 
-static void tell(const struct healing *healing)
+static void log_healed(const struct healing *healing)
 {
     if (healing->raised + healing->ended == 0) return;
     relay_metrics_healed((size_t)healing->raised, (size_t)healing->ended);
@@ -178,6 +178,6 @@ bool healing_run(struct healing *healing)
     while (is_left) {
         if (!heal_some(healing, &is_left)) return false;
     }
-    tell(healing);
+    log_healed(healing);
     return true;
 }

@@ -15,7 +15,7 @@ struct healing_config {
     const char *database_url;
     const char *slot;
     int32_t holder;                     /* as of the slot's walsender: wal_source */
-    const struct event_context *events; /* how deletions are told */
+    const struct event_context *events; /* how deletions are published */
     struct interruptible_wait *wait_state;
     bool (*on_wait)(void *ctx); /* called now and then; false gives up */
     void *ctx;
@@ -30,7 +30,7 @@ struct healing {
     struct buf deletions;
     size_t noted;   /* that are not in the database yet */
     int64_t raised; /* schedules whose version is above the published one now */
-    int64_t ended;  /* that are not there, and are told to be deleted */
+    int64_t ended;  /* that are not there, and are published as deleted */
 };
 
 void healing_init(struct healing *healing, const struct healing_config *config);

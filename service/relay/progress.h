@@ -10,7 +10,7 @@
 #include "relay/error_text.h"
 #include "relay/progress_record.h"
 
-/* Where progress is kept, and who is told while it is read. Borrowed. */
+/* Where progress is kept, and who is called while it is read. Borrowed. */
 struct progress_topic {
     const struct kafka_settings *kafka;
     const char *name;

@@ -16,7 +16,7 @@ struct reading {
     struct published *published;
 };
 
-/* Of an event that tells no position nothing says so. */
+/* An event without a position is skipped. */
 static bool is_from(const struct record *record, const struct commit_position *begin)
 {
     struct commit_position position;

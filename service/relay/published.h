@@ -1,4 +1,4 @@
-/* What the events topic tells of the end of a history that the database does not share: it failed over to a server that lacks the last
+/* What the events topic holds of the end of a history that the database does not share: it failed over to a server that lacks the last
  * commits, or was set back or restored. */
 #ifndef RELAY_PUBLISHED_H
 #define RELAY_PUBLISHED_H

@@ -5,7 +5,7 @@
  * Failure modes: whatever goes wrong (broker away, delivery failed, fenced, a commit without an answer) makes every further
  * call fail; the caller closes the publisher and restarts from the progress that Kafka has. It is never asked whether
  * an error might heal: with librdkafka 2.0.2 a late EndTxn could end the next transaction of the same producer. The reason's kind
- * tells what the caller is to do. A record that Kafka refuses for good can only be told from its neighbours when it is sent alone. */
+ * says what the caller does next. A record that Kafka refuses for good can only be distinguished from its neighbours when it is sent alone. */
 #ifndef RELAY_PUBLISHER_H
 #define RELAY_PUBLISHER_H
 

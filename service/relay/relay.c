@@ -45,7 +45,7 @@ struct relay {
     enum outcome last_outcome;
     bool has_outcome;
     bool is_ahead;           /* the last run found progress ahead of the WAL */
-    struct error_text waits; /* what Kafka's operator has to mend, as it was told; no text: nothing */
+    struct error_text waits; /* what Kafka's operator has to mend, as it was logged; no text: nothing */
     unsigned int seed;
     struct wal_source source;
     struct relay_loop loop; /* of this run */

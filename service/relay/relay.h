@@ -35,11 +35,11 @@ enum relay_state relay_state(const struct relay *relay);
 /* Bytes of WAL between what is published and the server's end of WAL, as last seen; 0 while standby. */
 int64_t relay_lag_bytes(const struct relay *relay);
 
-/* Tells what keeps it from publishing. */
+/* Names what keeps it from publishing. */
 void relay_degraded(const struct relay *relay, struct degraded *degraded);
 
-/* Tells it to publish everything committed up to now and then to end; returns at once. One that does not hold the slot ends
- * without publishing; one that finds a server away goes on trying. */
+/* Asks it to publish everything committed up to now and then to end; returns at once. One that does not hold the slot ends
+ * without publishing; one that finds a server away keeps retrying. */
 void relay_drain(struct relay *relay);
 
 /* True once the thread has ended by itself (after relay_drain). */

@@ -136,7 +136,7 @@ static bool send_record(struct relay_loop *loop, struct record *record)
     return (batch_records(loop) > 0 || begin_batch(loop)) && publisher_send(loop->publisher, record);
 }
 
-/* What tells of an event where it comes from. */
+/* The headers that say where an event comes from. */
 static void mark_event(struct relay_loop *loop, struct record *record)
 {
     int64_t id = event_schedule_id(record);

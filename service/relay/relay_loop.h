@@ -44,7 +44,7 @@ struct relay_loop {
     const char *database_url; /* for the drain's marker */
     const char *progress_key;
     const struct event_context *events;
-    _Atomic int64_t *lag_bytes;  /* where to tell it */
+    _Atomic int64_t *lag_bytes;  /* where it is reported */
     struct progress progress;    /* what is published already */
     struct relay_loop_care care; /* of earlier runs, and for the next one */
     uint64_t server_end;         /* the server has WAL up to here, as last seen */
@@ -55,7 +55,7 @@ struct relay_loop {
     uint64_t commit_lsn;   /* where its commit record begins, */
     uint64_t records;      /* what was read of it, */
     uint64_t skipped;      /* and how many of these first ones are published already */
-    struct slice position; /* the same place, as its records tell it */
+    struct slice position; /* the same place, as in its records */
     char position_text[COMMIT_POSITION_TEXT_MAX];
     int64_t noted_us; /* when progress was written last */
     bool in_transaction;

@@ -76,8 +76,8 @@ static void tell_beyond(const struct published *published)
               LOG_INT("events", published->beyond), LOG_INT("shown", shown));
 }
 
-/* From where the topic may tell what the database has not. A server that was set back may have written on since, but not before the slot; of
- * another server or slot no position is known. Nor is the highest id, where progress does not tell it. */
+/* From where the topic may hold what the database lacks. A server that was set back may have written on since, but not before the slot; of
+ * another server or slot no position is known. Nor is the highest id, where progress does not have it. */
 static struct published_range range_of(const struct takeover *takeover, enum verdict verdict,
                                        const struct progress *progress)
 {

@@ -1,9 +1,9 @@
 /* What lies between holding the slot and publishing from it: is this the server whose events are published, and how far are they?
  *
- * Happy path: the progress that is there tells of this very history, so the intake is opened at once; then, with a producer of our own,
+ * Happy path: the progress that is there is of this very history, so the intake is opened at once; then, with a producer of our own,
  * nobody can move progress any more and it is read again.
  * Failure modes: either server away (FAILED: start again); a timeline that was switched to, a database that was set back, another server or
- * slot (what is published and not in the database is looked up, logged and healed, and publishing goes on from where the histories part); a
+ * slot (what is published and not in the database is looked up, logged and healed, and publishing continues from where the histories part); a
  * slot or a timeline that is foreign (REFUSED, in the database too: as a lost slot). */
 #ifndef RELAY_TAKEOVER_H
 #define RELAY_TAKEOVER_H
@@ -30,7 +30,7 @@ enum takeover_end { TAKEOVER_DONE, TAKEOVER_REFUSED, TAKEOVER_FAILED };
 /* Opens the intake early, if nothing is in doubt. False when a server is away. */
 bool takeover_hasten(struct takeover *takeover);
 
-/* With the publisher that will write on, whose transactions are its own. Sets what publishing goes on from; else the reason is set. */
+/* With the publisher that will write on, whose transactions are its own. Sets where publishing continues; else the reason is set. */
 enum takeover_end takeover_finish(struct takeover *takeover, struct publisher *publisher, struct progress *ret_progress);
 
 #endif

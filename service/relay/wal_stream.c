@@ -10,7 +10,7 @@
 #include "relay/session.h"
 
 enum {
-    FEEDBACK_CHANGED_US = 250000, /* a new position is told after this */
+    FEEDBACK_CHANGED_US = 250000, /* a new position is reported after this */
     FEEDBACK_SAME_US = 5000000,   /* the old one again after this, as a heartbeat */
     ASK_AFTER_US = 10000000,      /* a server silent for so long is asked to answer */
     GIVE_UP_AFTER_US = 60000000,  /* and given up after so long; TCP finds a dead network earlier */
@@ -23,9 +23,9 @@ struct wal_stream {
     char *row; /* libpq's copy of the message that was read last */
     uint64_t read;
     uint64_t published;
-    uint64_t told_read; /* the last feedback's positions */
-    uint64_t told;
-    int64_t told_us;
+    uint64_t reported_read; /* the last feedback's positions */
+    uint64_t reported;
+    int64_t reported_us;
     int64_t heard_us; /* when the server said something last */
     bool answer_due;
 };
@@ -177,7 +177,7 @@ enum wal_result wal_stream_open(const char *database_url, const char *slot, stru
         stream->conn == NULL ? WAL_FAILED : identify(stream->conn, slot, wait_state, reason, ret_source);
     if (opened == WAL_OK) opened = look_up_slot(stream->conn, slot, wait_state, reason, ret_source);
     if (opened == WAL_OK) opened = start_streaming(stream->conn, slot, wait_state, reason);
-    stream->heard_us = stream->told_us = clock_steady_us();
+    stream->heard_us = stream->reported_us = clock_steady_us();
     if (opened == WAL_OK) *ret_stream = stream;
     else wal_stream_close(stream);
     return opened;
@@ -186,7 +186,7 @@ enum wal_result wal_stream_open(const char *database_url, const char *slot, stru
 void wal_stream_close(struct wal_stream *stream)
 {
     if (stream == NULL) return;
-    if (stream->conn != NULL && stream->told != stream->published) {
+    if (stream->conn != NULL && stream->reported != stream->published) {
         stream->answer_due = true;
         wal_stream_tend(stream);
     }
@@ -208,16 +208,16 @@ static void put_u64(char *at, uint64_t value)
 static bool send_feedback(struct wal_stream *stream, int64_t now_us)
 {
     char feedback[FEEDBACK_LEN] = {'r'};
-    bool is_news = stream->published > stream->told || stream->published >= stream->read;
+    bool is_news = stream->published > stream->reported || stream->published >= stream->read;
     uint64_t flushed = is_news ? stream->published : 0;
     put_u64(feedback + 1, stream->read);
     put_u64(feedback + 9, flushed);
     put_u64(feedback + 17, flushed);
     feedback[FEEDBACK_LEN - 1] = now_us - stream->heard_us > ASK_AFTER_US;
     if (PQputCopyData(stream->conn, feedback, FEEDBACK_LEN) != 1) return false;
-    stream->told = stream->published;
-    stream->told_read = stream->read;
-    stream->told_us = now_us;
+    stream->reported = stream->published;
+    stream->reported_read = stream->read;
+    stream->reported_us = now_us;
     stream->answer_due = false;
     return true;
 }
@@ -225,8 +225,8 @@ static bool send_feedback(struct wal_stream *stream, int64_t now_us)
 static int64_t feedback_due_us(const struct wal_stream *stream)
 {
     if (stream->answer_due) return 0;
-    bool is_told = stream->told == stream->published && stream->told_read == stream->read;
-    return stream->told_us + (is_told ? FEEDBACK_SAME_US : FEEDBACK_CHANGED_US);
+    bool is_reported = stream->reported == stream->published && stream->reported_read == stream->read;
+    return stream->reported_us + (is_reported ? FEEDBACK_SAME_US : FEEDBACK_CHANGED_US);
 }
 
 bool wal_stream_tend(struct wal_stream *stream)

@@ -23,7 +23,7 @@ enum wal_result { WAL_OK, WAL_NOTHING, WAL_BUSY, WAL_LOST, WAL_FAILED };
 
 enum { WAL_SOURCE_MAX = 192 };
 
-/* Where the stream comes from, as the server told when it was opened. */
+/* Where the stream comes from, as the server reported when it was opened. */
 struct wal_source {
     /* "<system identifier>/<database>/<slot>/<generation>": names one making of one slot among all servers. The last part is not
      * there when the slot was made by hand. */
@@ -50,7 +50,7 @@ void wal_stream_close(struct wal_stream *stream);
 enum wal_result wal_stream_read(struct wal_stream *stream, int timeout_ms, struct pgoutput *ret_message,
                                 struct error_text *reason);
 
-/* Sets what feedback tells: all that was committed before `read` is dealt with, so that the server may stop, and the slot may forget
+/* Sets what feedback reports: all that was committed before `read` is dealt with, so that the server may stop, and the slot may forget
  * what is before `published`. Neither goes backwards. */
 void wal_stream_confirm(struct wal_stream *stream, uint64_t read, uint64_t published);
 

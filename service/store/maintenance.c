@@ -3,7 +3,7 @@
  * one took, so that others have half the time to themselves; else after a second.
  *
  * Failure modes: a step that fails (statement_timeout, a deadlock) or is not answered in time is undone by the database, and the next
- * one is half as large, down to a single row. A lost connection connects again and goes on from what is committed. */
+ * one is half as large, down to a single row. A lost connection connects again and continues from what is committed. */
 #include "store/maintenance.h"
 
 #include <stdio.h>
@@ -20,7 +20,7 @@ enum {
     UNIT_TIMEOUT_MS = 15000,
     SIZE_MAX_ROWS = 200, /* schedules of a step: what its owners wait for */
     SWEEP_ROWS_EACH = 5, /* completed commands for each of these: they are deleted faster, and nobody waits */
-    TELL_EVERY_US = 10000000,
+    REPORT_EVERY_US = 10000000,
     COUNT_EVERY_US = 10000000,
     TIME_LEN = 64
 };
@@ -43,8 +43,8 @@ struct maintenance {
     int64_t size;            /* of the next steps, in schedules */
     char swept_to[TIME_LEN]; /* "": nothing yet on this connection */
     int64_t started_us;      /* of the round */
-    int64_t deleted;         /* schedules, since that was told */
-    int64_t told_us;
+    int64_t deleted;         /* schedules, since that was logged */
+    int64_t reported_us;
     bool has_removals;  /* as the last step left them */
     int64_t counted_us; /* when what is left of them was counted; 0: not since they began */
 };
@@ -143,15 +143,15 @@ static int64_t number(const PGresult *result, int column)
     return strtoll(PQgetvalue(result, 0, column), NULL, 10);
 }
 
-/* Once when removals ended, and from time to time while they go on. */
+/* Once when removals ended, and from time to time while they continue. */
 static void tell_removals(struct maintenance *maintenance, int64_t ended, int64_t pending)
 {
     int64_t now_us = clock_steady_us();
-    if (ended == 0 && (maintenance->deleted == 0 || now_us - maintenance->told_us < TELL_EVERY_US)) return;
-    LOG_INFO(ended > 0 ? "removals ended" : "removals go on", LOG_INT("ended", ended), LOG_INT("pending", pending),
+    if (ended == 0 && (maintenance->deleted == 0 || now_us - maintenance->reported_us < REPORT_EVERY_US)) return;
+    LOG_INFO(ended > 0 ? "removals ended" : "removals continue", LOG_INT("ended", ended), LOG_INT("pending", pending),
              LOG_INT("schedules_deleted", maintenance->deleted));
     maintenance->deleted = 0;
-    maintenance->told_us = now_us;
+    maintenance->reported_us = now_us;
 }
 
 /* deleted is null while another process does this. */

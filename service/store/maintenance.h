@@ -14,7 +14,7 @@ struct maintenance;
 struct maintenance *maintenance_new(struct event_base *base, const char *database_url);
 void maintenance_free(struct maintenance *maintenance);
 
-/* Lets removals go on, or holds them back: while the slot that their events need is not there, or too much waits for the relay. */
+/* Lets removals continue, or holds them back: while the slot that their events need is not there, or too much waits for the relay. */
 void maintenance_allow_removals(struct maintenance *maintenance, bool allowed);
 
 #endif

@@ -102,7 +102,7 @@ void oldest_metrics_register(oldest_show *show, void *writer)
 
 /* ---- in words ---- */
 
-static void tell(void *ctx, const struct oldest *oldest)
+static void report(void *ctx, const struct oldest *oldest)
 {
     int64_t age_s = oldest->age_us / 1000000;
     if (oldest->age_us < degraded_after_us) return;
@@ -117,5 +117,5 @@ static void tell(void *ctx, const struct oldest *oldest)
 
 void oldest_degraded(oldest_show *show, void *writer, struct degraded *degraded)
 {
-    look_at(show, writer, tell, degraded);
+    look_at(show, writer, report, degraded);
 }

@@ -29,14 +29,14 @@ enum column {
 
 /* The ids are looked at first, of one more than is taken; rows are read whole only when all of them fit. There is always a row: a list
  * without any has one of nulls. */
-#define LIST_SQL(chosen_)                                                                                        \
-    "WITH chosen AS (SELECT coalesce(array_agg(id ORDER BY id), '{}') AS ids"                                    \
-    " FROM (" chosen_ " LIMIT $3::bigint + 1 OFFSET $4::bigint) AS page),"                                       \
-    " told AS (SELECT ids[: $3::bigint] AS ids, schedules_that_fit(ids[: $3::bigint], $1::bigint) AS fits,"      \
-    " cardinality(ids) > $3::bigint AS has_more FROM chosen)"                                                    \
-    " SELECT l.*, t.fits, t.fits < cardinality(t.ids) AS is_cut, t.has_more FROM told t LEFT JOIN"               \
-    " (SELECT " SCHEDULE_COLUMNS " FROM " SCHEDULE_TABLES " WHERE s.id = ANY ((SELECT ids FROM told)::bigint[])" \
-    " AND (SELECT fits = cardinality(ids) FROM told)) AS l ON true ORDER BY l.id"
+#define LIST_SQL(chosen_)                                                                                           \
+    "WITH chosen AS (SELECT coalesce(array_agg(id ORDER BY id), '{}') AS ids"                                       \
+    " FROM (" chosen_ " LIMIT $3::bigint + 1 OFFSET $4::bigint) AS page),"                                          \
+    " counted AS (SELECT ids[: $3::bigint] AS ids, schedules_that_fit(ids[: $3::bigint], $1::bigint) AS fits,"      \
+    " cardinality(ids) > $3::bigint AS has_more FROM chosen)"                                                       \
+    " SELECT l.*, t.fits, t.fits < cardinality(t.ids) AS is_cut, t.has_more FROM counted t LEFT JOIN"               \
+    " (SELECT " SCHEDULE_COLUMNS " FROM " SCHEDULE_TABLES " WHERE s.id = ANY ((SELECT ids FROM counted)::bigint[])" \
+    " AND (SELECT fits = cardinality(ids) FROM counted)) AS l ON true ORDER BY l.id"
 
 #define PAGE_SQL(more_tables_)                                                                      \
     LIST_SQL("SELECT p.id FROM schedules p"                                                         \
@@ -74,9 +74,9 @@ const char list_people_sql[] =
     " ON a.is_member AND s.owner_id = a.user_id AND " MAY_SEE
     " AND NOT EXISTS (SELECT FROM removals r WHERE r.type = 'user' AND r.id = a.user_id)"
     " AND s.id = CASE a.asked_id WHEN 0 THEN own.schedule_id ELSE a.asked_id END),"
-    " told AS (SELECT sum(octet_length(availability) + octet_length(overrides)) > $1::bigint AS is_cut FROM read)"
-    " SELECT r.*, t.is_cut FROM read r CROSS JOIN told t ORDER BY r.user_id"
-    " LIMIT (SELECT CASE WHEN is_cut THEN 1 END FROM told)";
+    " counted AS (SELECT sum(octet_length(availability) + octet_length(overrides)) > $1::bigint AS is_cut FROM read)"
+    " SELECT r.*, t.is_cut FROM read r CROSS JOIN counted t ORDER BY r.user_id"
+    " LIMIT (SELECT CASE WHEN is_cut THEN 1 END FROM counted)";
 
 /* Null reads as 0. */
 static int64_t int_at(const PGresult *result, int row, enum column column)

@@ -330,7 +330,7 @@ static void on_result(void *ctx, const PGresult *result)
     }
 }
 
-/* A database that is read-only stays so for longer than a request waits: all that wait are told at once. */
+/* A database that is read-only stays so for longer than a request waits: all that wait are answered at once. */
 static void refuse_if_read_only(struct write_connection *connection)
 {
     bool is_read_only = connection->outcome != STATUS_OK && strcmp(connection->sqlstate, "25006") == 0;

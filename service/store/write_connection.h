@@ -39,7 +39,7 @@ struct write_connection {
     char sqlstate[6];    /* of the error; "": none */
     char *reason;        /* likewise, owned; NULL: none */
     char *detail;        /* of SS001 and SS002; owned */
-    PGresult *answer;    /* what the batch was told; owned. The states of its writes are in it */
+    PGresult *answer;    /* the result of the batch; owned. The states of its writes are in it */
 };
 
 /* The metrics of all connections; call once. */

@@ -8,7 +8,7 @@
 
 /* ---- reading ---- */
 
-/* Rows are the writes of which there is something to tell: repeats, with the original's id, and changes. */
+/* Rows are the writes that have a result to report: repeats, with the original's id, and changes. */
 static void read_outcomes(struct write_connection *connection, const PGresult *result)
 {
     enum { ORDINAL, VERDICT, SCHEDULE_ID, STATE };

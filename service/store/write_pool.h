@@ -3,7 +3,7 @@
  *
  * Writes of Kafka wait in their partitions, of which one batch takes several. Writes of HTTP have no order. When a batch fails, what
  * it took is tried apart: each partition, and each owner's writes over HTTP, one after the other. A partition by itself takes
- * half as many at each failure, until its first write is alone. What fails alone is in the way: it is tried again after a delay that
+ * half as many at each failure, until its first write is alone. What fails alone is in the way: it is retried after a delay that
  * grows, by all connections but one at most, and with more patience than is good for others. */
 #ifndef STORE_WRITE_POOL_H
 #define STORE_WRITE_POOL_H
@@ -41,7 +41,7 @@ struct write_pool {
 
 void write_pool_submit(struct write_pool *pool, struct write *write);
 
-/* Ends the write, which nothing holds any more; its followers go on. */
+/* Ends the write, which nothing holds any more; its followers continue. */
 void write_pool_complete(struct write_pool *pool, struct write *write, enum status status);
 
 /* Gives up the HTTP writes that are not on their way and whose deadline is over. */

@@ -1,4 +1,4 @@
-/* Happy path: a connection that is idle takes what is waiting in its pool, sends it as one unit, and at the sync tells each write that
+/* Happy path: a connection that is idle takes what is waiting in its pool, sends it as one unit, and at the sync completes each write that
  * it is done.
  *
  * Failure modes. Two are known from the answer, and end in "put the batch back" after something was changed:
@@ -89,7 +89,7 @@ static int64_t earlier(int64_t one_us, int64_t other_us)
     return one_us < other_us ? one_us : other_us;
 }
 
-/* Of what it has under way, and of what waits for it; but what is tried again and again is told of its partition alone. */
+/* Of what it has under way, and of what waits for it; but what is retried is reported of its partition alone. */
 static int64_t oldest_of(const struct write_connection *connection)
 {
     const struct write_pool *pool = connection->pool;
@@ -163,7 +163,7 @@ static void kick(struct writer *writer)
     event_active(writer->shared.kick, EV_TIMEOUT, 0);
 }
 
-/* Gives up HTTP writes whose time is over, and has a look at what waits to be tried again. */
+/* Gives up HTTP writes whose time is over, and has a look at what waits for a retry. */
 static void on_tick(evutil_socket_t fd, short what, void *ctx)
 {
     struct writer *writer = ctx;

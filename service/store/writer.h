@@ -48,7 +48,7 @@ struct partition {
     struct queue waiting;
     size_t rows_max; /* of its next batch, halved to find what is in the way; 0: as many as go */
     struct hold hold;
-    bool is_dropped; /* what is in the batch under way is not tried again */
+    bool is_dropped; /* what is in the batch under way is not retried */
     bool is_listed;
     struct partition *next;
 };
@@ -105,7 +105,7 @@ enum {
     WRITE_CONNECTIONS_MAX = 16,         /* of one purpose */
     WRITE_LOCK_TIMEOUT_MS = 100,        /* a write waits so long for a lock beside others */
     WRITE_STATEMENT_TIMEOUT_MS = 2000,  /* and its batch takes so long */
-    PARTITION_WAITS_AFTER_FAILURES = 3, /* of one write alone, one after the other: it is said that the partition waits */
+    PARTITION_WAITS_AFTER_FAILURES = 3, /* of one write alone, one after the other: it is logged that the partition waits */
 };
 
 struct writer_config {
@@ -136,7 +136,7 @@ void writer_open(struct writer *writer, const struct position_mark *mark);
 enum status writer_submit(struct writer *writer, struct write *write);
 
 /* Ends every write of the partition that is not on its way to the database, with STATUS_OFFSET_MOVED: it was revoked. What is on its
- * way is not tried again. */
+ * way is not retried. */
 void writer_drop_partition(struct writer *writer, struct partition *partition);
 
 /* Ends likewise all but the partition's first write, which may be on its way: the offset of the first that ended, or -1 when none did. */
@@ -148,7 +148,7 @@ bool writer_http_is_ready(const struct writer *writer);
 /* Writes submitted and not completed. */
 size_t writer_pending(const struct writer *writer);
 
-/* Tells which connections and partitions make no progress. */
+/* Names the connections and partitions that make no progress. */
 void writer_degraded(struct writer *writer, struct degraded *degraded);
 
 /* Whether an error or a lock that repeats is in the way of the partition's first write. It is tried on. */

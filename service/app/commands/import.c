@@ -17,7 +17,7 @@ struct import {
     int64_t completed; /* the last line before the batch: all up to it are applied or refused */
     int64_t refused;
     int64_t started_us;
-    int64_t told_us; /* when progress was last told */
+    int64_t reported_us; /* when progress was last reported */
 };
 
 /* ---- reading ---- */
@@ -45,9 +45,9 @@ static bool is_blank(struct slice line)
     return true;
 }
 
-/* ---- telling ---- */
+/* ---- reporting ---- */
 
-/* Counts a refused line; true when it is to be told in full. */
+/* Counts a refused line; true when it is to be reported in full. */
 static bool refuse(struct import *import)
 {
     return ++import->refused <= TOLD_MAX;
@@ -71,8 +71,8 @@ static void refuse_violations(struct import *import, const struct violations *vi
 static void tell_progress(struct import *import)
 {
     int64_t now_us = clock_steady_us();
-    if (now_us - import->told_us < PROGRESS_US) return;
-    import->told_us = now_us;
+    if (now_us - import->reported_us < PROGRESS_US) return;
+    import->reported_us = now_us;
     fprintf(stderr, "read=%" PRId64 " completed=%" PRId64 " rejected=%" PRId64 " seconds=%.0f\n", import->lines,
             import->completed, import->refused, (double)(now_us - import->started_us) / 1e6);
 }
@@ -138,7 +138,7 @@ static bool take_lines(struct import *import, FILE *in)
 
 static int run(struct import *import, FILE *in)
 {
-    import->started_us = import->told_us = clock_steady_us();
+    import->started_us = import->reported_us = clock_steady_us();
     bool ok = take_lines(import, in);
     tell_counts(import);
     if (ok) return import->refused == 0 ? 0 : 1;

@@ -10,7 +10,7 @@
 
 enum { TIMEOUT_MS = 10000 };
 
-static const char effect[] = "The replica that has the partition goes on there within some seconds";
+static const char effect[] = "The replica that has the partition continues there within some seconds";
 
 struct log_range {
     int64_t low;

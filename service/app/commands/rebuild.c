@@ -2,7 +2,7 @@
  * bounded transactions.
  *
  * Failure modes: the relay does not keep up: the next batch waits, so that the slot is not lost again for the WAL it holds. An error,
- * a lost connection or a slot that is lost meanwhile ends the command, which says from where it can go on. */
+ * a lost connection or a slot that is lost meanwhile ends the command, which prints where it can continue. */
 #include "app/commands/handlers.h"
 
 #include <inttypes.h>
@@ -24,13 +24,13 @@ struct rebuild {
     PGconn *db;
     const char *slot;
     int64_t behind_max; /* WAL that may wait for the relay */
-    int64_t owner_id;   /* of the schedule up to which all is told */
+    int64_t owner_id;   /* of the schedule up to which all is emitted */
     int64_t id;
-    char create_id[40]; /* of the deleted schedule up to which all are told */
-    int64_t schedules;  /* told */
+    char create_id[40]; /* of the deleted schedule up to which all are emitted */
+    int64_t schedules;  /* emitted */
     int64_t deletions;
     int64_t started_us;
-    int64_t told_us; /* when progress was last shown */
+    int64_t reported_us; /* when progress was last shown */
 };
 
 static double seconds_since(int64_t then_us)
@@ -41,8 +41,8 @@ static double seconds_since(int64_t then_us)
 static void show_progress(struct rebuild *rebuild, int64_t behind_bytes)
 {
     int64_t now_us = clock_steady_us();
-    if (now_us - rebuild->told_us < PROGRESS_US) return;
-    rebuild->told_us = now_us;
+    if (now_us - rebuild->reported_us < PROGRESS_US) return;
+    rebuild->reported_us = now_us;
     fprintf(stderr,
             "deletions=%" PRId64 " schedules=%" PRId64 " after=%" PRId64 "/%" PRId64 " waiting_bytes=%" PRId64
             " seconds=%.0f\n",
@@ -89,7 +89,7 @@ static bool ensure_slot(struct rebuild *rebuild)
     return slot_make(rebuild->db, rebuild->slot) && database_unlock(rebuild->db);
 }
 
-/* Waits until the relay has published enough of what was told. */
+/* Waits until the relay has published enough of what was emitted. */
 static bool await_relay(struct rebuild *rebuild)
 {
     struct slot_view view;
@@ -107,28 +107,28 @@ static bool await_relay(struct rebuild *rebuild)
 
 /* ---- the events ---- */
 
-/* One transaction; its row's last column is how many were told. NULL on an error, which was said. */
-static PGresult *tell(struct rebuild *rebuild, const char *sql, int params_len, const char *const *params)
+/* One transaction; its row's last column is how many were emitted. NULL on an error, which was printed. */
+static PGresult *emit(struct rebuild *rebuild, const char *sql, int params_len, const char *const *params)
 {
     if (!await_relay(rebuild)) return NULL;
-    PGresult *told = database_try(rebuild->db, sql, params_len, params);
-    if (PQresultStatus(told) == PGRES_TUPLES_OK) return told;
+    PGresult *result = database_try(rebuild->db, sql, params_len, params);
+    if (PQresultStatus(result) == PGRES_TUPLES_OK) return result;
     database_fail("%s", PQerrorMessage(rebuild->db));
-    PQclear(told);
+    PQclear(result);
     return NULL;
 }
 
-/* Each returns how many were told, 0 behind the last; -1 on an error. */
+/* Each returns how many were emitted, 0 behind the last; -1 on an error. */
 static int64_t tell_deletions(struct rebuild *rebuild)
 {
     static const char sql[] = "SELECT id, emitted FROM emit_deletions($1, " BATCH ")";
     const char *after = rebuild->deletions == 0 ? NULL : rebuild->create_id;
-    PGresult *told = tell(rebuild, sql, 1, &after);
-    if (told == NULL) return -1;
-    int64_t emitted = strtoll(PQgetvalue(told, 0, 1), NULL, 10);
-    snprintf(rebuild->create_id, sizeof(rebuild->create_id), "%s", PQgetvalue(told, 0, 0));
+    PGresult *result = emit(rebuild, sql, 1, &after);
+    if (result == NULL) return -1;
+    int64_t emitted = strtoll(PQgetvalue(result, 0, 1), NULL, 10);
+    snprintf(rebuild->create_id, sizeof(rebuild->create_id), "%s", PQgetvalue(result, 0, 0));
     rebuild->deletions += emitted;
-    PQclear(told);
+    PQclear(result);
     return emitted;
 }
 
@@ -139,15 +139,15 @@ static int64_t tell_schedules(struct rebuild *rebuild)
     char id[24];
     snprintf(owner_id, sizeof(owner_id), "%" PRId64, rebuild->owner_id);
     snprintf(id, sizeof(id), "%" PRId64, rebuild->id);
-    PGresult *told = tell(rebuild, sql, 2, (const char *const[]){owner_id, id});
-    if (told == NULL) return -1;
-    int64_t emitted = strtoll(PQgetvalue(told, 0, 2), NULL, 10);
+    PGresult *result = emit(rebuild, sql, 2, (const char *const[]){owner_id, id});
+    if (result == NULL) return -1;
+    int64_t emitted = strtoll(PQgetvalue(result, 0, 2), NULL, 10);
     if (emitted > 0) {
-        rebuild->owner_id = strtoll(PQgetvalue(told, 0, 0), NULL, 10);
-        rebuild->id = strtoll(PQgetvalue(told, 0, 1), NULL, 10);
+        rebuild->owner_id = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
+        rebuild->id = strtoll(PQgetvalue(result, 0, 1), NULL, 10);
     }
     rebuild->schedules += emitted;
-    PQclear(told);
+    PQclear(result);
     return emitted;
 }
 
@@ -184,10 +184,10 @@ static int run_one(struct rebuild *rebuild)
     if (!view.is_usable)
         return database_fail("replication slot %s is lost: run the rebuild of all schedules", rebuild->slot);
     snprintf(id, sizeof(id), "%" PRId64, rebuild->id);
-    PGresult *told = tell(rebuild, sql, 1, (const char *const[]){id});
-    if (told == NULL) return 1;
-    bool is_there = PQgetvalue(told, 0, 0)[0] == 't';
-    PQclear(told);
+    PGresult *result = emit(rebuild, sql, 1, (const char *const[]){id});
+    if (result == NULL) return 1;
+    bool is_there = PQgetvalue(result, 0, 0)[0] == 't';
+    PQclear(result);
     if (!is_there) return database_fail("there is no schedule %s, and no deletion of it is remembered", id);
     printf("schedule=%s\n", id);
     return 0;
@@ -211,6 +211,6 @@ int rebuild_command(const struct command_call *call)
         id = strchr(after, '/') + 1;
     }
     if (id != NULL) rebuild.id = strtoll(id, NULL, 10);
-    rebuild.started_us = rebuild.told_us = clock_steady_us();
+    rebuild.started_us = rebuild.reported_us = clock_steady_us();
     return call->values[OPT_SCHEDULE] != NULL ? run_one(&rebuild) : run(&rebuild);
 }

@@ -7,7 +7,7 @@
 
 #include "driver/clock.h"
 
-enum { TELL_EVERY_US = 1000000, REST_MIN_US = 1000, BUSY_US = 100000 };
+enum { REPORT_EVERY_US = 1000000, REST_MIN_US = 1000, BUSY_US = 100000 };
 
 /* The next step, as large as the service's, and then a rest as long as it took. False on an error, which was said. */
 static bool take_step(PGconn *db)
@@ -33,24 +33,24 @@ static PGresult *look(PGconn *db, const char *type, const char *id)
 bool removal_await(PGconn *db, const char *type, const char *id)
 {
     int64_t begun_us = clock_steady_us();
-    int64_t told_us = begun_us;
+    int64_t reported_us = begun_us;
     for (PGresult *left; (left = look(db, type, id)) != NULL; PQclear(left)) {
         int64_t now_us = clock_steady_us();
         if (PQntuples(left) == 0) {
             PQclear(left);
             return true;
         }
-        if (now_us - told_us >= TELL_EVERY_US) {
+        if (now_us - reported_us >= REPORT_EVERY_US) {
             fprintf(stderr, "removing %s %s: schedules=%s seconds=%" PRId64 "\n", type, id, PQgetvalue(left, 0, 0),
                     (now_us - begun_us) / 1000000);
-            told_us = now_us;
+            reported_us = now_us;
         }
         if (!take_step(db)) {
             PQclear(left);
             break;
         }
     }
-    database_fail("the removal of %s %s has begun and goes on in the service", type, id);
+    database_fail("the removal of %s %s has started and continues in the service", type, id);
     return false;
 }
 

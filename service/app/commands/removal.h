@@ -5,11 +5,11 @@
 
 #include "app/database.h"
 
-/* Waits until no removal of this type ("organization", "user") and id is under way, and tells its progress on standard error. False
+/* Waits until no removal of this type ("organization", "user") and id is under way, and prints its progress on standard error. False
  * on an error, which was said: the removal then goes on in the service. */
 bool removal_await(PGconn *db, const char *type, const char *id);
 
-/* As database_try, but a statement that names what is being removed (SS003) is tried again until that has ended. */
+/* As database_try, but a statement that names what is being removed (SS003) is retried until that has ended. */
 PGresult *removal_try(PGconn *db, const char *sql, int params_len, const char *const *params);
 
 #endif

@@ -36,7 +36,7 @@ static rd_kafka_NewTopic_t *new_topic(const char *name, int partitions, const ch
     return topic;
 }
 
-/* Tells what became of each topic; one that is there already is fine. */
+/* Prints what became of each topic; one that is there already is fine. */
 static bool report_created(const rd_kafka_event_t *event)
 {
     size_t count = 0;
@@ -148,7 +148,7 @@ static bool check(rd_kafka_t *client, rd_kafka_queue_t *queue, const struct conf
            (config->directory_topic[0] == '\0' ||
             check_compacted(
                 client, queue, config->directory_topic,
-                "without it entries that nobody changes are deleted in time, and who reads it again misses them"));
+                "without it entries that do not change expire, and a consumer that reads from the start misses them"));
 }
 
 int topics_command(const struct command_call *call)

@@ -18,7 +18,7 @@ static size_t without_spare(size_t most)
 
 /* ---- who goes ---- */
 
-/* Handled, or being answered by the handler: what was done must be told. */
+/* Handled, or being answered by the handler: what was done must be answered. */
 static bool must_stay(const struct http_conn *conn, enum conn_phase phase)
 {
     return phase == CONN_HANDLING || (phase == CONN_WRITING && conn->refusal == 0);

@@ -2,7 +2,7 @@
  * then reading, handling and writing follow each other until one side closes.
  *
  * Failure modes: too many connections: 503 and closed; too slow: closed by the sweep; not HTTP, or too large: see
- * http_refusal.c. Follows libevent 2.1.12's http.c: a connection tells of its end (closecb) exactly once, and evhttp neither
+ * http_refusal.c. Follows libevent 2.1.12's http.c: a connection reports its end (closecb) exactly once, and evhttp neither
  * reads nor frees it while a request is being handled. */
 #include "driver/http/http_conn.h"
 

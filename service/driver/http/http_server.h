@@ -26,7 +26,7 @@ enum http_method {
     HTTP_METHOD_PATCH,
     HTTP_METHOD_DELETE,
     HTTP_METHOD_OPTIONS,
-    HTTP_METHOD_OTHER /* evhttp does not tell its name */
+    HTTP_METHOD_OTHER /* evhttp does not expose its name */
 };
 
 /* "GET"; static. */

@@ -21,7 +21,7 @@ struct bufferevent *tls_accept(struct event_base *base, SSL_CTX *context);
 /* These two are also good for a bufferevent without TLS. */
 bool tls_is_established(struct bufferevent *bev);
 
-/* Tells the other side that nothing more will come, so that it knows an end from a cut. Call before closing. */
+/* Announces the end to the peer (close_notify), so that it can distinguish an end from a cut. Call before closing. */
 void tls_say_goodbye(struct bufferevent *bev);
 
 #endif
