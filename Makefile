@@ -43,7 +43,7 @@ COMPONENT := $(patsubst tests/component/%.c,$(BUILD)/tests/%,$(sort $(wildcard t
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 REPLAY  := $(FUZZERS:%=$(BUILD)/tests/%)
 # What decodes outside bytes: no more than a fuzzer can call without a server.
-FUZZED  := $(wildcard service/core/*.c service/codec/*.c) $(addprefix service/,app/config.c app/kafka_fixed.c driver/log.c relay/lsn.c \
+FUZZED  := $(wildcard service/core/*.c service/codec/*.c) $(addprefix service/,app/config.c app/kafka_fixed.c driver/log.c \
            relay/pgoutput.c relay/wal_record.c api/http_address.c api/http_header.c api/http_hours_query.c api/http_path.c \
            api/http_people_query.c api/http_query.c)
 TOOLS   := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(wildcard tests/tools/*.c))

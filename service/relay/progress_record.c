@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "relay/lsn.h"
+#include "core/lsn.h"
 
 #define TIMELINE "timeline"
 #define COMMIT_LSN "commit-lsn"

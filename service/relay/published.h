@@ -3,7 +3,7 @@
 #ifndef RELAY_PUBLISHED_H
 #define RELAY_PUBLISHED_H
 
-#include "relay/commit_position.h"
+#include "core/commit_position.h"
 #include "relay/healing.h"
 #include "relay/progress.h"
 

@@ -15,7 +15,7 @@
 
 #include "driver/clock.h"
 #include "driver/log.h"
-#include "relay/lsn.h"
+#include "core/lsn.h"
 #include "relay/relay_loop.h"
 #include "relay/relay_metrics.h"
 #include "relay/takeover.h"

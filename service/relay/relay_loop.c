@@ -5,7 +5,7 @@
 #include "core/smaller.h"
 #include "driver/clock.h"
 #include "driver/log.h"
-#include "relay/lsn.h"
+#include "core/lsn.h"
 #include "relay/relay_metrics.h"
 #include "relay/session.h"
 #include "relay/wal_record.h"

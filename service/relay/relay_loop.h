@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #include "codec/event.h"
-#include "relay/commit_position.h"
+#include "core/commit_position.h"
 #include "relay/error_text.h"
 #include "relay/interruptible_wait.h"
 #include "relay/publisher.h"

@@ -2,7 +2,7 @@
 
 #include "driver/log.h"
 #include "relay/acceptance.h"
-#include "relay/lsn.h"
+#include "core/lsn.h"
 #include "relay/published.h"
 #include "relay/relay_metrics.h"
 

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "relay/lsn.h"
+#include "core/lsn.h"
 
 static struct slice take_until(struct slice *rest, char end)
 {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "driver/clock.h"
-#include "relay/lsn.h"
+#include "core/lsn.h"
 #include "relay/session.h"
 
 enum {

@@ -14,7 +14,7 @@
 #include "codec/record.h"
 #include "driver/clock.h"
 #include "driver/log.h"
-#include "relay/lsn.h"
+#include "core/lsn.h"
 #include "relay/relay.h"
 
 enum { DEADLINE_S = 60, NAP_US = 5000, NAME_LEN = 64, RECEIVED_MAX = 30000 };

@@ -2,7 +2,7 @@
  * record. Whatever is borrowed lies inside the payload or, of an event made of a state, inside the scratch buffer. */
 #include "driver/log.h"
 #include "fuzz.h"
-#include "relay/lsn.h"
+#include "core/lsn.h"
 #include "relay/wal_record.h"
 
 static bool lies_in(struct slice part, struct slice whole)

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "core/buf.h"
-#include "relay/lsn.h"
+#include "core/lsn.h"
 #include "relay/pgoutput.h"
 
 static void put_number(struct buf *out, size_t len, uint64_t number)

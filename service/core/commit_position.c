@@ -1,9 +1,9 @@
-#include "relay/commit_position.h"
+#include "core/commit_position.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "relay/lsn.h"
+#include "core/lsn.h"
 
 struct slice commit_position_format(const struct commit_position *position, char text[COMMIT_POSITION_TEXT_MAX])
 {

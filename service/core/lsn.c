@@ -1,4 +1,4 @@
-#include "relay/lsn.h"
+#include "core/lsn.h"
 
 #include <inttypes.h>
 #include <stdio.h>

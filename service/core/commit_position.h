@@ -1,7 +1,7 @@
-/* PURE: the header of each published record that names the commit it came from: "<timeline>:<LSN of the commit record>", such as
+/* The header of each published record that names the commit it came from: "<timeline>:<LSN of the commit record>", such as
  * "1:16/B374D848". Within a server's history positions on a timeline grow; another timeline may use the same ones again. */
-#ifndef RELAY_COMMIT_POSITION_H
-#define RELAY_COMMIT_POSITION_H
+#ifndef CORE_COMMIT_POSITION_H
+#define CORE_COMMIT_POSITION_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* Positions in PostgreSQL's write-ahead log, as PostgreSQL writes them: two hexadecimal halves, "16/B374D848". */
-#ifndef RELAY_LSN_H
-#define RELAY_LSN_H
+#ifndef CORE_LSN_H
+#define CORE_LSN_H
 
 #include <stdbool.h>
 #include <stdint.h>
