@@ -155,6 +155,7 @@ BEGIN
        OR EXISTS (SELECT FROM removals WHERE type = 'user' AND id = ANY (v_users)) THEN
         RAISE EXCEPTION 'what the entry names is being removed' USING ERRCODE = 'SS003';
     END IF;
+    PERFORM mark_removed_webhooks(); -- those of a removed organization or user whose number is made again end before it
     IF cardinality(v_removed_orgs) + cardinality(v_removed_users) > 0 THEN
         PERFORM FROM organizations WHERE id = ANY (v_removed_orgs) ORDER BY id FOR UPDATE;
         PERFORM FROM users WHERE id = ANY (v_removed_users) ORDER BY id FOR UPDATE;

@@ -55,6 +55,7 @@ BEGIN
              AND NOT EXISTS (SELECT FROM schedules s WHERE s.owner_id = p_id AND p_type = 'user')
              AND NOT EXISTS (SELECT FROM schedules s WHERE s.org_id = p_id AND p_type = 'organization');
     IF ended THEN
+        PERFORM end_webhooks(CASE WHEN p_type = 'user' THEN p_id END, CASE WHEN p_type = 'organization' THEN p_id END, NULL);
         DELETE FROM removals WHERE type = p_type AND id = p_id;
     ELSE
         UPDATE removals SET after_id = v_after, schedules = schedules + deleted, stepped_at = clock_timestamp()

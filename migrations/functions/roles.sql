@@ -1,6 +1,7 @@
 -- Who may do what in the database. The roles are groups without a login; a login is made a member of what it is for:
 --   schedule_service  serves: HTTP and the consumers, which write through write_batch alone and read what answers need
 --   schedule_relay    publishes: the WAL, for which its login has REPLICATION itself, and no table of schedules
+--   schedule_webhooks sends: endpoints of webhooks and their deliveries, and no table of schedules
 --   schedule_admin    keeps the directory, its credentials and the stored offsets, by the commands of the binary
 -- The schema belongs to whoever migrates.
 
@@ -26,6 +27,25 @@ CREATE OR REPLACE VIEW role_grants (role_name, privileges, object) AS VALUES
     ('schedule_service', 'EXECUTE', 'FUNCTION sweep_processed_commands'),
     ('schedule_service', 'EXECUTE', 'FUNCTION position_state'),
     ('schedule_service', 'EXECUTE', 'FUNCTION schedules_left_to_remove'),
+    ('schedule_service', 'SELECT', 'TABLE webhooks, webhook_states, webhook_jobs, webhook_offsets, webhook_cursors'),
+    ('schedule_service', 'SELECT (webhook_id, topic, partition, event_offset, event_id, trigger, schedule_id, schedule_version, state, '
+        'attempts, first_failed_at, last_failed_at, next_attempt_at, status, error, failed_at)', 'TABLE webhook_deliveries'),
+    ('schedule_service', 'EXECUTE', 'FUNCTION create_webhook'),
+    ('schedule_service', 'EXECUTE', 'FUNCTION update_webhook'),
+    ('schedule_service', 'EXECUTE', 'FUNCTION delete_webhook'),
+    ('schedule_service', 'EXECUTE', 'FUNCTION delete_client_webhooks'),
+    ('schedule_service', 'EXECUTE', 'FUNCTION create_webhook_job'),
+    ('schedule_webhooks', 'SELECT (version)', 'TABLE schema_migrations'),
+    ('schedule_webhooks', 'SELECT (checksum)', 'TABLE schema_functions'),
+    ('schedule_webhooks', 'SELECT', 'TABLE webhooks, webhook_changes'),
+    ('schedule_webhooks', 'SELECT, INSERT, UPDATE, DELETE', 'TABLE webhook_offsets, webhook_cursors, webhook_states, webhook_deliveries'),
+    ('schedule_webhooks', 'SELECT, UPDATE', 'TABLE webhook_jobs'),
+    ('schedule_webhooks', 'SELECT, INSERT, UPDATE, DELETE', 'TABLE webhook_job_positions'),
+    ('schedule_webhooks', 'EXECUTE', 'FUNCTION webhook_memberships'),
+    ('schedule_webhooks', 'EXECUTE', 'FUNCTION disable_webhook'),
+    ('schedule_webhooks', 'EXECUTE', 'FUNCTION mark_removed_webhooks'),
+    ('schedule_webhooks', 'EXECUTE', 'FUNCTION delete_removed_webhook'),
+    ('schedule_webhooks', 'EXECUTE', 'FUNCTION sweep_webhooks'),
     ('schedule_relay', 'SELECT', 'TABLE slot_generations'),
     ('schedule_relay', 'EXECUTE', 'FUNCTION accept_position'),
     ('schedule_relay', 'EXECUTE', 'FUNCTION refuse_position'),
@@ -42,6 +62,13 @@ CREATE OR REPLACE VIEW role_grants (role_name, privileges, object) AS VALUES
     ('schedule_admin', 'SELECT (id, org_id, name, permissions, created_at), INSERT, DELETE', 'TABLE oauth_clients'),
     ('schedule_admin', 'SELECT, INSERT, UPDATE (next_offset)', 'TABLE command_offsets'),
     ('schedule_admin', 'SELECT', 'TABLE removals'),
+    ('schedule_admin', 'SELECT (id, scope, user_id, org_id, client_id, subscriber_url, triggers, active, format, version, created_at, '
+        'disabled_at, disabled_reason, removed_at)', 'TABLE webhooks'),
+    ('schedule_admin', 'SELECT', 'TABLE webhook_states, webhook_jobs'),
+    ('schedule_admin', 'SELECT (webhook_id, state, first_failed_at, next_attempt_at)', 'TABLE webhook_deliveries'),
+    ('schedule_admin', 'EXECUTE', 'FUNCTION update_webhook'),
+    ('schedule_admin', 'EXECUTE', 'FUNCTION create_webhook_job'),
+    ('schedule_admin', 'EXECUTE', 'FUNCTION end_client_webhooks'),
     ('schedule_admin', 'EXECUTE', 'FUNCTION apply_entries'),
     ('schedule_admin', 'EXECUTE', 'FUNCTION run_removals');
 
@@ -93,7 +120,7 @@ BEGIN
     IF v_owns_schema THEN -- before PostgreSQL 15 everybody may put functions beside ours
         EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC', current_schema());
     END IF;
-    FOREACH v_role IN ARRAY ARRAY['schedule_service', 'schedule_relay', 'schedule_admin'] LOOP
+    FOREACH v_role IN ARRAY ARRAY['schedule_service', 'schedule_webhooks', 'schedule_relay', 'schedule_admin'] LOOP
         CONTINUE WHEN NOT ensure_role(v_role);
         IF pg_has_role((SELECT datdba FROM pg_database WHERE datname = current_database()), 'USAGE') THEN
             EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), v_role);

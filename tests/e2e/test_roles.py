@@ -19,7 +19,7 @@ from line import BINARY, MINIMAL, Line, Servers, until
 from wire import JSON_HEADERS
 from servers import Postgres, admin, run
 
-GROUPS = ("schedule_service", "schedule_relay", "schedule_admin")
+GROUPS = ("schedule_service", "schedule_relay", "schedule_webhooks", "schedule_admin")
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Logins:
 
     service: str
     relay: str
+    webhooks: str
     admin: str
     nobody: str
 
@@ -36,14 +37,15 @@ class Logins:
 def logins(servers: Servers) -> Iterator[Logins]:
     """Made as docs/operations.md says."""
     suffix = uuid.uuid4().hex[:8]
-    names = Logins(*(f"{name}_{suffix}" for name in ("service", "relay", "admin", "nobody")))
+    names = Logins(*(f"{name}_{suffix}" for name in ("service", "relay", "webhooks", "admin", "nobody")))
     psql = servers.postgres.psql
     psql(f"CREATE ROLE {names.service} LOGIN IN ROLE schedule_service")
     psql(f"CREATE ROLE {names.relay} LOGIN REPLICATION IN ROLE schedule_relay")
+    psql(f"CREATE ROLE {names.webhooks} LOGIN IN ROLE schedule_webhooks")
     psql(f"CREATE ROLE {names.admin} LOGIN IN ROLE schedule_admin")
     psql(f"CREATE ROLE {names.nobody} LOGIN")
     yield names
-    psql(f"DROP ROLE {names.service}, {names.relay}, {names.admin}, {names.nobody}")
+    psql(f"DROP ROLE {names.service}, {names.relay}, {names.webhooks}, {names.admin}, {names.nobody}")
 
 
 def url_of(line: Line, login: str) -> str:
@@ -140,6 +142,12 @@ CREATE = ["CREATE TABLE mine ()", "CREATE FUNCTION mine() RETURNS int LANGUAGE s
 TABLES = ["organizations", "users", "memberships", "teams", "team_memberships", "api_keys", "api_key_limits", "oauth_clients",
           "schedules", "default_schedules", "command_offsets", "processed_commands", "schema_migrations", "schema_functions", "role_grants",
           "schedule_hours"]
+WEBHOOKS = ["webhooks", "webhook_changes", "webhook_deletions", "webhook_offsets", "webhook_cursors", "webhook_states", "webhook_deliveries",
+            "webhook_jobs", "webhook_job_positions"]
+ENDPOINTS = ["SELECT create_webhook(NULL, 0, NULL, NULL, 'x', '{}', true, NULL, 'cal', 9)", "SELECT delete_webhook(NULL)",
+             "SELECT delete_client_webhooks('x')", "UPDATE webhooks SET active = true", "DELETE FROM webhooks",
+             "INSERT INTO webhooks SELECT * FROM webhooks"]
+SENDERS = ["SELECT disable_webhook(NULL, 'gone', '')", "SELECT delete_removed_webhook(NULL)", "SELECT mark_removed_webhooks()"]
 POSITION = ["SELECT accept_position('x', 1, 1)", "SELECT refuse_position('x', 'y')"]
 REFUSED = {
     "service": [*CREATE, APPLY, "SELECT name FROM users", "SELECT note FROM api_keys", "SELECT name FROM oauth_clients",
@@ -148,14 +156,21 @@ REFUSED = {
                 "INSERT INTO schedules SELECT * FROM schedules", "UPDATE command_offsets SET next_offset = 0",
                 "UPDATE users SET is_system_admin = true", "INSERT INTO api_keys (user_id, key_hash) VALUES (1, '')",
                 "UPDATE oauth_clients SET permissions = 48", "INSERT INTO memberships VALUES (1, 1, 'OWNER')",
-                "UPDATE api_key_limits SET requests = 1", "DELETE FROM default_schedules", "SELECT FROM relay_positions", *POSITION],
-    "relay": [*CREATE, APPLY, WRITE, *(f"SELECT FROM {table}" for table in TABLES), "UPDATE relay_positions SET refusal = NULL"],
+                "UPDATE api_key_limits SET requests = 1", "DELETE FROM default_schedules", "SELECT FROM relay_positions", *POSITION,
+                *ENDPOINTS[3:], *SENDERS, "SELECT event FROM webhook_deliveries", "DELETE FROM webhook_deliveries",
+                "UPDATE webhook_offsets SET next_offset = 0", "UPDATE webhook_jobs SET state = 'done'"],
+    "relay": [*CREATE, APPLY, WRITE, *(f"SELECT FROM {table}" for table in TABLES + WEBHOOKS), "UPDATE relay_positions SET refusal = NULL",
+              *ENDPOINTS, *SENDERS],
+    "webhooks": [*CREATE, APPLY, WRITE, *(f"SELECT FROM {table}" for table in TABLES if not table.startswith("schema_")),
+                 "SELECT FROM relay_positions", *POSITION, *ENDPOINTS, "DELETE FROM webhook_jobs",
+                 "SELECT update_webhook(NULL, NULL, NULL, true, false, NULL, NULL, false)"],
     "admin": [*CREATE, WRITE, "SELECT key_hash FROM api_keys", "SELECT secret_hash FROM oauth_clients", "SELECT FROM schedules",
               "SELECT FROM default_schedules", "SELECT FROM processed_commands", "UPDATE users SET name = 'x'",
               "UPDATE api_keys SET expires_at = NULL", "INSERT INTO memberships VALUES (1, 1, 'OWNER')",
-              "DELETE FROM users", "DELETE FROM api_keys", "DELETE FROM command_offsets", "SELECT FROM relay_positions", *POSITION],
-    "nobody": [*CREATE, APPLY, WRITE, *(f"SELECT FROM {table}" for table in TABLES), "SELECT FROM relay_positions", *POSITION,
-               "SELECT position_state('x')"],
+              "DELETE FROM users", "DELETE FROM api_keys", "DELETE FROM command_offsets", "SELECT FROM relay_positions", *POSITION,
+              "SELECT secret FROM webhooks", "SELECT event FROM webhook_deliveries", *ENDPOINTS, *SENDERS],
+    "nobody": [*CREATE, APPLY, WRITE, *(f"SELECT FROM {table}" for table in TABLES + WEBHOOKS), "SELECT FROM relay_positions", *POSITION,
+               *ENDPOINTS, *SENDERS, "SELECT position_state('x')"],
 }
 
 
@@ -168,16 +183,19 @@ def test_what_a_role_does_not_need_is_refused(line: Line, logins: Logins, role: 
 
 def test_the_statements_that_are_refused_are_right(line: Line) -> None:
     """The owner may run those that read or call: what refused the others was their privileges."""
-    for statement in (WRITE, *(f"SELECT FROM {table}" for table in TABLES), "SELECT key_hash FROM api_keys",
+    for statement in (WRITE, *(f"SELECT FROM {table}" for table in TABLES + WEBHOOKS), *ENDPOINTS, *SENDERS, "SELECT key_hash FROM api_keys",
                       "SELECT secret_hash FROM oauth_clients", "SELECT name FROM users", "SELECT checksum FROM schema_migrations"):
         line.sql(statement)
 
 
 def test_functions_with_their_owners_privileges_keep_to_their_schema(line: Line) -> None:
     sealed = line.sql("SELECT proname::text, array_to_string(proconfig, ';') FROM pg_proc WHERE prosecdef ORDER BY 1")
-    assert [name for name, _ in sealed] == ["accept_position", "apply_directory", "apply_entries", "heal_published", "note_published",
+    assert [name for name, _ in sealed] == ["accept_position", "apply_directory", "apply_entries", "create_webhook", "create_webhook_job",
+                                         "delete_client_webhooks", "delete_removed_webhook", "delete_webhook", "disable_webhook",
+                                         "end_client_webhooks", "heal_published", "mark_removed_webhooks", "note_published",
                                          "position_state", "refuse_position", "run_removals", "schedules_left_to_remove",
-                                         "sweep_processed_commands", "write_batch"]
+                                         "sweep_processed_commands", "sweep_webhooks", "update_webhook", "webhook_memberships",
+                                         "write_batch"]
     assert all("search_path=public, pg_temp" in config for _, config in sealed)
 
 
