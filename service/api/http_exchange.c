@@ -12,9 +12,9 @@ enum { ARENA_BYTES_MAX = 2 << 20 };
 
 void request_id_new(char ret_id[static REQUEST_ID_SIZE])
 {
-    uint8_t random[10] = {0};
-    RAND_bytes(random, sizeof(random)); /* uniqueness is a courtesy here */
-    struct uuid id = uuid_v7((uint64_t)clock_wall_us() / 1000, random);
+    uint8_t random_bytes[10] = {0};
+    RAND_bytes(random_bytes, sizeof(random_bytes)); /* uniqueness is a courtesy here */
+    struct uuid id = uuid_v7((uint64_t)clock_wall_us() / 1000, random_bytes);
     uuid_format(&id, ret_id);
     ret_id[UUID_TEXT_LEN] = '\0';
 }

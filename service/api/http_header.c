@@ -95,22 +95,23 @@ static int quality_of(const char *parameters, size_t len)
     return 1000;
 }
 
-static int accept_quality(const char *accept, const char *type)
+static int accept_quality(const char *accept_header, const char *type)
 {
     size_t type_len = strlen(type);
-    while (*accept != '\0') {
-        accept += strspn(accept, " \t,");
-        size_t len = strcspn(accept, ",");
-        bool is_it = len >= type_len && strncasecmp(accept, type, type_len) == 0;
-        if (is_it && strcspn(accept + type_len, " \t;,") == 0) return quality_of(accept + type_len, len - type_len);
-        accept += len;
+    while (*accept_header != '\0') {
+        accept_header += strspn(accept_header, " \t,");
+        size_t len = strcspn(accept_header, ",");
+        bool is_it = len >= type_len && strncasecmp(accept_header, type, type_len) == 0;
+        if (is_it && strcspn(accept_header + type_len, " \t;,") == 0)
+            return quality_of(accept_header + type_len, len - type_len);
+        accept_header += len;
     }
     return 0;
 }
 
-bool accept_prefers(const char *accept, const char *type)
+bool accept_prefers(const char *accept_header, const char *type)
 {
-    return accept != NULL && accept_quality(accept, type) > accept_quality(accept, "application/json");
+    return accept_header != NULL && accept_quality(accept_header, type) > accept_quality(accept_header, "application/json");
 }
 
 bool is_idempotency_key(const char *text)

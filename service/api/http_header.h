@@ -45,7 +45,7 @@ void etag_of_bytes(struct slice bytes, char ret_etag[static ETAG_SIZE]);
 bool if_none_match_has(const char *if_none_match, const char *etag);
 
 /* Whether Accept, which may be NULL, names the media type with a higher quality than application/json, which counts as 0 where it is not named. */
-bool accept_prefers(const char *accept, const char *type);
+bool accept_prefers(const char *accept_header, const char *type);
 
 enum { IDEMPOTENCY_KEY_MAX = 255 };
 

@@ -209,11 +209,11 @@ static void submit(struct exchange *exchange, enum command_kind kind)
 {
     struct write *write = &exchange->write;
     const char *traceparent = http_request_header(exchange->request, "traceparent");
-    uint8_t random[10];
-    enum status status = RAND_bytes(random, sizeof(random)) == 1 ? STATUS_OK : STATUS_FAILED;
+    uint8_t random_bytes[10];
+    enum status status = RAND_bytes(random_bytes, sizeof(random_bytes)) == 1 ? STATUS_OK : STATUS_FAILED;
     write->ops = &write_ops;
     write->command.kind = kind;
-    write->command.command_id = uuid_v7((uint64_t)clock_wall_us() / 1000, random);
+    write->command.command_id = uuid_v7((uint64_t)clock_wall_us() / 1000, random_bytes);
     /* What is made belongs to the path's organization; what is changed is looked for where it would be seen. */
     write->command.org_id = kind == COMMAND_CREATE ? exchange->org_id : exchange->scope_org_id;
     write->command.user_id = exchange->user_id;

@@ -159,14 +159,14 @@ void consumer_commit_to_group(struct kafka_consumer *consumer)
 
 /* ---- pausing ---- */
 
-void consumer_pause_or_resume(struct kafka_consumer *consumer, bool pause)
+void consumer_pause_or_resume(struct kafka_consumer *consumer, bool is_paused)
 {
     rd_kafka_topic_partition_list_t *list = fetched_partitions(consumer);
-    if (pause) rd_kafka_pause_partitions(consumer->client, list);
+    if (is_paused) rd_kafka_pause_partitions(consumer->client, list);
     else rd_kafka_resume_partitions(consumer->client, list);
     rd_kafka_topic_partition_list_destroy(list);
-    consumer->paused = pause;
-    LOG_INFO(pause ? "taking paused: the database does not keep up" : "taking resumed",
+    consumer->paused = is_paused;
+    LOG_INFO(is_paused ? "taking paused: the database does not keep up" : "taking resumed",
              LOG_INT("in_flight", consumer->in_flight));
 }
 

@@ -86,7 +86,7 @@ void consumer_drop_taken(struct kafka_consumer *consumer, struct consumer_partit
 void consumer_commit_to_group(struct kafka_consumer *consumer);
 
 /* Everything that is fetched. */
-void consumer_pause_or_resume(struct kafka_consumer *consumer, bool pause);
+void consumer_pause_or_resume(struct kafka_consumer *consumer, bool is_paused);
 
 /* Until its stored offset is moved. */
 void consumer_stop_partition(struct kafka_consumer *consumer, struct consumer_partition *partition);

@@ -47,11 +47,11 @@ void uuid_format(const struct uuid *uuid, char text[UUID_TEXT_LEN])
     }
 }
 
-struct uuid uuid_v7(uint64_t unix_ms, const uint8_t random[10])
+struct uuid uuid_v7(uint64_t unix_ms, const uint8_t random_bytes[10])
 {
     struct uuid uuid;
     for (int i = 0; i < 6; i++) uuid.bytes[i] = (uint8_t)(unix_ms >> (8 * (5 - i)));
-    memcpy(uuid.bytes + 6, random, 10);
+    memcpy(uuid.bytes + 6, random_bytes, 10);
     uuid.bytes[6] = (uint8_t)(0x70 | (uuid.bytes[6] & 0x0f));
     uuid.bytes[8] = (uint8_t)(0x80 | (uuid.bytes[8] & 0x3f));
     return uuid;

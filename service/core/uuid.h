@@ -20,6 +20,6 @@ bool uuid_parse(struct slice text, struct uuid *ret_uuid);
 void uuid_format(const struct uuid *uuid, char text[UUID_TEXT_LEN]);
 
 /* A version 7 UUID from a Unix time in milliseconds and ten random bytes: time-ordered, so index inserts stay local. */
-struct uuid uuid_v7(uint64_t unix_ms, const uint8_t random[10]);
+struct uuid uuid_v7(uint64_t unix_ms, const uint8_t random_bytes[10]);
 
 #endif

@@ -44,8 +44,8 @@ static double shown(const struct metric *metric, int64_t value)
 static void write_histogram(struct buf *out, const struct metric *metric)
 {
     const char *comma = metric->labels[0] == '\0' ? "" : ",";
-    const char *open = metric->labels[0] == '\0' ? "" : "{";
-    const char *close = metric->labels[0] == '\0' ? "" : "}";
+    const char *brace_open = metric->labels[0] == '\0' ? "" : "{";
+    const char *brace_close = metric->labels[0] == '\0' ? "" : "}";
     int64_t total = 0;
     for (size_t i = 0;; i++) {
         total += atomic_load_explicit(&metric->counts[i], memory_order_relaxed);
@@ -54,8 +54,9 @@ static void write_histogram(struct buf *out, const struct metric *metric)
         buf_printf(out, "%.9g\"} %" PRId64 "\n", shown(metric, metric->buckets[i]), total);
     }
     buf_printf(out, "+Inf\"} %" PRId64 "\n", total);
-    buf_printf(out, "%s_sum%s%s%s %.9g\n", metric->name, open, metric->labels, close, shown(metric, metric_get(metric)));
-    buf_printf(out, "%s_count%s%s%s %" PRId64 "\n", metric->name, open, metric->labels, close, total);
+    buf_printf(out, "%s_sum%s%s%s %.9g\n", metric->name, brace_open, metric->labels, brace_close,
+               shown(metric, metric_get(metric)));
+    buf_printf(out, "%s_count%s%s%s %" PRId64 "\n", metric->name, brace_open, metric->labels, brace_close, total);
 }
 
 void metric_write(struct buf *out, const struct metric *metric, const char *labels, int64_t value)

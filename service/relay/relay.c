@@ -172,10 +172,10 @@ static enum outcome outcome_of_failure(struct relay *relay)
 {
     struct pgoutput message;
     struct error_text reason;
-    enum wal_result read = wal_stream_read(relay->loop.stream, 0, &message, &reason);
-    if (read == WAL_OK || read == WAL_NOTHING) return OUTCOME_FAILED;
+    enum wal_result result = wal_stream_read(relay->loop.stream, 0, &message, &reason);
+    if (result == WAL_OK || result == WAL_NOTHING) return OUTCOME_FAILED;
     relay->reason = reason;
-    return read == WAL_LOST ? OUTCOME_LOST : OUTCOME_FAILED;
+    return result == WAL_LOST ? OUTCOME_LOST : OUTCOME_FAILED;
 }
 
 /* The order matters: the slot first (whoever had it is gone or going), then the producer, which fences what that one still

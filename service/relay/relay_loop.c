@@ -258,11 +258,11 @@ static bool is_drained(const struct relay_loop *loop)
 
 /* ---- the loop ---- */
 
-static bool step(struct relay_loop *loop, struct pgoutput *message, enum wal_result read)
+static bool step(struct relay_loop *loop, struct pgoutput *message, enum wal_result result)
 {
-    if (read == WAL_OK && !take(loop, message)) return false;
-    if (is_batch_due(loop, read == WAL_NOTHING)) return commit_batch(loop);
-    return read == WAL_OK || rest(loop);
+    if (result == WAL_OK && !take(loop, message)) return false;
+    if (is_batch_due(loop, result == WAL_NOTHING)) return commit_batch(loop);
+    return result == WAL_OK || rest(loop);
 }
 
 static enum relay_loop_end run(struct relay_loop *loop)
@@ -272,10 +272,10 @@ static enum relay_loop_end run(struct relay_loop *loop)
         if (interruptible_wait_is_draining(loop->wait_state) && loop->drain_target == 0 && !write_marker(loop))
             return RELAY_LOOP_FAILED;
         if (is_drained(loop)) return RELAY_LOOP_DRAINED;
-        enum wal_result read = wal_stream_read(loop->stream, patience_ms(loop), &message, loop->reason);
-        if (read == WAL_LOST) return RELAY_LOOP_LOST;
-        if (read != WAL_OK && read != WAL_NOTHING) return RELAY_LOOP_FAILED;
-        if (!step(loop, &message, read)) return RELAY_LOOP_FAILED;
+        enum wal_result result = wal_stream_read(loop->stream, patience_ms(loop), &message, loop->reason);
+        if (result == WAL_LOST) return RELAY_LOOP_LOST;
+        if (result != WAL_OK && result != WAL_NOTHING) return RELAY_LOOP_FAILED;
+        if (!step(loop, &message, result)) return RELAY_LOOP_FAILED;
     }
     return RELAY_LOOP_STOPPED;
 }

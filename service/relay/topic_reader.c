@@ -19,8 +19,8 @@ struct reader {
     rd_kafka_topic_partition_list_t *starts;
     struct part *parts;
     int parts_len;
-    int open; /* parts */
-    int cut;  /* parts whose older records may be needed */
+    int open_parts;
+    int cut; /* parts whose older records may be needed */
 };
 
 static bool fail(struct reader *reader, const char *text)
@@ -85,7 +85,7 @@ static bool open_part(struct reader *reader, int32_t number)
     rd_kafka_topic_partition_list_add(reader->starts, config->topic, number)->offset =
         has_older ? high - config->newest : low;
     reader->cut += has_older;
-    reader->open++;
+    reader->open_parts++;
     return true;
 }
 
@@ -133,7 +133,7 @@ static void on_end(struct reader *reader, const rd_kafka_message_t *message)
     struct part *part = &reader->parts[message->partition];
     if (!part->is_open || (message->offset < part->end && !reader->config->stops_at_open)) return;
     part->is_open = false;
-    reader->open--;
+    reader->open_parts--;
 }
 
 /* Whether the next message could be taken, or none was there. */
@@ -157,7 +157,7 @@ static bool read_all(struct reader *reader)
     int64_t heard_us = clock_steady_us();
     if (reader->consumer == NULL) return fail(reader, "no consumer; see the line before");
     if (!assign_all(reader)) return false;
-    while (reader->open > 0) {
+    while (reader->open_parts > 0) {
         if (!take_next(reader, &heard_us)) return false;
         if (clock_steady_us() - heard_us >= SILENCE_US) return fail(reader, "Kafka did not answer in time");
         if (!reader->config->on_wait(reader->config->wait_ctx)) return fail(reader, "interrupted");

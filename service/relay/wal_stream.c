@@ -21,10 +21,10 @@ struct wal_stream {
     PGconn *conn;
     struct interruptible_wait *wait_state;
     char *row; /* libpq's copy of the message that was read last */
-    uint64_t read;
-    uint64_t published;
-    uint64_t reported_read; /* the last feedback's positions */
-    uint64_t reported;
+    uint64_t read_lsn;
+    uint64_t published_lsn;
+    uint64_t reported_read_lsn; /* the last feedback's positions */
+    uint64_t reported_lsn;
     int64_t reported_us;
     int64_t heard_us; /* when the server said something last */
     bool answer_due;
@@ -186,7 +186,7 @@ enum wal_result wal_stream_open(const char *database_url, const char *slot, stru
 void wal_stream_close(struct wal_stream *stream)
 {
     if (stream == NULL) return;
-    if (stream->conn != NULL && stream->reported != stream->published) {
+    if (stream->conn != NULL && stream->reported_lsn != stream->published_lsn) {
         stream->answer_due = true;
         wal_stream_tend(stream);
     }
@@ -208,15 +208,15 @@ static void put_u64(char *at, uint64_t value)
 static bool send_feedback(struct wal_stream *stream, int64_t now_us)
 {
     char feedback[FEEDBACK_LEN] = {'r'};
-    bool is_news = stream->published > stream->reported || stream->published >= stream->read;
-    uint64_t flushed = is_news ? stream->published : 0;
-    put_u64(feedback + 1, stream->read);
+    bool is_news = stream->published_lsn > stream->reported_lsn || stream->published_lsn >= stream->read_lsn;
+    uint64_t flushed = is_news ? stream->published_lsn : 0;
+    put_u64(feedback + 1, stream->read_lsn);
     put_u64(feedback + 9, flushed);
     put_u64(feedback + 17, flushed);
     feedback[FEEDBACK_LEN - 1] = now_us - stream->heard_us > ASK_AFTER_US;
     if (PQputCopyData(stream->conn, feedback, FEEDBACK_LEN) != 1) return false;
-    stream->reported = stream->published;
-    stream->reported_read = stream->read;
+    stream->reported_lsn = stream->published_lsn;
+    stream->reported_read_lsn = stream->read_lsn;
     stream->reported_us = now_us;
     stream->answer_due = false;
     return true;
@@ -225,7 +225,7 @@ static bool send_feedback(struct wal_stream *stream, int64_t now_us)
 static int64_t feedback_due_us(const struct wal_stream *stream)
 {
     if (stream->answer_due) return 0;
-    bool is_reported = stream->reported == stream->published && stream->reported_read == stream->read;
+    bool is_reported = stream->reported_lsn == stream->published_lsn && stream->reported_read_lsn == stream->read_lsn;
     return stream->reported_us + (is_reported ? FEEDBACK_SAME_US : FEEDBACK_CHANGED_US);
 }
 
@@ -236,10 +236,10 @@ bool wal_stream_tend(struct wal_stream *stream)
     return PQflush(stream->conn) >= 0;
 }
 
-void wal_stream_confirm(struct wal_stream *stream, uint64_t read, uint64_t published)
+void wal_stream_confirm(struct wal_stream *stream, uint64_t read_lsn, uint64_t published_lsn)
 {
-    if (read > stream->read) stream->read = read;
-    if (published > stream->published) stream->published = published;
+    if (read_lsn > stream->read_lsn) stream->read_lsn = read_lsn;
+    if (published_lsn > stream->published_lsn) stream->published_lsn = published_lsn;
 }
 
 /* ---- reading ---- */

@@ -52,7 +52,7 @@ enum wal_result wal_stream_read(struct wal_stream *stream, int timeout_ms, struc
 
 /* Sets what feedback reports: all that was committed before `read` is dealt with, so that the server may stop, and the slot may forget
  * what is before `published`. Neither goes backwards. */
-void wal_stream_confirm(struct wal_stream *stream, uint64_t read, uint64_t published);
+void wal_stream_confirm(struct wal_stream *stream, uint64_t read_lsn, uint64_t published_lsn);
 
 /* Sends feedback when it is due; for callers that do not read for a while. False when the connection is broken. */
 bool wal_stream_tend(struct wal_stream *stream);

@@ -32,10 +32,10 @@ struct read_connection {
     size_t sent_max;
     void (*on_lost)(void *ctx);
     void *ctx;
-    struct read sent[READER_PENDING_MAX]; /* a ring */
+    struct pending_read sent[READER_PENDING_MAX]; /* a ring */
     size_t sent_first;
     size_t sent_len;
-    struct read waiting[READER_PENDING_MAX]; /* in no order */
+    struct pending_read waiting[READER_PENDING_MAX]; /* in no order */
     size_t waiting_len;
     uint64_t turn;   /* the one that was sent last */
     uint64_t number; /* the last one given */
@@ -59,22 +59,22 @@ static struct metric read_failures = {
 
 /* ---- answers ---- */
 
-static void complete(struct read *read, const PGresult *result)
+static void complete(struct pending_read *pending_read, const PGresult *result)
 {
     bool is_answered = result != NULL && PQresultStatus(result) == PGRES_TUPLES_OK;
-    if (read->is_complete) return;
-    read->is_complete = true;
-    metric_observe(&read_seconds, clock_steady_us() - read->since_us);
+    if (pending_read->is_complete) return;
+    pending_read->is_complete = true;
+    metric_observe(&read_seconds, clock_steady_us() - pending_read->since_us);
     if (!is_answered) metric_add(&read_failures, 1);
     /* A lost connection was logged once, by the connection. */
     if (!is_answered && result != NULL) LOG_WARN("query failed", LOG_STR("reason", PQresultErrorMessage(result)));
-    read->take_result(read, result);
+    pending_read->take_result(pending_read, result);
 }
 
-static void release(struct read *read)
+static void release(struct pending_read *pending_read)
 {
-    caller_lookup_free(read->lookup);
-    free(read->list);
+    caller_lookup_free(pending_read->lookup);
+    free(pending_read->list);
 }
 
 static void pop(struct read_connection *connection)
@@ -84,18 +84,18 @@ static void pop(struct read_connection *connection)
     connection->sent_len--;
 }
 
-static struct read take_waiting(struct read_connection *connection, size_t index)
+static struct pending_read take_waiting(struct read_connection *connection, size_t index)
 {
-    struct read read = connection->waiting[index];
+    struct pending_read pending_read = connection->waiting[index];
     connection->waiting[index] = connection->waiting[--connection->waiting_len];
-    return read;
+    return pending_read;
 }
 
 static void give_up(struct read_connection *connection, size_t index)
 {
-    struct read read = take_waiting(connection, index);
-    complete(&read, NULL);
-    release(&read);
+    struct pending_read pending_read = take_waiting(connection, index);
+    complete(&pending_read, NULL);
+    release(&pending_read);
 }
 
 static void give_up_late(struct read_connection *connection)
@@ -108,7 +108,7 @@ static void give_up_late(struct read_connection *connection)
 
 /* ---- sending ---- */
 
-static bool is_before(const struct read *one, const struct read *other)
+static bool is_before(const struct pending_read *one, const struct pending_read *other)
 {
     return one->turn < other->turn || (one->turn == other->turn && one->number < other->number);
 }
@@ -125,16 +125,16 @@ struct read_params {
 };
 
 /* False: no memory. */
-static bool fill_params(const struct read *read, struct read_params *params)
+static bool fill_params(const struct pending_read *pending_read, struct read_params *params)
 {
-    params->len = read->lookup != NULL ? CALLER_LOOKUP_PARAMS : read->params_len;
-    if (read->lookup != NULL) return caller_lookup_params(read->lookup, params->items);
+    params->len = pending_read->lookup != NULL ? CALLER_LOOKUP_PARAMS : pending_read->params_len;
+    if (pending_read->lookup != NULL) return caller_lookup_params(pending_read->lookup, params->items);
     for (int i = 0; i < params->len; i++) {
-        int len = snprintf(params->texts[i], sizeof(params->texts[i]), "%" PRId64, read->params[i]);
+        int len = snprintf(params->texts[i], sizeof(params->texts[i]), "%" PRId64, pending_read->params[i]);
         params->items[i] = (struct pg_param){.data = params->texts[i], .len = len};
     }
-    if (read->list != NULL)
-        params->items[params->len++] = (struct pg_param){.data = read->list, .len = (int)strlen(read->list)};
+    if (pending_read->list != NULL)
+        params->items[params->len++] = (struct pg_param){.data = pending_read->list, .len = (int)strlen(pending_read->list)};
     return true;
 }
 
@@ -150,11 +150,12 @@ static void send_next(struct read_connection *connection)
         give_up(connection, next);
         return;
     }
-    struct read *read = &connection->sent[(connection->sent_first + connection->sent_len++) % READER_PENDING_MAX];
-    *read = take_waiting(connection, next);
-    read->since_us = clock_steady_us();
-    connection->turn = read->turn;
-    if (pg_send(connection->pg, read->statement, params.items, params.len, false)) (void)pg_sync(connection->pg);
+    struct pending_read *pending_read =
+        &connection->sent[(connection->sent_first + connection->sent_len++) % READER_PENDING_MAX];
+    *pending_read = take_waiting(connection, next);
+    pending_read->since_us = clock_steady_us();
+    connection->turn = pending_read->turn;
+    if (pg_send(connection->pg, pending_read->statement, params.items, params.len, false)) (void)pg_sync(connection->pg);
 }
 
 static void send_waiting(struct read_connection *connection)
@@ -178,11 +179,11 @@ enum status read_connection_admit(const struct read_connection *connection, uint
     return waiting_of(connection, caller) >= READ_CALLER_MAX ? STATUS_OVERLOADED : STATUS_OK;
 }
 
-void read_connection_submit(struct read_connection *connection, const struct read *read)
+void read_connection_submit(struct read_connection *connection, const struct pending_read *pending_read)
 {
-    struct read *slot = &connection->waiting[connection->waiting_len];
-    *slot = *read;
-    slot->turn = connection->turn + 1 + waiting_of(connection, read->caller);
+    struct pending_read *slot = &connection->waiting[connection->waiting_len];
+    *slot = *pending_read;
+    slot->turn = connection->turn + 1 + waiting_of(connection, pending_read->caller);
     slot->number = ++connection->number;
     slot->since_us = clock_steady_us();
     connection->waiting_len++;

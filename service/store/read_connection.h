@@ -13,10 +13,10 @@ enum {
     READ_WAIT_MAX_MS = 5000                   /* what is not sent by then is given up */
 };
 
-struct read {
-    void (*take_result)(struct read *read, const PGresult *result); /* NULL: lost, or given up */
-    struct caller_lookup *lookup;                                   /* owned; NULL: a statement with numbers */
-    char *list; /* owned; the text of an array behind the numbers, or NULL */
+struct pending_read {
+    void (*take_result)(struct pending_read *pending_read, const PGresult *result); /* NULL: lost, or given up */
+    struct caller_lookup *lookup; /* owned; NULL: a statement with numbers */
+    char *list;                   /* owned; the text of an array behind the numbers, or NULL */
     schedules_done *schedules_done;
     schedule_done *schedule_done;
     people_done *people_done;
@@ -55,7 +55,7 @@ bool read_connection_is_ready(const struct read_connection *connection);
 enum status read_connection_admit(const struct read_connection *connection, uint64_t caller);
 
 /* Copies the read and takes its lookup and list. It was admitted. */
-void read_connection_submit(struct read_connection *connection, const struct read *read);
+void read_connection_submit(struct read_connection *connection, const struct pending_read *pending_read);
 
 void read_metrics_register(void);
 

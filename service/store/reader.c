@@ -25,17 +25,17 @@ struct reader {
     struct read_connection_config configs[PURPOSES];
     struct read_connection *connections[PURPOSES];
     struct caller_lookup *gathered; /* to be sent; NULL: none */
-    struct event *send;             /* active: some are gathered */
+    struct event *send_event;       /* active: some are gathered */
 };
 
 /* ---- answers ---- */
 
-static void take_access(struct read *read, const PGresult *result)
+static void take_access(struct pending_read *pending_read, const PGresult *result)
 {
-    caller_lookup_complete(read->lookup, result);
+    caller_lookup_complete(pending_read->lookup, result);
 }
 
-static void take_schedules(struct read *read, const PGresult *result)
+static void take_schedules(struct pending_read *pending_read, const PGresult *result)
 {
     enum status status = result == NULL ? STATUS_UNAVAILABLE : pg_result_status(result);
     struct schedule_list list = {0};
@@ -44,11 +44,11 @@ static void take_schedules(struct read *read, const PGresult *result)
     if (rows == NULL) status = STATUS_NO_MEMORY;
     for (size_t i = 0; rows != NULL && !list.is_cut && i < list.len; i++) rows[i] = schedule_row_read(result, (int)i);
     list.rows = rows;
-    read->schedules_done(read->ctx, status, &list);
+    pending_read->schedules_done(pending_read->ctx, status, &list);
     free(rows);
 }
 
-static void take_people(struct read *read, const PGresult *result)
+static void take_people(struct pending_read *pending_read, const PGresult *result)
 {
     enum status status = result == NULL ? STATUS_UNAVAILABLE : pg_result_status(result);
     struct people_list list = {0};
@@ -57,17 +57,17 @@ static void take_people(struct read *read, const PGresult *result)
     if (rows == NULL) status = STATUS_NO_MEMORY;
     for (size_t i = 0; rows != NULL && i < list.len; i++) rows[i] = person_row_read(result, (int)i);
     list.rows = rows;
-    read->people_done(read->ctx, status, &list);
+    pending_read->people_done(pending_read->ctx, status, &list);
     free(rows);
 }
 
-static void take_schedule(struct read *read, const PGresult *result)
+static void take_schedule(struct pending_read *pending_read, const PGresult *result)
 {
     enum status status = result == NULL ? STATUS_UNAVAILABLE : pg_result_status(result);
     enum schedule_access access = status == STATUS_OK ? schedule_access_read(result) : SCHEDULE_NONE;
     struct schedule_row row = {0};
     if (access != SCHEDULE_NONE) row = schedule_row_read(result, 0);
-    read->schedule_done(read->ctx, status, access, &row);
+    pending_read->schedule_done(pending_read->ctx, status, access, &row);
 }
 
 /* ---- callers ---- */
@@ -84,13 +84,13 @@ static void give_up_gathered(void *ctx)
 
 static void send_gathered(struct reader *reader)
 {
-    const struct read read = {.take_result = take_access, .statement = "access", .lookup = reader->gathered};
+    const struct pending_read pending_read = {.take_result = take_access, .statement = "access", .lookup = reader->gathered};
     if (read_connection_admit(reader->connections[CALLERS], 0) != STATUS_OK) {
         give_up_gathered(reader);
         return;
     }
     reader->gathered = NULL;
-    read_connection_submit(reader->connections[CALLERS], &read);
+    read_connection_submit(reader->connections[CALLERS], &pending_read);
 }
 
 static void on_send(evutil_socket_t fd, short what, void *ctx)
@@ -107,7 +107,7 @@ enum status reader_access(struct reader *reader, const struct caller_query *quer
     if (status != STATUS_OK) return status;
     if (reader->gathered == NULL) {
         reader->gathered = caller_lookup_new();
-        event_active(reader->send, EV_TIMEOUT, 0);
+        event_active(reader->send_event, EV_TIMEOUT, 0);
     }
     if (reader->gathered == NULL || !caller_lookup_add(reader->gathered, query, done, ctx)) return STATUS_NO_MEMORY;
     if (caller_lookup_len(reader->gathered) == CALLER_LOOKUP_MAX) send_gathered(reader);
@@ -116,18 +116,18 @@ enum status reader_access(struct reader *reader, const struct caller_query *quer
 
 /* ---- schedules ---- */
 
-static enum status submit(struct reader *reader, enum purpose purpose, const struct read *read)
+static enum status submit(struct reader *reader, enum purpose purpose, const struct pending_read *pending_read)
 {
     struct read_connection *connection = reader->connections[purpose];
-    enum status status = read_connection_admit(connection, read->caller);
-    if (status == STATUS_OK) read_connection_submit(connection, read);
+    enum status status = read_connection_admit(connection, pending_read->caller);
+    if (status == STATUS_OK) read_connection_submit(connection, pending_read);
     return status;
 }
 
 enum status reader_list_user_schedules(struct reader *reader, uint64_t caller, int64_t org_id, int64_t user_id,
                                        schedules_done *done, void *ctx)
 {
-    const struct read read = {
+    const struct pending_read pending_read = {
         .take_result = take_schedules,
         .statement = "list_user_schedules",
         .params = {READER_LIST_BYTES_MAX, org_id, READER_LIST_BYTES_MAX / SCHEDULE_BYTES_LEAST, 0, 0, user_id},
@@ -136,13 +136,13 @@ enum status reader_list_user_schedules(struct reader *reader, uint64_t caller, i
         .ctx = ctx,
         .caller = caller,
     };
-    return submit(reader, LISTS, &read);
+    return submit(reader, LISTS, &pending_read);
 }
 
 enum status reader_list_schedules(struct reader *reader, uint64_t caller, int64_t org_id, int64_t team_id,
                                   const struct page *page, schedules_done *done, void *ctx)
 {
-    const struct read read = {
+    const struct pending_read pending_read = {
         .take_result = take_schedules,
         .statement = team_id == 0 ? "list_org_schedules" : "list_team_schedules",
         .params = {READER_LIST_BYTES_MAX, org_id, page->take, page->skip, page->cursor, team_id},
@@ -151,7 +151,7 @@ enum status reader_list_schedules(struct reader *reader, uint64_t caller, int64_
         .ctx = ctx,
         .caller = caller,
     };
-    return submit(reader, PAGES, &read);
+    return submit(reader, PAGES, &pending_read);
 }
 
 /* "{1,0,2,7}": users and their schedules. The caller frees it; NULL: no memory. */
@@ -175,7 +175,7 @@ static char *list_of_pairs(const struct people_key *key)
 enum status reader_list_people(struct reader *reader, uint64_t caller, int64_t org_id, const struct people_key *key,
                                people_done *done, void *ctx)
 {
-    const struct read read = {
+    const struct pending_read pending_read = {
         .take_result = take_people,
         .statement = "list_people",
         .params = {READER_LIST_BYTES_MAX, org_id, key->team_id, key->team_max},
@@ -185,15 +185,15 @@ enum status reader_list_people(struct reader *reader, uint64_t caller, int64_t o
         .ctx = ctx,
         .caller = caller,
     };
-    enum status status = read.list == NULL ? STATUS_NO_MEMORY : submit(reader, LISTS, &read);
-    if (status != STATUS_OK) free(read.list);
+    enum status status = pending_read.list == NULL ? STATUS_NO_MEMORY : submit(reader, LISTS, &pending_read);
+    if (status != STATUS_OK) free(pending_read.list);
     return status;
 }
 
 enum status reader_get_schedule(struct reader *reader, uint64_t caller, int64_t org_id, int64_t user_id, int64_t schedule_id,
                                 schedule_done *done, void *ctx)
 {
-    const struct read read = {
+    const struct pending_read pending_read = {
         .take_result = take_schedule,
         .statement = "get_schedule",
         .params = {org_id, user_id, schedule_id},
@@ -202,13 +202,13 @@ enum status reader_get_schedule(struct reader *reader, uint64_t caller, int64_t 
         .ctx = ctx,
         .caller = caller,
     };
-    return submit(reader, SINGLES, &read);
+    return submit(reader, SINGLES, &pending_read);
 }
 
 enum status reader_get_default_schedule(struct reader *reader, uint64_t caller, int64_t org_id, int64_t user_id,
                                         schedule_done *done, void *ctx)
 {
-    const struct read read = {
+    const struct pending_read pending_read = {
         .take_result = take_schedule,
         .statement = "get_default_schedule",
         .params = {org_id, user_id},
@@ -217,7 +217,7 @@ enum status reader_get_default_schedule(struct reader *reader, uint64_t caller, 
         .ctx = ctx,
         .caller = caller,
     };
-    return submit(reader, SINGLES, &read);
+    return submit(reader, SINGLES, &pending_read);
 }
 
 /* ---- life cycle ---- */
@@ -226,8 +226,8 @@ struct reader *reader_new(struct event_base *base, const char *database_url)
 {
     struct reader *reader = calloc(1, sizeof(*reader));
     if (reader == NULL) return NULL;
-    reader->send = evtimer_new(base, on_send, reader);
-    bool ok = reader->send != NULL;
+    reader->send_event = evtimer_new(base, on_send, reader);
+    bool ok = reader->send_event != NULL;
     for (int i = 0; ok && i < PURPOSES; i++) {
         reader->configs[i] = configs[i];
         reader->configs[i].database_url = database_url;
@@ -244,7 +244,7 @@ void reader_free(struct reader *reader)
 {
     if (reader == NULL) return;
     for (int i = 0; i < PURPOSES; i++) read_connection_free(reader->connections[i]);
-    if (reader->send != NULL) event_free(reader->send);
+    if (reader->send_event != NULL) event_free(reader->send_event);
     caller_lookup_free(reader->gathered);
     free(reader);
 }

@@ -20,14 +20,14 @@ static void to_hex(const uint8_t bytes[SECRET_BYTES], char ret_text[static SECRE
 
 bool secret_new(char ret_secret[static SECRET_TEXT_SIZE], char ret_hash[static SECRET_TEXT_SIZE])
 {
-    uint8_t random[SECRET_BYTES];
+    uint8_t random_bytes[SECRET_BYTES];
     uint8_t hash[SECRET_HASH_LEN];
-    if (RAND_priv_bytes(random, sizeof(random)) != 1) {
+    if (RAND_priv_bytes(random_bytes, sizeof(random_bytes)) != 1) {
         database_fail("no random numbers");
         return false;
     }
-    to_hex(random, ret_secret);
-    OPENSSL_cleanse(random, sizeof(random));
+    to_hex(random_bytes, ret_secret);
+    OPENSSL_cleanse(random_bytes, sizeof(random_bytes));
     secret_hash((struct slice){ret_secret, SECRET_TEXT_SIZE - 1}, hash);
     to_hex(hash, ret_hash);
     return true;

@@ -72,9 +72,9 @@ void http_peer_hold(struct http_peer *peer)
 void http_peer_release(struct http_peer *peer)
 {
     if (--peer->conns_len > 0) return;
-    struct http_peer **link = bucket_of(peer->server, peer->address);
-    while (*link != peer) link = &(*link)->next;
-    *link = peer->next;
+    struct http_peer **slot = bucket_of(peer->server, peer->address);
+    while (*slot != peer) slot = &(*slot)->next;
+    *slot = peer->next;
     free(peer);
 }
 
