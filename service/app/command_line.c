@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "app/command_option.h"
+#include "app/config_typo.h"
 #include "app/database.h"
 #include "app/version.h"
 #include "driver/log.h"
@@ -177,6 +178,7 @@ static int run_with_config(const struct command *command, struct command_call *c
     struct buf errors;
     buf_init(&errors, 1 << 16);
     bool ok = config_load(&config, &errors);
+    ok = kafka_properties_check(&config.kafka, &errors) && ok;
     int code = 2;
     call->config = &config;
     if (ok) {
@@ -184,6 +186,7 @@ static int run_with_config(const struct command *command, struct command_call *c
         code = command->needs == NEEDS_DATABASE ? run_with_database(command, call) : command->handler(call);
     } else {
         fprintf(stderr, "schedule-service: the configuration has faults:\n%.*s", (int)errors.len, errors.data);
+        config_print_typos(stderr);
     }
     buf_done(&errors);
     config_done(&config);

@@ -7,10 +7,34 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "app/config_value.h"
 #include "app/kafka_fixed.h"
 #include "driver/zone_files.h"
 
-enum kind { KIND_TEXT, KIND_CHOICE, KIND_ROLES, KIND_NUMBER };
+enum kind {
+    KIND_ROLES,
+    KIND_NUMBER,
+    KIND_CHOICE, /* this and all that follow are texts */
+    KIND_TEXT,
+    KIND_DATABASE_URL,
+    KIND_BROKERS,
+    KIND_LISTEN,
+    KIND_TOPIC,
+    KIND_OPTIONAL_TOPIC,
+    KIND_SLOT,
+    KIND_HEADER
+};
+
+static const char *(*const faults[])(const char *value) = {
+    [KIND_TEXT] = config_text_fault,
+    [KIND_DATABASE_URL] = config_database_url_fault,
+    [KIND_BROKERS] = config_brokers_fault,
+    [KIND_LISTEN] = config_listen_fault,
+    [KIND_TOPIC] = config_topic_fault,
+    [KIND_SLOT] = config_slot_fault,
+    [KIND_OPTIONAL_TOPIC] = config_topic_fault,
+    [KIND_HEADER] = config_header_fault,
+};
 
 struct option {
     const char *name;
@@ -25,27 +49,27 @@ struct option {
 #define AT(member) offsetof(struct config, member)
 
 static const struct option options[] = {
-    {"DATABASE_URL", KIND_TEXT, NULL, NULL, true, AT(database_url), "PostgreSQL, as a libpq URL or keyword string"},
-    {"RELAY_DATABASE_URL", KIND_TEXT, "", NULL, true, AT(relay_database_url),
+    {"DATABASE_URL", KIND_DATABASE_URL, NULL, NULL, true, AT(database_url), "PostgreSQL, as a libpq URL or keyword string"},
+    {"RELAY_DATABASE_URL", KIND_DATABASE_URL, "", NULL, true, AT(relay_database_url),
      "the same database without a pooler between, for replication; empty: `DATABASE_URL`"},
-    {"KAFKA_BROKERS", KIND_TEXT, "127.0.0.1:9092", NULL, false, AT(kafka_brokers), "bootstrap servers, `host:port,...`"},
-    {"HTTP_LISTEN", KIND_TEXT, "127.0.0.1:8080", NULL, false, AT(http_listen), "`host:port`; port 0 takes a free one"},
+    {"KAFKA_BROKERS", KIND_BROKERS, "127.0.0.1:9092", NULL, false, AT(kafka_brokers), "bootstrap servers, `host:port,...`"},
+    {"HTTP_LISTEN", KIND_LISTEN, "127.0.0.1:8080", NULL, false, AT(http_listen), "`host:port`; port 0 takes a free one"},
     {"HTTP_TLS_CERTIFICATE", KIND_TEXT, "", NULL, false, AT(http_tls_certificate),
      "PEM file with the certificate and the chain behind it: HTTP over TLS alone; empty: no TLS"},
     {"HTTP_TLS_KEY", KIND_TEXT, "", NULL, false, AT(http_tls_key), "PEM file with its key, without a password"},
-    {"COMMANDS_TOPIC", KIND_TEXT, "schedules.commands.v1", NULL, false, AT(commands_topic), "commands in"},
-    {"EVENTS_TOPIC", KIND_TEXT, "schedules.events.v1", NULL, false, AT(events_topic), "events and rejections out"},
-    {"DEAD_LETTER_TOPIC", KIND_TEXT, "schedules.commands.v1.dlq", NULL, false, AT(dead_letter_topic),
+    {"COMMANDS_TOPIC", KIND_TOPIC, "schedules.commands.v1", NULL, false, AT(commands_topic), "commands in"},
+    {"EVENTS_TOPIC", KIND_TOPIC, "schedules.events.v1", NULL, false, AT(events_topic), "events and rejections out"},
+    {"DEAD_LETTER_TOPIC", KIND_TOPIC, "schedules.commands.v1.dlq", NULL, false, AT(dead_letter_topic),
      "messages that are not commands"},
-    {"PROGRESS_TOPIC", KIND_TEXT, "schedules.relay.progress", NULL, false, AT(progress_topic),
+    {"PROGRESS_TOPIC", KIND_TOPIC, "schedules.relay.progress", NULL, false, AT(progress_topic),
      "the relay's progress; compacted"},
-    {"DIRECTORY_TOPIC", KIND_TEXT, "schedules.directory.v1", NULL, false, AT(directory_topic),
+    {"DIRECTORY_TOPIC", KIND_OPTIONAL_TOPIC, "schedules.directory.v1", NULL, false, AT(directory_topic),
      "directory updates in; compacted; empty: the directory is maintained by commands and imports only"},
     {"CONSUMER_GROUP", KIND_TEXT, "schedule-service", NULL, false, AT(consumer_group),
      "the consumer group of all replicas; with `.directory` behind it, that of the directory's topic"},
     {"EVENT_SOURCE", KIND_TEXT, "/schedule-service", NULL, false, AT(event_source), "`ce_source` of the events"},
     {"EVENT_FORMAT", KIND_CHOICE, "protobuf", "protobuf|json", false, AT(event_format), "the events' values"},
-    {"REPLICATION_SLOT", KIND_TEXT, "schedule_service", NULL, false, AT(slot), "the logical replication slot"},
+    {"REPLICATION_SLOT", KIND_SLOT, "schedule_service", NULL, false, AT(slot), "the logical replication slot"},
     {"TRANSACTIONAL_ID", KIND_TEXT, "schedule-service-relay", NULL, false, AT(transactional_id),
      "of the relay's producer; the same in all replicas"},
     {"ROLES", KIND_ROLES, "http,consumer,relay", NULL, false, AT(roles),
@@ -80,14 +104,14 @@ static const struct option options[] = {
      "length of a window, from its first request"},
     {"RATE_LIMIT_BLOCK_SECONDS", KIND_NUMBER, "60", "1|31536000", false, AT(rate_limit_block_s),
      "how long the first request beyond the limit blocks further ones"},
-    {"CLIENT_ADDRESS_HEADER", KIND_TEXT, "", NULL, false, AT(client_address_header),
+    {"CLIENT_ADDRESS_HEADER", KIND_HEADER, "", NULL, false, AT(client_address_header),
      "a header such as `X-Forwarded-For` whose last entry a trusted proxy writes; empty: the peer's address is used"},
     {"TZDATA", KIND_TEXT, TZDATA_PATH, NULL, false, AT(tzdata), "the time zone names"},
     {"LOG_LEVEL", KIND_CHOICE, "info", "debug|info|warn|error", false, AT(log_level), "minimum level of logged lines"},
     {"LOG_FORMAT", KIND_CHOICE, "logfmt", "logfmt|json", false, AT(log_format), "one line an event"},
 };
 
-enum { OPTIONS = sizeof(options) / sizeof(options[0]), FILE_MAX_BYTES = 65536 };
+enum { OPTIONS = sizeof(options) / sizeof(options[0]), FILE_MAX_BYTES = 65535 };
 
 static const char property_prefix[] = "RDKAFKA_";
 
@@ -96,20 +120,26 @@ static void fault(struct buf *errors, const char *name, const char *what)
     buf_printf(errors, "%s: %s\n", name, what);
 }
 
-/* The content of a file without its last newline; NULL when it cannot be read. The caller frees it. */
-static char *read_file(const char *path)
+/* The content of a file without its last newlines; NULL when it is not one that can be a value, which was said. The caller frees it. */
+static char *read_file(const char *name, const char *path, struct buf *errors)
 {
     FILE *file = fopen(path, "re");
-    char *text = file == NULL ? NULL : calloc(1, FILE_MAX_BYTES);
-    if (text != NULL) {
-        size_t len = fread(text, 1, FILE_MAX_BYTES - 1, file);
-        while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r')) text[--len] = '\0';
-    }
+    char *text = file == NULL ? NULL : calloc(1, FILE_MAX_BYTES + 1);
+    size_t len = text == NULL ? 0 : fread(text, 1, FILE_MAX_BYTES + 1, file);
+    bool is_read = text != NULL && !ferror(file);
     if (file != NULL) fclose(file);
-    return text;
+    if (!is_read) fault(errors, name, "the file cannot be read");
+    else if (len > FILE_MAX_BYTES) fault(errors, name, "the file is larger than 65535 bytes");
+    else if (memchr(text, '\0', len) != NULL) fault(errors, name, "the file holds a NUL byte");
+    else {
+        while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r')) text[--len] = '\0';
+        return text;
+    }
+    free(text);
+    return NULL;
 }
 
-/* The variable, or what is in the file that its _FILE twin names; NULL when neither is set. The caller frees it. */
+/* The variable, or what is in the file that its _FILE twin names; NULL when neither can be had. The caller frees it. */
 static char *read_variable(const char *name, struct buf *errors)
 {
     char twin[256];
@@ -118,10 +148,7 @@ static char *read_variable(const char *name, struct buf *errors)
     const char *path = fits ? getenv(twin) : NULL;
     if (value != NULL && path != NULL) fault(errors, name, "is set together with its _FILE twin; set one of them");
     if (value != NULL) return strdup(value);
-    if (path == NULL) return NULL;
-    char *text = read_file(path);
-    if (text == NULL) fault(errors, twin, "the file cannot be read");
-    return text;
+    return path == NULL ? NULL : read_file(twin, path, errors);
 }
 
 static bool is_choice(const char *choices, const char *value)
@@ -175,14 +202,27 @@ static unsigned parse_roles(const char *value)
     }
 }
 
+static bool is_text(const struct option *option)
+{
+    return option->kind >= KIND_CHOICE;
+}
+
+static void check_text(const struct option *option, const char *value, struct buf *errors)
+{
+    if (option->kind == KIND_CHOICE) {
+        if (!is_choice(option->choices, value)) buf_printf(errors, "%s: must be one of %s\n", option->name, option->choices);
+        return;
+    }
+    bool may_be_empty = option->kind == KIND_OPTIONAL_TOPIC || (option->fallback != NULL && option->fallback[0] == '\0');
+    const char *what = faults[option->kind](value);
+    if (what != NULL && !(may_be_empty && value[0] == '\0')) fault(errors, option->name, what);
+}
+
 /* Stores the value, which is taken where the member is a text. */
 static void store(struct config *config, const struct option *option, char *value, struct buf *errors)
 {
     void *member = (char *)config + option->at;
-    if (option->kind == KIND_TEXT || option->kind == KIND_CHOICE) {
-        if (option->kind == KIND_CHOICE && !is_choice(option->choices, value)) {
-            buf_printf(errors, "%s: must be one of %s\n", option->name, option->choices);
-        }
+    if (is_text(option)) {
         *(char **)member = value;
         return;
     }
@@ -218,6 +258,7 @@ static void read_former_roles(struct config *config, struct buf *errors)
 static void read_option(struct config *config, const struct option *option, struct buf *errors)
 {
     char *value = read_variable(option->name, errors);
+    if (value != NULL && is_text(option)) check_text(option, value, errors);
     if (value == NULL && option->fallback == NULL) fault(errors, option->name, "must be set");
     if (value == NULL) value = strdup(option->fallback == NULL ? "" : option->fallback);
     if (value != NULL) store(config, option, value, errors);
@@ -253,6 +294,24 @@ static void read_property(struct config *config, const char *entry, struct buf *
     free(variable);
 }
 
+static bool is_topic(const struct option *option)
+{
+    return option->kind == KIND_TOPIC || option->kind == KIND_OPTIONAL_TOPIC;
+}
+
+/* In one topic the service would read what it writes. */
+static void check_topics_differ(const struct config *config, struct buf *errors)
+{
+    for (size_t i = 0; i < OPTIONS; i++) {
+        for (size_t j = i + 1; is_topic(&options[i]) && j < OPTIONS; j++) {
+            const char *one = *(char *const *)((const char *)config + options[i].at);
+            const char *other = *(char *const *)((const char *)config + options[j].at);
+            if (!is_topic(&options[j]) || one[0] == '\0' || strcmp(one, other) != 0) continue;
+            buf_printf(errors, "%s: is the topic of %s too\n", options[j].name, options[i].name);
+        }
+    }
+}
+
 bool config_load(struct config *config, struct buf *errors)
 {
     *config = (struct config){0};
@@ -271,6 +330,7 @@ bool config_load(struct config *config, struct buf *errors)
     if ((config->http_tls_certificate[0] == '\0') != (config->http_tls_key[0] == '\0')) {
         fault(errors, "HTTP_TLS_CERTIFICATE", "goes with HTTP_TLS_KEY; set both or none");
     }
+    check_topics_differ(config, errors);
     read_former_roles(config, errors);
     return errors->len == 0;
 }
@@ -278,7 +338,7 @@ bool config_load(struct config *config, struct buf *errors)
 void config_done(struct config *config)
 {
     for (size_t i = 0; i < OPTIONS; i++) {
-        if (options[i].kind == KIND_TEXT || options[i].kind == KIND_CHOICE) free(*(char **)((char *)config + options[i].at));
+        if (is_text(&options[i])) free(*(char **)((char *)config + options[i].at));
     }
     free(config->directory_group);
     for (size_t i = 0; i < config->kafka.properties_len; i++) {
@@ -317,6 +377,11 @@ void config_print(const struct config *config, FILE *out)
     for (size_t i = 0; i < config->kafka.properties_len; i++) {
         fprintf(out, "%s%s=***\n", property_prefix, config->properties[i].name);
     }
+}
+
+const char *config_name(size_t index)
+{
+    return index < OPTIONS ? options[index].name : NULL;
 }
 
 void config_print_table(FILE *out)

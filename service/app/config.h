@@ -62,6 +62,9 @@ struct config {
 bool config_load(struct config *config, struct buf *errors);
 void config_done(struct config *config);
 
+/* The name of a variable, by its place in the table; NULL behind the last. */
+const char *config_name(size_t index);
+
 /* Prints every variable with its value as KEY=value; secrets show as "***". */
 void config_print(const struct config *config, FILE *out);
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "api/http_api.h"
+#include "app/config_typo.h"
 #include "app/descriptors.h"
 #include "app/process_metrics.h"
 #include "app/readiness.h"
@@ -350,10 +351,17 @@ static void stop(struct service *service)
     zone_files_free(service->zones);
 }
 
+static void warn_of_typo(void *ctx, const char *name, const char *meant)
+{
+    (void)ctx;
+    LOG_WARN("a variable is not read; is its name right?", LOG_STR("variable", name), LOG_STR("meant", meant));
+}
+
 int serve_run(const struct config *config)
 {
     struct service service = {.config = config};
     if (config->has_former_roles) LOG_WARN("RELAY and DOORS are former names; set ROLES");
+    config_find_typos(warn_of_typo, NULL);
     if (start(&service)) {
         LOG_INFO("started", LOG_INT("http_port", http_api_port(service.http)), LOG_INT("pid", getpid()));
         event_base_dispatch(service.base);

@@ -24,6 +24,21 @@ static bool set_all(rd_kafka_conf_t *conf, const struct kafka_property *properti
     return true;
 }
 
+bool kafka_properties_check(const struct kafka_settings *settings, struct buf *faults)
+{
+    bool ok = true;
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    for (size_t i = 0; i < settings->properties_len; i++) {
+        const struct kafka_property *property = &settings->properties[i];
+        char error[256];
+        if (rd_kafka_conf_set(conf, property->name, property->value, error, sizeof(error)) == RD_KAFKA_CONF_OK) continue;
+        buf_printf(faults, "RDKAFKA_%s: %s\n", property->name, error);
+        ok = false;
+    }
+    rd_kafka_conf_destroy(conf);
+    return ok;
+}
+
 rd_kafka_conf_t *kafka_conf_new(const struct kafka_settings *settings, const struct kafka_property *properties,
                                 size_t properties_len)
 {

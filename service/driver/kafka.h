@@ -2,9 +2,11 @@
 #ifndef DRIVER_KAFKA_H
 #define DRIVER_KAFKA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <librdkafka/rdkafka.h>
 
+#include "core/buf.h"
 #include "core/status.h"
 
 struct kafka_property {
@@ -18,6 +20,9 @@ struct kafka_settings {
     const struct kafka_property *properties;
     size_t properties_len;
 };
+
+/* Whether librdkafka takes all of them; what is wrong is appended to *faults, one a line. */
+bool kafka_properties_check(const struct kafka_settings *settings, struct buf *faults);
 
 /* A configuration with brokers, logging and the settings common to all clients, then the given properties, then what passes
  * through from the operator, last so that it wins. Properties of the other kind of client (consumer, producer) are passed over

@@ -16,6 +16,9 @@ from ledger import query
 from line import BINARY, EXAMPLE, MINIMAL, Line, Servers
 from servers import ServerError
 
+NOWHERE = "postgresql://127.0.0.1:1/x"
+
+
 def cli(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     """Runs a subcommand with `env` as its whole environment."""
     return subprocess.run([str(BINARY), *arguments], env=env, capture_output=True, text=True, timeout=60, check=False)
@@ -191,13 +194,13 @@ def test_every_fault_of_a_wrong_configuration_is_told_at_once() -> None:
 
 
 def test_choices_in_a_row_are_no_choice() -> None:
-    told = cli("check-config", DATABASE_URL="x", EVENT_FORMAT="protobuf|json", RELAY="on|off")
+    told = cli("check-config", DATABASE_URL=NOWHERE, EVENT_FORMAT="protobuf|json", RELAY="on|off")
     assert (told.returncode, told.stdout) == (2, "")
     assert "EVENT_FORMAT: must be one of protobuf|json\nRELAY: must be on or off\n" in told.stderr
 
 
 def test_a_number_out_of_bounds_is_told_its_bounds() -> None:
-    told = cli("check-config", DATABASE_URL="x", HTTP_MAX_CONNECTIONS="0")
+    told = cli("check-config", DATABASE_URL=NOWHERE, HTTP_MAX_CONNECTIONS="0")
     assert (told.returncode, "HTTP_MAX_CONNECTIONS: must be a whole number between 1 and 1000000\n" in told.stderr) == (2, True)
 
 
@@ -206,26 +209,99 @@ def test_a_number_out_of_bounds_is_told_its_bounds() -> None:
     ({"ROLES": "http,http"}, "http"), ({"RELAY": "off"}, "http,consumer"), ({"DOORS": "off"}, "relay"), ({"RELAY": "on"}, "http,consumer,relay"),
     ({"ROLES": "consumer,relay", "RELAY": "off"}, "consumer")])
 def test_roles_are_named_or_switched_off_by_former_names(env: dict[str, str], roles: str) -> None:
-    shown = cli("check-config", DATABASE_URL="x", **env)
+    shown = cli("check-config", DATABASE_URL=NOWHERE, **env)
     assert (shown.returncode, f"ROLES={roles}" in shown.stdout.splitlines()) == (0, True), shown.stdout + shown.stderr
 
 
 @pytest.mark.parametrize("roles", ["", ",", "http,", "http consumer", "HTTP", "webhooks"])
 def test_unknown_roles_are_refused(roles: str) -> None:
-    told = cli("check-config", DATABASE_URL="x", ROLES=roles)
+    told = cli("check-config", DATABASE_URL=NOWHERE, ROLES=roles)
     assert (told.returncode, told.stdout) == (2, "")
     assert "ROLES: must be some of http, consumer and relay" in told.stderr
 
 
 def test_a_variable_that_is_only_prefix_and_suffix_shows_no_value() -> None:
-    shown = cli("check-config", DATABASE_URL="x", RDKAFKA_FILE="/run/secret")
+    told = cli("check-config", DATABASE_URL=NOWHERE, RDKAFKA_FILE="/run/secret")
+    assert (told.returncode, told.stdout) == (2, "")
+    assert "RDKAFKA_file: " in told.stderr
+    assert "/run/secret" not in told.stderr
+
+
+@pytest.mark.parametrize(("name", "value", "what"), [
+    *(("HTTP_LISTEN", value, "must be host:port") for value in ("8080", "", "localhost", "127.0.0.1:", "h:65536", "h:http", "a b:1", "[::1:80")),
+    *(("KAFKA_BROKERS", value, "must be host:port") for value in ("", ",", "a,,b", "a:0", "a:x", "a:9092,b:99999", "http://a")),
+    ("DATABASE_URL", "nonsense", "cannot be read"), ("DATABASE_URL", "", "must not be empty"),
+    ("DATABASE_URL", "postgresql://h:70000/d", "a port"), ("DATABASE_URL", "host=h sslmode=full", "sslmode"),
+    ("DATABASE_URL", "host=h target_session_attrs=master", "target_session_attrs"), ("RELAY_DATABASE_URL", "nonsense", "cannot be read"),
+    ("EVENTS_TOPIC", "a b", "must be 1 to 249"), ("EVENTS_TOPIC", "", "must be 1 to 249"), ("PROGRESS_TOPIC", ".", "must be 1 to 249"),
+    ("COMMANDS_TOPIC", "x" * 250, "must be 1 to 249"), ("EVENTS_TOPIC", "schedules.commands.v1", "is the topic of COMMANDS_TOPIC too"),
+    ("REPLICATION_SLOT", "Schedule-Service", "must be 1 to 63"), ("CONSUMER_GROUP", "", "must not be empty"),
+    ("TRANSACTIONAL_ID", "a\nb", "control characters"), ("CLIENT_ADDRESS_HEADER", "X-Forwarded For", "the name of a header"),
+    ("TZDATA", "/nope", "names no time zones"), ("TZDATA", "/dev/null", "names no time zones"), ("RDKAFKA_FOO_BAR", "1", "foo.bar"),
+    ("RDKAFKA_SECURITY_PROTOCOL", "tls", "security.protocol"), ("RDKAFKA_STATISTICS_INTERVAL_MS", "often", "statistics.interval.ms"),
+    ("WAL_BUDGET", "0", "between 1 and 4611686018427387904")])
+def test_a_value_is_checked_without_a_server(name: str, value: str, what: str) -> None:
+    told = cli("check-config", **{"DATABASE_URL": NOWHERE, name: value})
+    assert (told.returncode, told.stdout) == (2, "")
+    assert any(name.removeprefix("RDKAFKA_") in row and what in row for row in told.stderr.splitlines()) or what in told.stderr, told.stderr
+
+
+def test_a_file_that_kafka_needs_is_looked_for() -> None:
+    told = cli("check-config", DATABASE_URL=NOWHERE, RDKAFKA_SECURITY_PROTOCOL="ssl", RDKAFKA_SSL_CA_LOCATION="/nope")
+    assert (told.returncode, told.stdout) == (2, "")
+    assert "ssl.ca.location" in told.stderr
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("HTTP_LISTEN", ":8080"), ("HTTP_LISTEN", "[::]:0"), ("HTTP_LISTEN", "localhost:65535"), ("KAFKA_BROKERS", "a:9092, b:9093,[::1]:1,c"),
+    ("DATABASE_URL", "host=/run/postgresql dbname='my db' password='a b'"), ("DATABASE_URL", "postgresql:///d?host=@socket"),
+    ("DATABASE_URL", "postgresql://u:p%40ss@one:1,two/d?sslmode=verify-full&target_session_attrs=read-write"),
+    ("DATABASE_URL", "service=schedules"), ("RELAY_DATABASE_URL", ""), ("DIRECTORY_TOPIC", ""), ("CLIENT_ADDRESS_HEADER", "")])
+def test_what_is_right_is_taken(name: str, value: str) -> None:
+    shown = cli("check-config", **{"DATABASE_URL": NOWHERE, name: value})
+    assert (shown.returncode, shown.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("url", [
+    "postgresql://u:abc@SECRET@h/db", "postgresql://u:SEC/RET@h/db", "postgresql://u:SECRET%zz@h/db", "postgresql://u:SECRET",
+    "host=h password=my SECRET", "host=h password=my SECRET=1", "host=h password='SECRET", "postgresql://u:12/SECRET@h/db",
+    "postgresql://u:p@h/db?SECRET=1", "postgresql://u:p@h:SECRET/db"])
+@pytest.mark.parametrize("command", [["check-config"], ["serve"], ["migrate"], ["apikey", "list"]])
+def test_a_database_url_that_cannot_be_read_is_not_shown(command: list[str], url: str) -> None:
+    told = cli(*command, DATABASE_URL=url)
+    assert (told.returncode, told.stdout) == (2, "")
+    assert "DATABASE_URL: " in told.stderr
+    assert "SEC" not in told.stderr and "RET" not in told.stderr
+
+
+@pytest.mark.parametrize(("content", "what"), [
+    (b"x" * 65536, "larger than 65535 bytes"), (b"dbname=x\0y", "NUL"), (None, "cannot be read")])
+def test_a_file_that_cannot_be_a_value_is_refused(tmp_path: Path, content: bytes | None, what: str) -> None:
+    twin = tmp_path / "url"
+    twin.write_bytes(content) if content is not None else twin.mkdir()
+    told = cli("check-config", DATABASE_URL_FILE=str(twin))
+    assert (told.returncode, told.stdout) == (2, "")
+    assert re.search(rf"^DATABASE_URL_FILE: the file .*{what}", told.stderr, re.MULTILINE), told.stderr
+
+
+@pytest.mark.parametrize(("name", "meant"), [
+    ("LOG_LEVL", "LOG_LEVEL"), ("KAFKA_BROKER", "KAFKA_BROKERS"), ("ROLE", "ROLES"), ("DATABASE_URL_FIEL", "DATABASE_URL_FILE"),
+    ("http_listen", None), ("KAFKA_PORT", None), ("KAFKA_SERVICE_HOST", None), ("SCHEDULE_SERVICE_PORT", None), ("RELAY", None), ("HOME", None)])
+def test_a_name_that_looks_like_ours_is_warned_of(name: str, meant: str | None) -> None:
+    shown = cli("check-config", DATABASE_URL=NOWHERE, **{name: "on"})
     assert shown.returncode == 0, shown.stderr
-    assert "RDKAFKA_file=***" in shown.stdout.splitlines()
-    assert "/run/secret" not in shown.stdout + shown.stderr
+    warning = f"schedule-service: warning: {name} is not read; did you mean {meant}?\n"
+    assert shown.stderr == (warning if meant else "")
+
+
+def test_a_name_that_is_missing_for_its_typo_is_told_with_it() -> None:
+    told = cli("apikey", "list", DATABSE_URL=NOWHERE)
+    assert told.returncode == 2
+    assert "DATABASE_URL: must be set\n" in told.stderr and "did you mean DATABASE_URL?" in told.stderr
 
 
 def test_nothing_to_do_is_a_fault() -> None:
-    told = cli("check-config", DATABASE_URL="x", RELAY="off", DOORS="off")
+    told = cli("check-config", DATABASE_URL=NOWHERE, RELAY="off", DOORS="off")
     assert (told.returncode, "nothing to do" in told.stderr) == (2, True)
 
 

@@ -371,7 +371,7 @@ def test_files_that_cannot_be_used_are_told(authority: Authority, certificate: C
 
 @pytest.mark.parametrize("name", ["HTTP_TLS_CERTIFICATE", "HTTP_TLS_KEY"])
 def test_a_certificate_goes_with_its_key(certificate: Certificate, name: str) -> None:
-    env = {"DATABASE_URL": "x", name: tls_env(certificate)[name]}
+    env = {"DATABASE_URL": "postgresql://h/d", name: tls_env(certificate)[name]}
     told = subprocess.run([str(BINARY), "check-config"], env=env, capture_output=True, text=True, timeout=30, check=False)
     assert told.returncode == 2
     assert "set both or none" in told.stderr

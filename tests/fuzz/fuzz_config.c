@@ -7,11 +7,20 @@
 
 enum { VARIABLES_MAX = 128 };
 
-/* No input names a file that is there: their content is of no use here. */
+/* No input names a file that is there: their content is of no use here. A database's address is printed as "***". */
 static char *variable_new(struct slice line)
 {
     static const char file[] = "_FILE=";
-    char *text = strndup(line.data, line.len);
+    static const char hidden[] = "DATABASE_URL=***";
+    size_t hidden_len = sizeof(hidden) - 1;
+    bool is_hidden = line.len >= hidden_len && memcmp(line.data + line.len - hidden_len, hidden, hidden_len) == 0;
+    char *text = strndup(line.data, is_hidden ? line.len - 3 : line.len);
+    if (text != NULL && is_hidden) {
+        char *whole = NULL;
+        MUST(asprintf(&whole, "%spostgresql://h/d", text) > 0);
+        free(text);
+        text = whole;
+    }
     MUST(text != NULL);
     char *equals = strchr(text, '=');
     size_t len = sizeof(file) - 1;

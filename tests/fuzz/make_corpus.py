@@ -116,12 +116,12 @@ SEEDS = {
         "ipv4": b"198.51.100.7, 192.0.2.1:80", "ipv6": b"[2001:db8:1:2:3::4]:443", "scope": b"fe80::1%eth0", "mapped": b"::ffff:192.0.2.1",
     },
     "config": {
-        "least": b"DATABASE_URL=x", "file": b"DATABASE_URL_FILE=x", "both": b"DATABASE_URL=x\nDATABASE_URL_FILE=y", "none": b"",
-        "numbers": b"DATABASE_URL=x\nWAL_BUDGET=1\nHTTP_MAX_CONNECTIONS= +5\nRATE_LIMIT_API_KEY=-0\nIDEMPOTENCY_KEY_SECONDS=2678401",
-        "choices": b"DATABASE_URL=x\nEVENT_FORMAT=json\nLOG_LEVEL=warn\nLOG_FORMAT=xml\nRELAY=off\nDOORS=on",
-        "lists": b"DATABASE_URL=x\nEVENT_FORMAT=protobuf|json\nRELAY=on|off", "tls": b"DATABASE_URL=x\nHTTP_TLS_KEY=k", "off": b"RELAY=off\nDOORS=off",
-        "properties": b"DATABASE_URL=x\nRDKAFKA_SASL_PASSWORD=y\nRDKAFKA_SASL_USERNAME_FILE=z\nRDKAFKA_", "prefix": b"DATABASE_URL=x\nRDKAFKA_FILE=y",
-        "relay": b"DATABASE_URL=x\nRELAY_DATABASE_URL=y\nCONSUMER_GROUP=g\nDIRECTORY_TOPIC=", "long_name": b"DATABASE_URL=x\nRDKAFKA_" + b"X" * 300 + b"=y\nRDKAFKA_" + b"X" * 247 + b"=z",
+        "least": b"DATABASE_URL=dbname=x", "file": b"DATABASE_URL_FILE=x", "both": b"DATABASE_URL=dbname=x\nDATABASE_URL_FILE=y", "none": b"",
+        "numbers": b"DATABASE_URL=dbname=x\nWAL_BUDGET=1\nHTTP_MAX_CONNECTIONS= +5\nRATE_LIMIT_API_KEY=-0\nIDEMPOTENCY_KEY_SECONDS=2678401",
+        "choices": b"DATABASE_URL=dbname=x\nEVENT_FORMAT=json\nLOG_LEVEL=warn\nLOG_FORMAT=xml\nRELAY=off\nDOORS=on",
+        "lists": b"DATABASE_URL=dbname=x\nEVENT_FORMAT=protobuf|json\nRELAY=on|off", "tls": b"DATABASE_URL=dbname=x\nHTTP_TLS_KEY=k", "off": b"RELAY=off\nDOORS=off",
+        "properties": b"DATABASE_URL=dbname=x\nRDKAFKA_SASL_PASSWORD=y\nRDKAFKA_SASL_USERNAME_FILE=z\nRDKAFKA_", "prefix": b"DATABASE_URL=dbname=x\nRDKAFKA_FILE=y",
+        "relay": b"DATABASE_URL=dbname=x\nRELAY_DATABASE_URL=postgresql://y:z%40@h:1,i/d?sslmode=require\nCONSUMER_GROUP=g\nDIRECTORY_TOPIC=", "long_name": b"DATABASE_URL=dbname=x\nRDKAFKA_" + b"X" * 300 + b"=y\nRDKAFKA_" + b"X" * 247 + b"=z",
         "no_equals": b"DATABASE_URL\nRDKAFKA_X\n=\n",
     },
     "zone": {
