@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 VIEWER ?= $(shell $(PYTHON) deploy/local/servers.py viewer)
 VIEWER := $(VIEWER)
 
-PACKAGES := rdkafka libevent libevent_openssl libevent_pthreads libprotobuf-c libpq jansson libssl libcrypto
+PACKAGES := rdkafka libevent libevent_openssl libevent_pthreads libprotobuf-c libpq jansson libssl libcrypto libcurl
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wvla -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes \
             -Wformat=2 -Wundef -Werror
 HARDENING := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
