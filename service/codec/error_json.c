@@ -1,20 +1,18 @@
 #include "codec/error_json.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-#include <time.h>
-
 #include "codec/schedule_json.h"
+#include "core/instant.h"
 
 enum { VALUE_BYTES_MAX = 200 }; /* of a text that is shown */
 
 void rfc3339_ms_format(int64_t wall_us, char text[RFC3339_MS_SIZE])
 {
-    struct tm utc;
-    time_t seconds = (time_t)(wall_us / 1000000);
-    gmtime_r(&seconds, &utc);
-    size_t len = strftime(text, RFC3339_MS_SIZE, "%Y-%m-%dT%H:%M:%S", &utc);
-    snprintf(text + len, RFC3339_MS_SIZE - len, ".%03dZ", (int)(wall_us % 1000000 / 1000));
+    char seconds[INSTANT_TEXT_MAX];
+    int ms = (int)(wall_us % 1000000 / 1000);
+    size_t len = instant_format_utc(wall_us / 1000000, seconds).len - 1; /* without its Z */
+    const char rest[] = {'.', (char)('0' + ms / 100), (char)('0' + ms / 10 % 10), (char)('0' + ms % 10), 'Z', '\0'};
+    memcpy(text, seconds, len);
+    memcpy(text + len, rest, sizeof(rest));
 }
 
 /* Everything up to the value of "details". */

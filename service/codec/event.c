@@ -1,26 +1,20 @@
 #include "codec/event.h"
 
 #include <inttypes.h>
-#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "codec/error_json.h"
 #include "codec/schedule_json.h"
+#include "codec/schedule_protobuf.h"
 #include "schedules/v1/schedule_command_rejected.pb-c.h"
-#include "schedules/v1/schedule_created.pb-c.h"
 
 enum { VALUE_MAX_BYTES = 16 << 20 };
 
 static ProtobufCBinaryData bytes_of(struct slice text)
 {
     return (ProtobufCBinaryData){text.len, (uint8_t *)text.data};
-}
-
-static struct slice number_text(struct arena *arena, int64_t number)
-{
-    return arena_printf(arena, "%" PRId64, number);
 }
 
 static Google__Protobuf__Timestamp timestamp_of(int64_t wall_us)
@@ -38,59 +32,6 @@ static void append_packed(struct buf *out, const ProtobufCMessage *message)
     if (to != NULL) protobuf_c_message_pack(message, (uint8_t *)to);
 }
 
-/* ---- the parts of a schedule as protobuf; all NULL-safe: false when the arena is full ---- */
-
-static struct slice time_text(struct arena *arena, uint16_t minute)
-{
-    char text[TIME_TEXT_LEN];
-    time_format(minute, text);
-    return arena_copy(arena, (struct slice){text, sizeof(text)});
-}
-
-static bool fill_windows(Schedules__V1__Schedule *message, const struct schedule *schedule, struct arena *arena)
-{
-    size_t len = schedule->windows_len;
-    Schedules__V1__AvailabilityWindow *windows = arena_calloc(arena, len, sizeof(*windows));
-    message->availability = arena_calloc(arena, len, sizeof(*message->availability));
-    if (windows == NULL || message->availability == NULL) return false;
-    message->n_availability = len;
-    for (size_t i = 0; i < len; i++) {
-        const struct availability_window *window = &schedule->windows[i];
-        schedules__v1__availability_window__init(&windows[i]);
-        windows[i].n_days = window->days_len;
-        windows[i].days = arena_calloc(arena, window->days_len, sizeof(*windows[i].days));
-        windows[i].start_time = bytes_of(time_text(arena, window->start_minute));
-        windows[i].end_time = bytes_of(time_text(arena, window->end_minute));
-        if (windows[i].days == NULL || windows[i].start_time.data == NULL || windows[i].end_time.data == NULL) return false;
-        for (size_t j = 0; j < window->days_len; j++) windows[i].days[j] = (Schedules__V1__Weekday)window->days[j];
-        message->availability[i] = &windows[i];
-    }
-    return true;
-}
-
-static bool fill_overrides(Schedules__V1__Schedule *message, const struct schedule *schedule, struct arena *arena)
-{
-    size_t len = schedule->overrides_len;
-    Schedules__V1__DateOverride *overrides = arena_calloc(arena, len, sizeof(*overrides));
-    message->overrides = arena_calloc(arena, len, sizeof(*message->overrides));
-    if (overrides == NULL || message->overrides == NULL) return false;
-    message->n_overrides = len;
-    for (size_t i = 0; i < len; i++) {
-        const struct date_override *override = &schedule->overrides[i];
-        char date[DATE_TEXT_LEN];
-        date_format(override->date, date);
-        schedules__v1__date_override__init(&overrides[i]);
-        overrides[i].date = bytes_of(arena_copy(arena, (struct slice){date, sizeof(date)}));
-        overrides[i].start_time = bytes_of(time_text(arena, override->start_minute));
-        overrides[i].end_time = bytes_of(time_text(arena, override->end_minute));
-        if (overrides[i].date.data == NULL || overrides[i].start_time.data == NULL || overrides[i].end_time.data == NULL) {
-            return false;
-        }
-        message->overrides[i] = &overrides[i];
-    }
-    return true;
-}
-
 /* ---- ScheduleCreated, ScheduleUpdated, ScheduleDeleted ---- */
 
 static const struct slice type_names[] = {
@@ -98,30 +39,6 @@ static const struct slice type_names[] = {
     [SCHEDULE_UPDATED] = SLICE("schedules.v1.ScheduleUpdated"),
     [SCHEDULE_DELETED] = SLICE("schedules.v1.ScheduleDeleted"),
 };
-
-/* The three messages have the same fields, so that one's code packs them all. */
-static void schedule_protobuf(struct buf *out, const struct schedule_event *event, struct arena *arena)
-{
-    const struct stored_schedule *stored = &event->stored;
-    Schedules__V1__Schedule schedule = SCHEDULES__V1__SCHEDULE__INIT;
-    Schedules__V1__ScheduleCreated message = SCHEDULES__V1__SCHEDULE_CREATED__INIT;
-    Google__Protobuf__Timestamp occurred_at = timestamp_of(event->occurred_us);
-    schedule.id = stored->id;
-    schedule.owner_id = stored->owner_id;
-    schedule.org_id = stored->org_id;
-    schedule.name = bytes_of(stored->schedule.name);
-    schedule.time_zone = bytes_of(stored->schedule.time_zone);
-    schedule.is_default = stored->schedule.is_default;
-    schedule.version = stored->version;
-    message.schedule = &schedule;
-    message.command_id = bytes_of(event->command_id);
-    message.occurred_at = &occurred_at;
-    if (!fill_windows(&schedule, &stored->schedule, arena) || !fill_overrides(&schedule, &stored->schedule, arena)) {
-        buf_fail(out, arena_failure(arena));
-        return;
-    }
-    append_packed(out, &message.base);
-}
 
 static void write_occurred_at(struct buf *out, int64_t occurred_us)
 {
@@ -224,27 +141,34 @@ static void append_event(struct buf *out, const struct event_context *context, c
     record_pack(out, &record);
 }
 
-void event_schedule(struct buf *out, const struct event_context *context, const struct schedule_event *event,
-                    struct arena *scratch)
+/* "<schedule id>.<version>" */
+static struct slice schedule_event_id(const struct stored_schedule *stored, char text[2 * INT_TEXT_MAX + 1])
+{
+    size_t len = int_text(stored->id, text).len;
+    text[len++] = '.';
+    return (struct slice){text, len + int_text(stored->version, text + len).len};
+}
+
+void event_schedule(struct buf *out, const struct event_context *context, const struct schedule_event *event)
 {
     const struct stored_schedule *stored = &event->stored;
+    char id[2 * INT_TEXT_MAX + 1];
+    char subject[INT_TEXT_MAX];
+    char key[INT_TEXT_MAX];
     struct buf value;
     buf_init(&value, VALUE_MAX_BYTES);
     if (context->json) schedule_json(&value, event);
-    else schedule_protobuf(&value, event, scratch);
+    else schedule_protobuf_write(&value, event);
     struct envelope envelope = {
-        .id = arena_printf(scratch, "%" PRId64 ".%" PRId64, stored->id, stored->version),
+        .id = schedule_event_id(stored, id),
         .type = type_names[event->type],
-        .subject = number_text(scratch, stored->id),
-        .key = number_text(scratch, stored->owner_id),
+        .subject = int_text(stored->id, subject),
+        .key = int_text(stored->owner_id, key),
         .traceparent = event->traceparent,
         .occurred_us = event->occurred_us,
     };
-    if (value.failed || envelope.id.data == NULL || envelope.subject.data == NULL || envelope.key.data == NULL) {
-        buf_fail(out, value.failed ? buf_status(&value) : arena_failure(scratch));
-    } else {
-        append_event(out, context, &envelope, buf_slice(&value));
-    }
+    if (value.failed) buf_fail(out, buf_status(&value));
+    else append_event(out, context, &envelope, buf_slice(&value));
     buf_done(&value);
 }
 
@@ -282,6 +206,7 @@ void event_rejected(struct buf *out, const struct event_context *context, struct
                     int64_t user_id, const struct violations *violations, const struct record_origin *origin,
                     int64_t occurred_us, struct slice traceparent, struct arena *scratch)
 {
+    char key[INT_TEXT_MAX];
     struct buf value;
     buf_init(&value, VALUE_MAX_BYTES);
     if (context->json) {
@@ -292,47 +217,14 @@ void event_rejected(struct buf *out, const struct event_context *context, struct
     struct envelope envelope = {
         .id = origin_id(origin, scratch),
         .type = SLICE("schedules.v1.ScheduleCommandRejected"),
-        .key = number_text(scratch, user_id),
+        .key = int_text(user_id, key),
         .traceparent = traceparent,
         .occurred_us = occurred_us,
     };
-    if (value.failed || envelope.id.data == NULL || envelope.key.data == NULL) {
+    if (value.failed || envelope.id.data == NULL) {
         buf_fail(out, value.failed ? buf_status(&value) : arena_failure(scratch));
     } else {
         append_event(out, context, &envelope, buf_slice(&value));
     }
     buf_done(&value);
-}
-
-/* ---- the digest ---- */
-
-/* A create is identified by what it stores alone: it is compared with digests of former builds. */
-static void digest_change(struct buf *content, const struct command *command)
-{
-    const int64_t numbers[] = {command->kind, command->schedule_id, command->expected_version, command->schedule.fields};
-    if (command->kind != COMMAND_CREATE) buf_append(content, numbers, sizeof(numbers));
-}
-
-enum status command_digest(const struct command *command, struct slice availability_json, struct slice overrides_json,
-                           uint8_t ret_digest[16])
-{
-    const struct schedule *schedule = &command->schedule;
-    const int64_t numbers[] = {command->org_id, command->user_id, schedule->is_default, (int64_t)schedule->name.len,
-                               (int64_t)schedule->time_zone.len};
-    uint8_t sha256[SHA256_DIGEST_LENGTH];
-    struct buf content;
-    buf_init(&content, VALUE_MAX_BYTES);
-    digest_change(&content, command);
-    buf_append(&content, numbers, sizeof(numbers));
-    buf_append_slice(&content, schedule->name);
-    buf_append_slice(&content, schedule->time_zone);
-    buf_append_slice(&content, availability_json);
-    buf_append_slice(&content, overrides_json);
-    enum status status = buf_status(&content);
-    if (status == STATUS_OK) {
-        SHA256((const unsigned char *)content.data, content.len, sha256);
-        memcpy(ret_digest, sha256, 16);
-    }
-    buf_done(&content);
-    return status;
 }

@@ -22,10 +22,9 @@ struct schedule_event {
     struct slice traceparent;      /* may be empty */
 };
 
-/* Appends the event's record. ce_id is "<schedule id>.<version>": the same for ever. The arena is scratch. Without room or memory
+/* Appends the event's record. ce_id is "<schedule id>.<version>": the same for ever. Without room or memory
  * out fails. */
-void event_schedule(struct buf *out, const struct event_context *context, const struct schedule_event *event,
-                    struct arena *scratch);
+void event_schedule(struct buf *out, const struct event_context *context, const struct schedule_event *event);
 
 /* The id of the schedule that a record is an event of; 0: of none, such as a rejection. */
 int64_t event_schedule_id(const struct record *record);
@@ -37,10 +36,5 @@ int64_t event_schedule_version(const struct record *record);
 void event_rejected(struct buf *out, const struct event_context *context, struct slice command_id, int64_t org_id,
                     int64_t user_id, const struct violations *violations, const struct record_origin *origin,
                     int64_t occurred_us, struct slice traceparent, struct arena *scratch);
-
-/* Sixteen bytes that are equal for two commands only if they ask for the same: of the SHA-256 over all that they ask for. The two
- * lists come as their columns' text, which the caller has at hand. STATUS_TOO_LARGE and STATUS_NO_MEMORY set nothing. */
-enum status command_digest(const struct command *command, struct slice availability_json, struct slice overrides_json,
-                           uint8_t ret_digest[16]);
 
 #endif

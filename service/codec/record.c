@@ -1,21 +1,31 @@
 #include "codec/record.h"
 
-enum { FORMAT_VERSION = 1 };
+enum { FORMAT_VERSION = 1, START_BYTES = 3 };
 
 /* The length that stands for a null value. */
 static const uint32_t NULL_LEN = UINT32_MAX;
 
-static void put_u32(struct buf *out, uint32_t value)
+static char *put_u32(char *to, uint32_t value)
 {
-    unsigned char bytes[4] = {(unsigned char)value, (unsigned char)(value >> 8), (unsigned char)(value >> 16),
-                              (unsigned char)(value >> 24)};
-    buf_append(out, bytes, sizeof(bytes));
+    const char bytes[4] = {(char)value, (char)(value >> 8), (char)(value >> 16), (char)(value >> 24)};
+    memcpy(to, bytes, sizeof(bytes));
+    return to + sizeof(bytes);
 }
 
-static void put_bytes(struct buf *out, struct slice bytes)
+static char *put_bytes(char *to, struct slice bytes)
 {
-    put_u32(out, bytes.data == NULL ? NULL_LEN : (uint32_t)bytes.len);
-    if (bytes.data != NULL) buf_append_slice(out, bytes);
+    to = put_u32(to, bytes.data == NULL ? NULL_LEN : (uint32_t)bytes.len);
+    if (bytes.len > 0) memcpy(to, bytes.data, bytes.len);
+    return to + bytes.len;
+}
+
+static size_t packed_len(const struct record *record)
+{
+    size_t len = START_BYTES + 4 + record->key.len + 4 + record->value.len;
+    for (size_t i = 0; i < record->headers_len; i++) {
+        len += 4 + record->headers[i].name.len + 4 + record->headers[i].value.len;
+    }
+    return len;
 }
 
 static bool take(struct slice *rest, size_t len, struct slice *ret_bytes)
@@ -50,13 +60,15 @@ void record_start(struct record *record, enum record_topic topic, struct slice k
 
 void record_pack(struct buf *out, const struct record *record)
 {
-    const char start[] = {FORMAT_VERSION, (char)record->topic, (char)record->headers_len};
-    buf_append(out, start, sizeof(start));
-    put_bytes(out, record->key);
-    put_bytes(out, record->value);
+    const char start[START_BYTES] = {FORMAT_VERSION, (char)record->topic, (char)record->headers_len};
+    char *to = buf_extend(out, packed_len(record));
+    if (to == NULL) return;
+    memcpy(to, start, sizeof(start));
+    to = put_bytes(to + sizeof(start), record->key);
+    to = put_bytes(to, record->value);
     for (size_t i = 0; i < record->headers_len; i++) {
-        put_bytes(out, record->headers[i].name);
-        put_bytes(out, record->headers[i].value);
+        to = put_bytes(to, record->headers[i].name);
+        to = put_bytes(to, record->headers[i].value);
     }
 }
 
@@ -64,7 +76,7 @@ bool record_take(struct slice *bytes, struct record *ret_record)
 {
     struct slice rest = *bytes;
     struct slice start;
-    if (!take(&rest, 3, &start) || start.data[0] != FORMAT_VERSION) return false;
+    if (!take(&rest, START_BYTES, &start) || start.data[0] != FORMAT_VERSION) return false;
     ret_record->topic = (enum record_topic)start.data[1];
     ret_record->headers_len = (unsigned char)start.data[2];
     ret_record->headers_left_out = 0;

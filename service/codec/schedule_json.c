@@ -109,32 +109,58 @@ static void write_text(struct buf *out, const char *text)
     buf_append(out, text, strlen(text));
 }
 
-/* `"startTime":"09:00","endTime":"17:00"}` */
-static void write_times(struct buf *out, uint16_t start_minute, uint16_t end_minute)
+/* Items are written into room for the longest, of which what they do not take is given back. */
+enum { WEEKDAY_ROOM = sizeof("\"Wednesday\","), ITEM_ROOM = 128 };
+
+static char *put(char *to, struct slice text)
 {
-    char time[TIME_TEXT_LEN];
-    write_text(out, "\"startTime\":\"");
-    time_format(start_minute, time);
-    buf_append(out, time, sizeof(time));
-    write_text(out, "\",\"endTime\":\"");
-    time_format(end_minute, time);
-    buf_append(out, time, sizeof(time));
-    write_text(out, "\"}");
+    memcpy(to, text.data, text.len);
+    return to + text.len;
+}
+
+static char *put_time(char *to, uint16_t minute)
+{
+    time_format(minute, to);
+    return to + TIME_TEXT_LEN;
+}
+
+/* `"startTime":"09:00","endTime":"17:00"}` */
+static char *put_times(char *to, uint16_t start_minute, uint16_t end_minute)
+{
+    to = put_time(put(to, SLICE("\"startTime\":\"")), start_minute);
+    to = put_time(put(to, SLICE("\",\"endTime\":\"")), end_minute);
+    return put(to, SLICE("\"}"));
+}
+
+static void write_window(struct buf *out, const struct availability_window *window)
+{
+    char *to = buf_extend(out, ITEM_ROOM + window->days_len * WEEKDAY_ROOM);
+    if (to == NULL) return;
+    to = put(to, SLICE("{\"days\":["));
+    for (size_t i = 0; i < window->days_len; i++) {
+        to = put(to, i == 0 ? SLICE("\"") : SLICE(",\""));
+        to = put(put(to, weekday_name((enum weekday)window->days[i])), SLICE("\""));
+    }
+    to = put(to, SLICE("],"));
+    buf_end_at(out, put_times(to, window->start_minute, window->end_minute));
+}
+
+static void write_override(struct buf *out, const struct date_override *override)
+{
+    char *to = buf_extend(out, ITEM_ROOM);
+    if (to == NULL) return;
+    to = put(to, SLICE("{\"date\":\""));
+    date_format(override->date, to);
+    to = put(to + DATE_TEXT_LEN, SLICE("\","));
+    buf_end_at(out, put_times(to, override->start_minute, override->end_minute));
 }
 
 void availability_write_json(struct buf *out, const struct schedule *schedule)
 {
     buf_append_char(out, '[');
     for (size_t i = 0; i < schedule->windows_len; i++) {
-        const struct availability_window *window = &schedule->windows[i];
-        write_text(out, i == 0 ? "{\"days\":[" : ",{\"days\":[");
-        for (size_t j = 0; j < window->days_len; j++) {
-            write_text(out, j == 0 ? "\"" : ",\"");
-            buf_append_slice(out, weekday_name((enum weekday)window->days[j]));
-            buf_append_char(out, '"');
-        }
-        write_text(out, "],");
-        write_times(out, window->start_minute, window->end_minute);
+        if (i > 0) buf_append_char(out, ',');
+        write_window(out, &schedule->windows[i]);
     }
     buf_append_char(out, ']');
 }
@@ -143,13 +169,8 @@ void overrides_write_json(struct buf *out, const struct schedule *schedule)
 {
     buf_append_char(out, '[');
     for (size_t i = 0; i < schedule->overrides_len; i++) {
-        const struct date_override *override = &schedule->overrides[i];
-        char date[DATE_TEXT_LEN];
-        date_format(override->date, date);
-        write_text(out, i == 0 ? "{\"date\":\"" : ",{\"date\":\"");
-        buf_append(out, date, sizeof(date));
-        write_text(out, "\",");
-        write_times(out, override->start_minute, override->end_minute);
+        if (i > 0) buf_append_char(out, ',');
+        write_override(out, &schedule->overrides[i]);
     }
     buf_append_char(out, ']');
 }

@@ -1,11 +1,25 @@
 #include "core/buf.h"
 
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum { SMALLEST = 256 };
+
+struct slice int_text(int64_t value, char text[INT_TEXT_MAX])
+{
+    char reversed[INT_TEXT_MAX];
+    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    size_t len = 0;
+    size_t digits = 0;
+    do {
+        reversed[digits++] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest > 0);
+    if (value < 0) text[len++] = '-';
+    while (digits > 0) text[len++] = reversed[--digits];
+    return (struct slice){text, len};
+}
 
 void buf_init(struct buf *buf, size_t max_bytes)
 {
@@ -79,7 +93,8 @@ void buf_append_char(struct buf *buf, char c)
 
 void buf_append_int(struct buf *buf, int64_t value)
 {
-    buf_printf(buf, "%" PRId64, value);
+    char text[INT_TEXT_MAX];
+    buf_append_slice(buf, int_text(value, text));
 }
 
 void buf_printf(struct buf *buf, const char *format, ...)

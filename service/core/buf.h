@@ -10,6 +10,11 @@
 #include "core/slice.h"
 #include "core/status.h"
 
+enum { INT_TEXT_MAX = 20 };
+
+/* Writes the number's digits, without a terminator. */
+struct slice int_text(int64_t value, char text[INT_TEXT_MAX]);
+
 struct buf {
     char *data; /* owned; NULL while empty */
     size_t len;
@@ -33,6 +38,12 @@ void buf_clear(struct buf *buf);
 
 /* Makes room for len more bytes and returns where they go, already counted in buf->len; NULL when failed. */
 char *buf_extend(struct buf *buf, size_t len);
+
+/* Gives back what the extension before did not need: what is at `end` and behind it. */
+static inline void buf_end_at(struct buf *buf, const char *end)
+{
+    buf->len = (size_t)(end - buf->data);
+}
 
 void buf_append(struct buf *buf, const void *data, size_t len);
 void buf_append_slice(struct buf *buf, struct slice bytes);

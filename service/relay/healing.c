@@ -104,7 +104,7 @@ static enum status pack_deletion(struct healing *healing, const struct record *e
     if (arena == NULL) return STATUS_NO_MEMORY;
     enum status status = schedule_document_read(event->value, NULL, arena, &deletion.stored, &violations, &unread);
     deletion.stored.version++;
-    if (status == STATUS_OK) event_schedule(packed, healing->config.events, &deletion, arena);
+    if (status == STATUS_OK) event_schedule(packed, healing->config.events, &deletion);
     arena_free(arena);
     return status == STATUS_OK ? buf_status(packed) : status;
 }

@@ -19,7 +19,7 @@ static enum status read_state(struct slice content, const struct event_context *
     if (arena == NULL) return STATUS_NO_MEMORY;
     buf_clear(scratch);
     enum status status = schedule_state_read(content, arena, &event);
-    if (status == STATUS_OK) event_schedule(scratch, events, &event, arena);
+    if (status == STATUS_OK) event_schedule(scratch, events, &event);
     arena_free(arena);
     if (scratch->failed) return buf_status(scratch);
     struct slice packed = buf_slice(scratch);

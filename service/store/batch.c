@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "codec/command_digest.h"
 #include "codec/schedule_json.h"
 
 #define STATES_BYTES_MAX 4194304
@@ -61,10 +62,11 @@ static const enum pg_oid column_types[COLUMNS] = {
 /* The kinds of migrations/functions/schedules.sql. */
 enum kind { KIND_RECORD, KIND_CREATE, KIND_UPDATE, KIND_DELETE, KIND_CREATE_ONCE, KIND_ENTRY };
 
-enum { AT_PARAM = COLUMNS, KEEP_PARAM, SCHEDULES_MAX_PARAM, SCRATCH_MAX_BYTES = 16 << 20 };
+enum { AT_PARAM = COLUMNS, KEEP_PARAM, SCHEDULES_MAX_PARAM };
 
 struct batch {
     const struct event_context *events;
+    struct command_digester *digester;
     struct pg_array columns[COLUMNS];
     struct buf availability; /* of the row being added */
     struct buf overrides;
@@ -80,13 +82,16 @@ struct batch *batch_new(const struct event_context *events, int64_t key_seconds,
     struct batch *batch = calloc(1, sizeof(*batch));
     if (batch == NULL) return NULL;
     batch->events = events;
+    batch->digester = command_digester_new();
     snprintf(batch->keep, sizeof(batch->keep), "%" PRId64 " seconds", key_seconds);
     pg_put_int8(batch->schedules_max, schedules_max);
     for (int i = 0; i < COLUMNS; i++) buf_init(&batch->columns[i].bytes, BATCH_BYTES_MAX);
     buf_init(&batch->availability, BATCH_BYTES_MAX);
     buf_init(&batch->overrides, BATCH_BYTES_MAX);
     buf_init(&batch->record, BATCH_BYTES_MAX);
-    return batch;
+    if (batch->digester != NULL) return batch;
+    batch_free(batch);
+    return NULL;
 }
 
 void batch_free(struct batch *batch)
@@ -96,6 +101,7 @@ void batch_free(struct batch *batch)
     buf_done(&batch->availability);
     buf_done(&batch->overrides);
     buf_done(&batch->record);
+    command_digester_free(batch->digester);
     free(batch);
 }
 
@@ -164,7 +170,8 @@ static void add_schedule(struct batch *batch, const struct schedule *schedule)
     pg_array_add_bool(&columns[IS_DEFAULT], schedule->is_default);
 }
 
-static void add_command(struct batch *batch, const struct write *write, int64_t schedule_id, const uint8_t digest[16])
+static void add_command(struct batch *batch, const struct write *write, int64_t schedule_id,
+                        const uint8_t digest[COMMAND_DIGEST_BYTES])
 {
     struct pg_array *columns = batch->columns;
     const struct command *command = &write->command;
@@ -192,7 +199,7 @@ static void write_lists(struct batch *batch, const struct schedule *schedule)
 }
 
 /* Only a create's event is made here: what an update or a delete leads to is known when it is done. */
-static void write_event(struct batch *batch, const struct write *write, int64_t schedule_id, struct arena *scratch)
+static void write_event(struct batch *batch, const struct write *write, int64_t schedule_id)
 {
     const struct command *command = &write->command;
     char id[UUID_TEXT_LEN];
@@ -209,29 +216,27 @@ static void write_event(struct batch *batch, const struct write *write, int64_t 
         .traceparent = write->traceparent,
     };
     buf_clear(&batch->record);
-    if (command->kind == COMMAND_CREATE) event_schedule(&batch->record, batch->events, &event, scratch);
+    if (command->kind == COMMAND_CREATE) event_schedule(&batch->record, batch->events, &event);
 }
 
 enum status batch_add(struct batch *batch, const struct write *write, int64_t schedule_id)
 {
     const struct command *command = &write->command;
-    uint8_t digest[16];
+    uint8_t digest[COMMAND_DIGEST_BYTES];
     if (write->kind != WRITE_COMMAND) {
         if (write->kind == WRITE_ENTRY) add_entry(batch, write->entry);
         else add_record(batch, write->kind == WRITE_RECORD ? write->record : (struct slice){NULL, 0});
         return STATUS_OK;
     }
-    struct arena *scratch = arena_new(SCRATCH_MAX_BYTES);
-    if (scratch == NULL) return STATUS_NO_MEMORY;
     write_lists(batch, &command->schedule);
-    write_event(batch, write, schedule_id, scratch);
-    enum status status = command_digest(command, buf_slice(&batch->availability), buf_slice(&batch->overrides), digest);
+    write_event(batch, write, schedule_id);
+    enum status status =
+        command_digest(batch->digester, command, buf_slice(&batch->availability), buf_slice(&batch->overrides), digest);
     const struct buf *const made[] = {&batch->availability, &batch->overrides, &batch->record};
     for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++) {
         if (made[i]->failed) status = buf_status(made[i]);
     }
     if (status == STATUS_OK) add_command(batch, write, schedule_id, digest);
-    arena_free(scratch);
     return status;
 }
 

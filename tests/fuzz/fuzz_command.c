@@ -1,6 +1,7 @@
 /* A command from bytes to the record that is emitted for it. The first byte says whether it comes as JSON, and its kind. */
 #include "codec/command_codec.h"
 #include "codec/dead_letter.h"
+#include "codec/command_digest.h"
 #include "codec/event.h"
 #include "codec/schedule_json.h"
 #include "fuzz.h"
@@ -28,7 +29,7 @@ static void emit(const struct command *command, const struct command_input *inpu
                                                         .schedule = command->schedule},
                                              .command_id = SLICE("id"),
                                              .occurred_us = 1700000000000000};
-        if (violations->len == 0) event_schedule(&bytes, &context, &event, arena);
+        if (violations->len == 0) event_schedule(&bytes, &context, &event);
         else
             event_rejected(&bytes, &context, input->command_id.text, command->org_id, command->user_id, violations, &origin,
                            1, SLICE("t"), arena);
@@ -45,7 +46,10 @@ static void digest(const struct command *command)
     buf_init(&overrides, 32 << 20);
     availability_write_json(&availability, &command->schedule);
     overrides_write_json(&overrides, &command->schedule);
-    MUST(command_digest(command, buf_slice(&availability), buf_slice(&overrides), bytes) == STATUS_OK);
+    struct command_digester *digester = command_digester_new();
+    MUST(digester != NULL);
+    MUST(command_digest(digester, command, buf_slice(&availability), buf_slice(&overrides), bytes) == STATUS_OK);
+    command_digester_free(digester);
     buf_done(&availability);
     buf_done(&overrides);
 }

@@ -2,13 +2,13 @@
 #include "codec/schedule_state.h"
 #include "fuzz.h"
 
-static void emit(const struct schedule_event *event, bool json, struct arena *arena)
+static void emit(const struct schedule_event *event, bool json)
 {
     const struct event_context context = {{"/fuzz", 5}, json};
     struct record record;
     struct buf bytes;
     buf_init(&bytes, 32 << 20);
-    event_schedule(&bytes, &context, event, arena);
+    event_schedule(&bytes, &context, event);
     struct slice rest = buf_slice(&bytes);
     MUST(!bytes.failed && record_take(&rest, &record) && rest.len == 0 && record.topic == RECORD_EVENT);
     buf_done(&bytes);
@@ -20,8 +20,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct arena *arena = arena_new(64 << 20);
     if (schedule_state_read(slice_of_input(data, size), arena, &event) == STATUS_OK) {
         MUST(event.stored.id > 0);
-        emit(&event, false, arena);
-        emit(&event, true, arena);
+        emit(&event, false);
+        emit(&event, true);
     }
     arena_free(arena);
     return 0;

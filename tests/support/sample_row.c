@@ -12,6 +12,7 @@ void sample_row_init(struct sample_row *row)
     buf_init(&row->availability, TEXT_BYTES_MAX);
     buf_init(&row->overrides, TEXT_BYTES_MAX);
     buf_init(&row->record, TEXT_BYTES_MAX);
+    row->digester = command_digester_new();
 }
 
 void sample_row_done(struct sample_row *row)
@@ -19,9 +20,10 @@ void sample_row_done(struct sample_row *row)
     buf_done(&row->availability);
     buf_done(&row->overrides);
     buf_done(&row->record);
+    command_digester_free(row->digester);
 }
 
-static enum status make_texts(struct sample_row *row, int64_t schedule_id, struct arena *arena)
+static enum status make_texts(struct sample_row *row, int64_t schedule_id)
 {
     static const struct event_context context = {.source = SLICE("/schedule-service")};
     const struct command *command = &row->command;
@@ -38,9 +40,10 @@ static enum status make_texts(struct sample_row *row, int64_t schedule_id, struc
     buf_clear(&row->record);
     availability_write_json(&row->availability, &command->schedule);
     overrides_write_json(&row->overrides, &command->schedule);
-    event_schedule(&row->record, &context, &event, arena);
-    if (row->availability.failed || row->overrides.failed || row->record.failed) return STATUS_NO_MEMORY;
-    return command_digest(command, buf_slice(&row->availability), buf_slice(&row->overrides), row->digest);
+    event_schedule(&row->record, &context, &event);
+    if (row->availability.failed || row->overrides.failed || row->record.failed || row->digester == NULL)
+        return STATUS_NO_MEMORY;
+    return command_digest(row->digester, command, buf_slice(&row->availability), buf_slice(&row->overrides), row->digest);
 }
 
 enum status sample_row_make(struct sample_row *row, struct slice bytes, int64_t schedule_id, const struct time_zones *zones,
@@ -51,5 +54,5 @@ enum status sample_row_make(struct sample_row *row, struct slice bytes, int64_t 
     const char *reason;
     enum status status = command_decode(bytes, COMMAND_CREATE, false, arena, &input, &reason);
     if (status == STATUS_OK) status = command_check(&input, zones, arena, &row->command, &violations);
-    return status == STATUS_OK ? make_texts(row, schedule_id, arena) : status;
+    return status == STATUS_OK ? make_texts(row, schedule_id) : status;
 }

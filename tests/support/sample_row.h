@@ -3,6 +3,7 @@
 #ifndef SAMPLE_ROW_H
 #define SAMPLE_ROW_H
 
+#include "codec/command_digest.h"
 #include "core/buf.h"
 #include "core/command.h"
 
@@ -11,7 +12,8 @@ struct sample_row {
     struct buf availability;
     struct buf overrides;
     struct buf record;
-    uint8_t digest[16];
+    struct command_digester *digester;
+    uint8_t digest[COMMAND_DIGEST_BYTES];
 };
 
 void sample_row_init(struct sample_row *row);

@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "codec/command_codec.h"
+#include "codec/command_digest.h"
 #include "codec/dead_letter.h"
 #include "codec/directory_codec.h"
 #include "codec/error_json.h"
@@ -41,7 +42,7 @@ static enum status write_dead_letter(struct slice value, const char *reason, str
     return STATUS_UNDECODABLE;
 }
 
-static enum status write_created(const struct command *command, struct arena *arena, struct buf *out)
+static enum status write_created(const struct command *command, struct buf *out)
 {
     uint8_t digest[16];
     struct buf availability;
@@ -50,14 +51,18 @@ static enum status write_created(const struct command *command, struct arena *ar
     buf_init(&overrides, OUT_MAX);
     availability_write_json(&availability, &command->schedule);
     overrides_write_json(&overrides, &command->schedule);
-    enum status status = command_digest(command, buf_slice(&availability), buf_slice(&overrides), digest);
+    struct command_digester *digester = command_digester_new();
+    enum status status = STATUS_NO_MEMORY;
+    if (digester != NULL)
+        status = command_digest(digester, command, buf_slice(&availability), buf_slice(&overrides), digest);
+    command_digester_free(digester);
     if (availability.failed) status = buf_status(&availability);
     if (overrides.failed) status = buf_status(&overrides);
     buf_append(out, digest, status == STATUS_OK ? sizeof(digest) : 0);
     const struct schedule_event event = {.stored = {.id = 1, .owner_id = command->user_id, .schedule = command->schedule},
                                          .command_id = SLICE("id"),
                                          .occurred_us = 1};
-    for (size_t i = 0; i < ARRAY_LEN(contexts); i++) event_schedule(out, &contexts[i], &event, arena);
+    for (size_t i = 0; i < ARRAY_LEN(contexts); i++) event_schedule(out, &contexts[i], &event);
     buf_done(&availability);
     buf_done(&overrides);
     return status;
@@ -77,7 +82,7 @@ static enum status read_command(struct slice input, struct arena *arena, struct 
     if (status == STATUS_UNDECODABLE) return write_dead_letter(bytes, reason, out);
     if (status != STATUS_OK) return status;
     status = command_check(&decoded, zones, arena, &command, &violations);
-    if (status == STATUS_OK) return write_created(&command, arena, out);
+    if (status == STATUS_OK) return write_created(&command, out);
     if (status != STATUS_INVALID) return status;
     for (size_t i = 0; i < ARRAY_LEN(contexts); i++) {
         event_rejected(out, &contexts[i], decoded.command_id.text, command.org_id, command.user_id, &violations, &origin, 1,
@@ -144,7 +149,7 @@ static enum status read_state(struct slice input, struct arena *arena, struct bu
 {
     struct schedule_event event = {0};
     enum status status = schedule_state_read(input, arena, &event);
-    for (size_t i = 0; status == STATUS_OK && i < ARRAY_LEN(contexts); i++) event_schedule(out, &contexts[i], &event, arena);
+    for (size_t i = 0; status == STATUS_OK && i < ARRAY_LEN(contexts); i++) event_schedule(out, &contexts[i], &event);
     return status;
 }
 

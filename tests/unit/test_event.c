@@ -4,9 +4,11 @@
 
 #include <jansson.h>
 
+#include "codec/command_digest.h"
 #include "codec/dead_letter.h"
 #include "codec/event.h"
 #include "codec/schedule_json.h"
+#include "codec/schedule_protobuf.h"
 #include "schedules/v1/schedule_command_rejected.pb-c.h"
 #include "schedules/v1/schedule_created.pb-c.h"
 
@@ -244,7 +246,7 @@ static void make_created(struct emitted *emitted, const struct event_context *co
 {
     emitted_start(emitted);
     struct schedule_event event = make_event(command, traceparent);
-    event_schedule(&emitted->bytes, context, &event, emitted->arena);
+    event_schedule(&emitted->bytes, context, &event);
     emitted_read(emitted);
 }
 
@@ -285,13 +287,13 @@ static void changes_have_their_own_types_and_the_same_content(void **state)
     struct emitted created;
     event.stored.version = 3;
     emitted_start(&created);
-    event_schedule(&created.bytes, &as_protobuf, &event, created.arena);
+    event_schedule(&created.bytes, &as_protobuf, &event);
     emitted_read(&created);
     for (int type = SCHEDULE_UPDATED; type <= SCHEDULE_DELETED; type++) {
         struct emitted changed;
         event.type = (enum schedule_event_type)type;
         emitted_start(&changed);
-        event_schedule(&changed.bytes, &as_protobuf, &event, changed.arena);
+        event_schedule(&changed.bytes, &as_protobuf, &event);
         emitted_read(&changed);
         assert_buf(&changed.headers, headers[type]);
         assert_bytes(changed.record.value, created.record.value);
@@ -506,22 +508,77 @@ static void events_say_when_there_is_no_room(void **state)
     (void)state;
     struct command command = make_command();
     struct schedule_event event = make_event(&command, SLICE(""));
-    for (size_t size = 0; size < 64; size += 16) {
-        struct arena *small = arena_new(size);
-        struct buf out;
-        buf_init(&out, 1 << 20);
-        event_schedule(&out, &as_protobuf, &event, small);
-        assert_int_equal(buf_status(&out), STATUS_TOO_LARGE);
-        buf_done(&out);
-        arena_free(small);
+    const struct event_context *const contexts[] = {&as_protobuf, &as_json};
+    for (size_t i = 0; i < ARRAY_LEN(contexts); i++) {
+        struct buf tiny;
+        buf_init(&tiny, 100);
+        event_schedule(&tiny, contexts[i], &event);
+        assert_int_equal(buf_status(&tiny), STATUS_TOO_LARGE);
+        buf_done(&tiny);
     }
-    struct arena *arena = make_arena();
-    struct buf tiny;
-    buf_init(&tiny, 100);
-    event_schedule(&tiny, &as_json, &event, arena);
-    assert_int_equal(buf_status(&tiny), STATUS_TOO_LARGE);
-    buf_done(&tiny);
-    arena_free(arena);
+}
+
+/* What protobuf-c reads of it, it packs to the same bytes: nothing is left out, out of order or of a wrong length. */
+static void must_be_canonical(const struct schedule_event *event)
+{
+    struct buf value;
+    buf_init(&value, 1 << 20);
+    schedule_protobuf_write(&value, event);
+    Schedules__V1__ScheduleCreated *read =
+        schedules__v1__schedule_created__unpack(NULL, value.len, (const uint8_t *)value.data);
+    assert_non_null(read);
+    assert_int_equal(read->base.n_unknown_fields, 0);
+    assert_int_equal(read->schedule->base.n_unknown_fields, 0);
+    assert_int_equal(read->schedule->id, event->stored.id);
+    assert_int_equal(read->schedule->owner_id, event->stored.owner_id);
+    assert_int_equal(read->schedule->org_id, event->stored.org_id);
+    assert_int_equal(read->schedule->version, event->stored.version);
+    assert_int_equal(read->schedule->is_default, event->stored.schedule.is_default);
+    assert_bytes(text_of(read->schedule->name), event->stored.schedule.name);
+    assert_int_equal(read->schedule->n_availability, event->stored.schedule.windows_len);
+    assert_int_equal(read->schedule->n_overrides, event->stored.schedule.overrides_len);
+    assert_int_equal(read->occurred_at->seconds, event->occurred_us / 1000000);
+    assert_int_equal(read->occurred_at->nanos, event->occurred_us % 1000000 * 1000);
+    struct buf packed;
+    buf_init(&packed, 1 << 20);
+    char *to = buf_extend(&packed, schedules__v1__schedule_created__get_packed_size(read));
+    assert_non_null(to);
+    schedules__v1__schedule_created__pack(read, (uint8_t *)to);
+    assert_bytes(buf_slice(&value), buf_slice(&packed));
+    schedules__v1__schedule_created__free_unpacked(read, NULL);
+    buf_done(&packed);
+    buf_done(&value);
+}
+
+static void values_are_the_bytes_that_protobuf_c_packs(void **state)
+{
+    static const int64_t numbers[] = {1, 127, 128, 16383, 16384, INT64_C(1) << 53, INT64_MAX};
+    static struct availability_window many[SCHEDULE_WINDOWS_MAX];
+    static char long_name[1020];
+    (void)state;
+    struct command command = make_command();
+    struct schedule_event event = make_event(&command, SLICE(""));
+    must_be_canonical(&event);
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        event.stored.id = event.stored.version = numbers[i];
+        must_be_canonical(&event);
+    }
+    memset(long_name, 'n', sizeof(long_name));
+    for (size_t len = 0; len <= sizeof(long_name); len += 60) {
+        event.stored.schedule.name = (struct slice){long_name, len};
+        must_be_canonical(&event);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(many); i++) many[i] = windows[i % 2];
+    event.stored.schedule.windows = many;
+    for (size_t len = 0; len <= ARRAY_LEN(many); len += 10) {
+        event.stored.schedule.windows_len = len;
+        must_be_canonical(&event);
+    }
+    event.stored.org_id = 0;
+    event.stored.schedule.is_default = false;
+    event.stored.schedule.overrides_len = 0;
+    event.occurred_us = 1795325544000000;
+    must_be_canonical(&event);
 }
 
 /* ---- the digest ---- */
@@ -534,7 +591,10 @@ static void digest_of(const struct command *command, uint8_t digest[16])
     buf_init(&overridden, 1 << 20);
     availability_write_json(&availability, &command->schedule);
     overrides_write_json(&overridden, &command->schedule);
-    assert_int_equal(command_digest(command, buf_slice(&availability), buf_slice(&overridden), digest), STATUS_OK);
+    struct command_digester *digester = command_digester_new();
+    assert_non_null(digester);
+    assert_int_equal(command_digest(digester, command, buf_slice(&availability), buf_slice(&overridden), digest), STATUS_OK);
+    command_digester_free(digester);
     buf_done(&availability);
     buf_done(&overridden);
 }
@@ -612,6 +672,7 @@ int main(void)
         cmocka_unit_test(dead_letter_keeps_the_message_and_adds_where_it_was),
         cmocka_unit_test(dead_letter_of_a_null_message_is_null),
         cmocka_unit_test(events_say_when_there_is_no_room),
+        cmocka_unit_test(values_are_the_bytes_that_protobuf_c_packs),
         cmocka_unit_test(digest_differs_for_every_single_change),
         cmocka_unit_test(digest_is_of_the_content_and_not_of_the_command_id),
     };
