@@ -221,3 +221,11 @@ enum status people_query_read(const json_t *body, struct slice target, const str
     *ret_query = query;
     return STATUS_OK;
 }
+
+bool people_group_names(const struct people_group *group, int64_t user_id)
+{
+    for (size_t i = 0; i < group->users_len; i++) {
+        if (group->users[i] == user_id) return true;
+    }
+    return false;
+}

@@ -37,4 +37,7 @@ enum status people_query_read(const json_t *body, struct slice target, const str
 /* Whether so many people are few enough for the days that are asked for; else adds the violation. */
 bool people_query_fits(const struct people_query *query, size_t people, struct arena *arena, struct violations *violations);
 
+/* Whether the group names the user. */
+bool people_group_names(const struct people_group *group, int64_t user_id);
+
 #endif
