@@ -484,7 +484,7 @@ def test_a_large_question_leaves_the_loop_to_others(people: People, large: dict[
     assert asking.answer.json()["data"]["ranges"] == []
     assert asking.answer.json()["data"]["errors"] == []
     assert after - before > 20
-    assert long_after == long_before
+    assert long_after - long_before < (after - before) / 4  # one whose core another process takes is long
     assert meanwhile > 5
 
 
