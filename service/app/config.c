@@ -106,6 +106,15 @@ static const struct option options[] = {
      "how long the first request beyond the limit blocks further ones"},
     {"CLIENT_ADDRESS_HEADER", KIND_HEADER, "", NULL, false, AT(client_address_header),
      "a header such as `X-Forwarded-For` whose last entry a trusted proxy writes; empty: the peer's address is used"},
+    {"WEBHOOK_SECRET_KEY", KIND_TEXT, "", NULL, true, AT(webhook_secret_key),
+     "64 hexadecimal digits, the key that the secrets of webhooks are sealed with in the database; empty: webhooks have "
+     "none. "
+     "The same in all replicas"},
+    {"WEBHOOK_FORMER_SECRET_KEYS", KIND_TEXT, "", NULL, true, AT(webhook_former_secret_keys),
+     "keys that came before it and still open what they sealed, with commas between"},
+    {"WEBHOOK_ALLOWED_NETWORKS", KIND_TEXT, "", NULL, false, AT(webhook_allowed_networks),
+     "networks such as `10.1.0.0/16,fd00:1::/32` that webhooks may reach although they are private, over `http` too; empty: "
+     "only public addresses over `https`"},
     {"TZDATA", KIND_TEXT, TZDATA_PATH, NULL, false, AT(tzdata), "the time zone names"},
     {"LOG_LEVEL", KIND_CHOICE, "info", "debug|info|warn|error", false, AT(log_level), "minimum level of logged lines"},
     {"LOG_FORMAT", KIND_CHOICE, "logfmt", "logfmt|json", false, AT(log_format), "one line an event"},
@@ -329,6 +338,13 @@ bool config_load(struct config *config, struct buf *errors)
     config->kafka.properties = config->properties;
     if ((config->http_tls_certificate[0] == '\0') != (config->http_tls_key[0] == '\0')) {
         fault(errors, "HTTP_TLS_CERTIFICATE", "goes with HTTP_TLS_KEY; set both or none");
+    }
+    if (!webhook_keys_init(&config->webhook_keys, slice_of(config->webhook_secret_key),
+                           slice_of(config->webhook_former_secret_keys))) {
+        fault(errors, "WEBHOOK_SECRET_KEY", "and WEBHOOK_FORMER_SECRET_KEYS must be keys of 64 hexadecimal digits");
+    }
+    if (!address_rule_init(&config->webhook_rule, slice_of(config->webhook_allowed_networks))) {
+        fault(errors, "WEBHOOK_ALLOWED_NETWORKS", "must be networks such as 10.1.0.0/16, with commas between");
     }
     check_topics_differ(config, errors);
     read_former_roles(config, errors);

@@ -9,6 +9,8 @@
 
 #include "core/buf.h"
 #include "driver/kafka.h"
+#include "webhook/address_rule.h"
+#include "webhook/webhook_secret.h"
 
 enum { CONFIG_KAFKA_PROPERTIES_MAX = 64 };
 
@@ -52,6 +54,11 @@ struct config {
     int64_t rate_limit_address;
     int64_t rate_limit_window_s;
     int64_t rate_limit_block_s;
+    char *webhook_secret_key; /* may be empty, as the next two */
+    char *webhook_former_secret_keys;
+    char *webhook_allowed_networks;
+    struct webhook_keys webhook_keys; /* what these three say */
+    struct address_rule webhook_rule;
     char *client_address_header;                                   /* may be empty */
     struct kafka_property properties[CONFIG_KAFKA_PROPERTIES_MAX]; /* RDKAFKA_*, both texts owned */
     struct kafka_settings kafka;                                   /* the brokers and these properties */
