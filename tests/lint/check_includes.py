@@ -18,7 +18,7 @@ MAY_SEE = {
 }
 LIBRARIES = {
     "core": set(),
-    "codec": {"jansson.h", "openssl/sha.h", "protobuf-c/protobuf-c.h"},
+    "codec": {"jansson.h", "openssl/evp.h", "openssl/sha.h", "protobuf-c/protobuf-c.h"},
 }
 C_LIBRARY = re.compile(r"^(std\w+|string|strings|ctype|assert|inttypes|limits|time|errno|math)\.h$")
 INCLUDE = re.compile(r'^#include ([<"])([^>"]+)[>"]')
