@@ -76,19 +76,17 @@ static struct webhook_event *make_event(bool json, enum schedule_event_type type
         .occurred_us = 1795325544653999,
         .traceparent = SLICE("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
     };
-    struct arena *arena = make_arena();
     struct buf packed;
     struct record record;
     struct webhook_event *made = NULL;
     buf_init(&packed, 1 << 20);
-    event_schedule(&packed, &context, &event, arena);
+    event_schedule(&packed, &context, &event);
     struct slice bytes = buf_slice(&packed);
     assert_true(record_take(&bytes, &record));
     record_add_header(&record, SLICE("commit-position"), SLICE("1:16/B374D848"));
     assert_true(webhook_event_is_wanted(&record));
     assert_int_equal(webhook_event_new(&record, &made), STATUS_OK);
     buf_done(&packed);
-    arena_free(arena);
     return made;
 }
 
