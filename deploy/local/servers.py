@@ -515,16 +515,17 @@ class MockBroker(Server):
 
 
 class Service(Server):
-    """`schedule-service serve` with `env` added to our own environment; without rate limits unless `env` sets them."""
+    """`schedule-service serve` with `env` added to our own environment; without rate limits and without a delay of its stop unless `env` sets
+    them."""
 
     name = "service"
     work_dir = ROOT
-    NO_LIMITS = {f"RATE_LIMIT_{whose}": "0" for whose in ("API_KEY", "OAUTH_CLIENT", "ADDRESS")}
+    DEFAULTS = {f"RATE_LIMIT_{whose}": "0" for whose in ("API_KEY", "OAUTH_CLIENT", "ADDRESS")} | {"DRAIN_SECONDS": "0"}
 
     def __init__(self, binary: Path, env: Mapping[str, str], log_path: Path, outlives: bool = False) -> None:
         super().__init__(log_path, outlives)
         self.binary = Path(binary)
-        self.env = {"HTTP_LISTEN": f"127.0.0.1:{free_port()}"} | self.NO_LIMITS | dict(env)
+        self.env = {"HTTP_LISTEN": f"127.0.0.1:{free_port()}"} | self.DEFAULTS | dict(env)
         self.url = ("https://" if self.env.get("HTTP_TLS_CERTIFICATE") else "http://") + self.env["HTTP_LISTEN"]
 
     def command(self) -> list[str]:

@@ -19,7 +19,16 @@ AS $$
        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 $$;
 
--- 'accepted', 'refused', or 'waits'. A process without such a lock is a relay of a build that knew none: it vouches for nothing, and
+-- Whether a slot of this name is there, or ever was: else somebody has mistaken the name.
+CREATE OR REPLACE FUNCTION is_slot_known(p_slot text) RETURNS boolean
+LANGUAGE sql STABLE
+AS $$
+    SELECT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = p_slot)
+        OR EXISTS (SELECT FROM slot_generations WHERE slot = p_slot)
+        OR EXISTS (SELECT FROM relay_positions WHERE slot = p_slot)
+$$;
+
+-- 'accepted', 'refused', 'waits', or 'unknown': no slot of the name is there, or was ever made by `migrate` or read by a relay. A process without such a lock is a relay of a build that knew none: it vouches for nothing, and
 -- while it works the intake of newer builds must open as its own do, or no build could follow another one without a gap.
 CREATE OR REPLACE FUNCTION position_state(p_slot text) RETURNS text
 LANGUAGE plpgsql STABLE
@@ -35,7 +44,7 @@ BEGIN
     END IF;
     SELECT active_pid INTO v_pid FROM pg_replication_slots WHERE slot_name = p_slot;
     IF v_pid IS NULL THEN
-        RETURN 'waits';
+        RETURN CASE WHEN is_slot_known(p_slot) THEN 'waits' ELSE 'unknown' END;
     END IF;
     v_holders := ARRAY(SELECT relay_holders(v_pid));
     IF cardinality(v_holders) = 0 OR v_position.holder = ANY (v_holders) THEN

@@ -86,6 +86,11 @@ struct http_api *http_api_new(struct event_base *base, const struct http_api_con
     return api;
 }
 
+void http_api_announce_end(struct http_api *api)
+{
+    http_server_announce_end(api->server);
+}
+
 void http_api_drain(struct http_api *api)
 {
     http_server_drain(api->server);

@@ -47,6 +47,9 @@ void http_api_metrics_register(void);
 /* Listens at once. NULL when that fails; the reason was logged. */
 struct http_api *http_api_new(struct event_base *base, const struct http_api_config *config);
 
+/* From here on each answer is the last of its connection, and says so. */
+void http_api_announce_end(struct http_api *api);
+
 /* Stops accepting; what is in flight is still answered, each answer the last of its connection. */
 void http_api_drain(struct http_api *api);
 

@@ -134,8 +134,8 @@ void exchange_account(const struct exchange *exchange, int status_code)
     int64_t duration_us = clock_steady_us() - exchange->started_us;
     metric_add(&requests[index][status_index(status_code)], 1);
     metric_observe(&durations[index], duration_us);
-    LOG_AT(status_code >= 500 ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG, "http request",
-           LOG_STR("request_id", exchange->request_id),
+    bool is_failure = status_code >= 500 && (exchange->route == NULL || exchange->route->handle != handle_readyz);
+    LOG_AT(is_failure ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG, "http request", LOG_STR("request_id", exchange->request_id),
            LOG_STR("method", http_method_name(http_request_method(exchange->request))), LOG_STR("route", label_of(index)),
            LOG_INT("status", status_code), LOG_INT("duration_us", duration_us));
 }

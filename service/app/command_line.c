@@ -158,10 +158,7 @@ static bool is_first_of_two(const char *word)
 
 static void configure_log(const struct config *config)
 {
-    static const char *const levels[] = {"debug", "info", "warn", "error"};
-    enum log_level level = LOG_LEVEL_DEBUG;
-    while (level < LOG_LEVEL_ERROR && strcmp(levels[level], config->log_level) != 0) level++;
-    log_configure(level, strcmp(config->log_format, "json") == 0);
+    log_configure(log_level_of(config->log_level), strcmp(config->log_format, "json") == 0);
 }
 
 static int run_with_database(const struct command *command, struct command_call *call)

@@ -76,6 +76,8 @@ static const struct option options[] = {
      "what the process does: any of `http` (the API), `consumer` (commands and the directory from Kafka) and `relay` "
      "(events "
      "to Kafka); health, metrics and documentation are served by all"},
+    {"DRAIN_SECONDS", KIND_NUMBER, "5", "0|20", false, AT(drain_seconds),
+     "how long HTTP goes on at a stop, with `/readyz` 503, so that load balancers turn away first; 0: not at all"},
     {"WAL_BUDGET", KIND_NUMBER, "1073741824", "1|4611686018427387904", false, AT(wal_budget_bytes),
      "maximum bytes of unpublished WAL; above it `/readyz` answers 503"},
     {"COMMAND_WRITE_CONNECTIONS", KIND_NUMBER, "2", "2|16", false, AT(command_write_connections),

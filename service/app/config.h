@@ -41,6 +41,7 @@ struct config {
     char *transactional_id; /* of the relay's producer */
     unsigned roles;         /* of enum role */
     bool has_former_roles;
+    int64_t drain_seconds;
     int64_t wal_budget_bytes;
     int64_t command_write_connections;
     int64_t http_write_connections;

@@ -178,6 +178,15 @@ static bool ensure_slot(PGconn *conn, const char *slot)
     bool has_writes = PQntuples(ids) > 0;
     PQclear(ids);
     if (!has_writes) return slot_make(conn, slot);
+    PGresult *known = database_query(conn, "SELECT WHERE is_slot_known($1)", 1, &slot);
+    if (known == NULL) return false;
+    bool is_known = PQntuples(known) > 0;
+    PQclear(known);
+    if (!is_known) {
+        database_fail(
+            "the database was written to and has no replication slot %s, and never had: is REPLICATION_SLOT right?", slot);
+        return false;
+    }
     database_fail("replication slot %s is missing or lost, and with it the events that were not published; "
                   "`schedule-service rebuild` makes both again",
                   slot);

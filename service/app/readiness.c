@@ -2,19 +2,20 @@
 
 enum { SAFE_SHARE_MIN = 10 }; /* of max_slot_wal_keep_size less than a tenth is left */
 
-/* What is amiss with the database, for a relay as for the intake. */
-static const char *database_obstacle(const struct database_view *view)
+const char *readiness_database_obstacle(const struct database_view *view)
 {
     if (!view->is_known) return "the database is away";
     if (view->is_read_only) return "the database is read-only";
     if (!view->has_schema) return "the schema is older than this build; run schedule-service migrate";
+    if (!view->knows_slot)
+        return "the database has no replication slot of this name and never had; is REPLICATION_SLOT right?";
     if (!view->has_slot) return "the replication slot is missing or lost; run schedule-service rebuild";
     return NULL;
 }
 
 const char *readiness_obstacle(const struct database_view *view)
 {
-    const char *obstacle = database_obstacle(view);
+    const char *obstacle = readiness_database_obstacle(view);
     if (obstacle == NULL && !view->is_accepted) return "no relay has accepted the position of the database yet";
     return obstacle;
 }
@@ -33,7 +34,7 @@ static const char *intake_obstacle(const struct readiness_parts *parts)
 static const char *reason_of(const struct readiness_parts *parts)
 {
     if (parts->is_stopping) return "stopping";
-    if (parts->config->roles == SERVES_RELAY) return database_obstacle(parts->view);
+    if (parts->config->roles == SERVES_RELAY) return readiness_database_obstacle(parts->view);
     const char *obstacle = readiness_obstacle(parts->view);
     return obstacle != NULL || !(parts->config->roles & SERVES_HTTP) ? obstacle : intake_obstacle(parts);
 }

@@ -26,6 +26,9 @@ struct readiness_parts {
 /* Fills *ret, which is zeroed. */
 void readiness_evaluate(const struct readiness_parts *parts, struct readiness *ret);
 
+/* What is amiss with the database for a relay as for all others; static. NULL: nothing. */
+const char *readiness_database_obstacle(const struct database_view *view);
+
 /* Why nothing may be written to the database; static. NULL: it may. */
 const char *readiness_obstacle(const struct database_view *view);
 

@@ -34,7 +34,7 @@
 
 enum { DRAIN_MAX_MS = 25000, DRAIN_STUCK_MS = 2000, DRAIN_TICK_MS = 20 };
 
-enum { SIGNALS = 3 }; /* SIGTERM, SIGINT, SIGHUP */
+enum { SIGNALS = 5 };
 
 enum { COMMANDS_CONSUMER, DIRECTORY_CONSUMER, KAFKA_CONSUMERS };
 
@@ -53,8 +53,9 @@ struct service {
     struct relay_config relay_config;
     struct event *signals[SIGNALS];
     struct event *drain_tick;
-    const char *obstacle;   /* why writes are refused, as the log has it; NULL: they are not, or nothing is known yet */
+    const char *obstacle;   /* what is amiss with the database, as the log has it; NULL: nothing, or it is not known yet */
     int64_t drain_until_us; /* 0: not draining */
+    int64_t http_until_us;  /* draining: until then HTTP goes on */
     int64_t stuck_since_us; /* draining without a database to write to; 0: it is there */
     bool relay_draining;
     bool failed;
@@ -90,13 +91,17 @@ static void start_kafka_consumers(struct service *service)
     }
 }
 
-/* Each reason is logged once. */
-static void close_intake(struct service *service, const struct database_view *view, const char *obstacle)
+/* Each change is reported once. */
+static void note_obstacle(struct service *service, const struct database_view *view, const char *obstacle)
 {
-    writer_open(service->writer, NULL);
+    bool is_relay = service->config->roles == SERVES_RELAY;
     if (obstacle == service->obstacle) return;
-    LOG_AT(view->has_slot ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR, "intake closed", LOG_STR("reason", obstacle),
-           LOG_STR("slot", service->config->slot));
+    if (obstacle == NULL) {
+        LOG_INFO(is_relay ? "database usable again" : "intake open again", LOG_STR("after", service->obstacle));
+    } else {
+        LOG_AT(view->has_slot ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR, is_relay ? "database unusable" : "intake closed",
+               LOG_STR("reason", obstacle), LOG_STR("slot", service->config->slot));
+    }
     service->obstacle = obstacle;
 }
 
@@ -109,14 +114,14 @@ static void on_database_view(void *ctx, const struct database_view *view)
     const char *obstacle = readiness_obstacle(view);
     maintenance_allow_removals(service->maintenance, obstacle == NULL && service->drain_until_us == 0 &&
                                                          view->slot_behind_bytes <= service->config->wal_budget_bytes / 2);
-    if (service->config->roles == SERVES_RELAY) return;
-    if (obstacle != NULL) {
-        close_intake(service, view, obstacle);
+    if (service->config->roles == SERVES_RELAY) {
+        note_obstacle(service, view, readiness_database_obstacle(view));
         return;
     }
-    service->obstacle = NULL;
-    writer_open(service->writer, &view->mark);
-    if (service->drain_until_us == 0 && (service->config->roles & SERVES_CONSUMER)) start_kafka_consumers(service);
+    note_obstacle(service, view, obstacle);
+    writer_open(service->writer, obstacle == NULL ? &view->mark : NULL);
+    if (obstacle == NULL && service->drain_until_us == 0 && (service->config->roles & SERVES_CONSUMER))
+        start_kafka_consumers(service);
 }
 
 /* ---- stopping ---- */
@@ -161,6 +166,9 @@ static void on_drain_tick(evutil_socket_t fd, short what, void *ctx)
     (void)what;
     bool stuck = is_stuck(service);
     if (stuck) drop_commands(service);
+    if (clock_steady_us() < service->http_until_us) return;
+    if (service->http_until_us != 0) http_api_drain(service->http);
+    service->http_until_us = 0;
     if (!service->relay_draining && inputs_are_empty(service)) {
         service->relay_draining = true;
         if (service->relay != NULL) relay_drain(service->relay);
@@ -177,9 +185,11 @@ static void on_signal(evutil_socket_t number, short what, void *ctx)
     (void)what;
     if (service->drain_until_us != 0) _exit(1);
     LOG_INFO("stopping", LOG_INT("signal", number));
-    service->drain_until_us = clock_steady_us() + DRAIN_MAX_MS * 1000LL;
+    int64_t now_us = clock_steady_us();
+    service->drain_until_us = now_us + DRAIN_MAX_MS * 1000LL;
+    service->http_until_us = now_us + (service->config->roles & SERVES_HTTP ? service->config->drain_seconds * 1000000 : 0);
     maintenance_allow_removals(service->maintenance, false);
-    http_api_drain(service->http);
+    http_api_announce_end(service->http);
     for (int i = 0; i < KAFKA_CONSUMERS; i++) {
         if (service->kafka[i] != NULL) kafka_consumer_drain(service->kafka[i]);
     }
@@ -197,6 +207,20 @@ static void on_hangup(evutil_socket_t number, short what, void *ctx)
     }
     if (service->config->http_tls_certificate[0] == '\0') return;
     if (http_api_load_tls(service->http)) LOG_INFO("certificate reloaded");
+}
+
+static void set_log_level(enum log_level level)
+{
+    log_set_level(level < LOG_LEVEL_INFO ? level : LOG_LEVEL_INFO); /* so that the change itself is logged */
+    LOG_INFO("log level", LOG_STR("level", log_level_name(level)));
+    log_set_level(level);
+}
+
+static void on_user_signal(evutil_socket_t number, short what, void *ctx)
+{
+    const struct service *service = ctx;
+    (void)what;
+    set_log_level(number == SIGUSR1 ? LOG_LEVEL_DEBUG : log_level_of(service->config->log_level));
 }
 
 /* ---- starting ---- */
@@ -302,12 +326,18 @@ static bool start_relay(struct service *service)
 
 static bool start_signals(struct service *service)
 {
+    static const struct {
+        int number;
+        event_callback_fn on_signal;
+    } signals[SIGNALS] = {{SIGTERM, on_signal},
+                          {SIGINT, on_signal},
+                          {SIGHUP, on_hangup},
+                          {SIGUSR1, on_user_signal},
+                          {SIGUSR2, on_user_signal}};
     signal(SIGPIPE, SIG_IGN);
-    service->signals[0] = evsignal_new(service->base, SIGTERM, on_signal, service);
-    service->signals[1] = evsignal_new(service->base, SIGINT, on_signal, service);
-    service->signals[2] = evsignal_new(service->base, SIGHUP, on_hangup, service);
     service->drain_tick = event_new(service->base, -1, EV_PERSIST, on_drain_tick, service);
     for (int i = 0; i < SIGNALS; i++) {
+        service->signals[i] = evsignal_new(service->base, signals[i].number, signals[i].on_signal, service);
         if (service->signals[i] == NULL || event_add(service->signals[i], NULL) != 0) return false;
     }
     return service->drain_tick != NULL;

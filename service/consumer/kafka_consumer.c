@@ -23,7 +23,8 @@
 
 enum {
     COMMIT_EVERY_TICKS = 25,
-    LOOK_EVERY_TICKS = 10 /* at stored offsets that somebody may have moved */
+    LOOK_EVERY_TICKS = 10, /* at stored offsets that somebody may have moved */
+    LEAVE_POLL_MS = 10
 };
 
 /* ---- metrics ---- */
@@ -64,13 +65,36 @@ static size_t dead_letter_room(struct kafka_consumer *consumer)
     return smaller(kafka_limit_bytes(consumer->dead_letter_limit, DEAD_LETTER_BYTES_UNKNOWN), DEAD_LETTER_BYTES_MAX);
 }
 
+/* In the background: what has to be called back comes to the queue. */
+static void leave_group(struct kafka_consumer *consumer)
+{
+    consumer_commit_to_group(consumer);
+    consumer->leaving = rd_kafka_queue_new(consumer->client);
+    rd_kafka_error_t *error = rd_kafka_consumer_close_queue(consumer->client, consumer->leaving);
+    if (error == NULL) return;
+    LOG_WARN("the group is not left in order", LOG_STR("reason", rd_kafka_error_string(error)));
+    rd_kafka_error_destroy(error);
+    rd_kafka_queue_destroy(consumer->leaving);
+    consumer->leaving = NULL;
+}
+
+/* Once nothing is in flight others may have the partitions. */
+static void go_on_leaving(struct kafka_consumer *consumer)
+{
+    if (consumer->leaving == NULL && consumer->in_flight == 0) leave_group(consumer);
+    if (consumer->leaving != NULL) rd_kafka_queue_poll_callback(consumer->leaving, 0);
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *ctx)
 {
     struct kafka_consumer *consumer = ctx;
     (void)fd;
     (void)what;
     consumer_mind_waiting(consumer);
-    if (consumer->draining) return;
+    if (consumer->draining) {
+        go_on_leaving(consumer);
+        return;
+    }
     consumer_mind_fullness(consumer);
     consumer->context.dead_letter_bytes_max = dead_letter_room(consumer);
     consumer_store_ends(consumer);
@@ -221,17 +245,25 @@ void kafka_consumer_degraded(const struct kafka_consumer *consumer, struct degra
     }
 }
 
+static void close_client(struct kafka_consumer *consumer)
+{
+    if (consumer->leaving == NULL) {
+        consumer_commit_to_group(consumer);
+        rd_kafka_consumer_close(consumer->client);
+    } else {
+        while (!rd_kafka_consumer_closed(consumer->client)) rd_kafka_queue_poll_callback(consumer->leaving, LEAVE_POLL_MS);
+        rd_kafka_queue_destroy(consumer->leaving);
+    }
+    rd_kafka_destroy(consumer->client);
+}
+
 void kafka_consumer_free(struct kafka_consumer *consumer)
 {
     if (consumer == NULL) return;
     if (consumer->held != NULL) rd_kafka_message_destroy(consumer->held);
     kafka_limit_free(consumer->dead_letter_limit);
     kafka_limit_free(consumer->topic_limit);
-    if (consumer->client != NULL) {
-        consumer_commit_to_group(consumer);
-        rd_kafka_consumer_close(consumer->client);
-        rd_kafka_destroy(consumer->client);
-    }
+    if (consumer->client != NULL) close_client(consumer);
     offsets_free(consumer->offsets);
     if (consumer->wake != NULL) event_free(consumer->wake);
     if (consumer->rest != NULL) event_free(consumer->rest);

@@ -27,7 +27,7 @@ struct kafka_consumer_config {
 /* Makes the consumer and joins the group. NULL on failure; the reason was logged. Registers the consumer's metrics. */
 struct kafka_consumer *kafka_consumer_new(struct event_base *base, const struct kafka_consumer_config *config);
 
-/* Stops taking. What was taken is still completed. */
+/* Stops taking. What was taken is still completed; once it is, the consumer leaves its group. */
 void kafka_consumer_drain(struct kafka_consumer *consumer);
 
 /* Drops what was taken and is not on its way to the database: whoever has the partitions next reads it again. After a drain. */

@@ -60,6 +60,7 @@ struct kafka_consumer {
     bool paused;
     bool giving_back; /* what is done now with STATUS_OFFSET_MOVED was given back */
     bool draining;
+    rd_kafka_queue_t *leaving; /* what comes of leaving the group; NULL: it does not leave yet */
 };
 
 /* ---- kafka_consumer_partitions.c ---- */

@@ -1,6 +1,7 @@
 #include "driver/log.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -9,20 +10,37 @@
 
 enum { LINE_MAX_BYTES = 4096 };
 
-static enum log_level least_level = LOG_LEVEL_INFO;
+static _Atomic enum log_level least_level = LOG_LEVEL_INFO;
 static bool as_json;
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
 void log_configure(enum log_level least, bool json)
 {
-    least_level = least;
+    log_set_level(least);
     as_json = json;
+}
+
+void log_set_level(enum log_level least)
+{
+    atomic_store_explicit(&least_level, least, memory_order_relaxed);
 }
 
 bool log_enabled(enum log_level level)
 {
-    return level >= least_level;
+    return level >= atomic_load_explicit(&least_level, memory_order_relaxed);
+}
+
+const char *log_level_name(enum log_level level)
+{
+    return level_names[level];
+}
+
+enum log_level log_level_of(const char *name)
+{
+    enum log_level level = LOG_LEVEL_DEBUG;
+    while (level < LOG_LEVEL_ERROR && strcmp(level_names[level], name) != 0) level++;
+    return level;
 }
 
 struct line {

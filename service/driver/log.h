@@ -28,7 +28,14 @@ struct log_field {
 /* Call once, before any thread starts. The default is logfmt at info. */
 void log_configure(enum log_level least, bool json);
 
+/* At any time, from any thread. */
+void log_set_level(enum log_level least);
+
 bool log_enabled(enum log_level level);
+
+/* "debug" and the others; the level of another text is LOG_LEVEL_ERROR. */
+const char *log_level_name(enum log_level level);
+enum log_level log_level_of(const char *name);
 
 /* Writes one line; fields_len may be 0. Lines over 4 KiB are cut. */
 void log_write(enum log_level level, const char *message, const struct log_field *fields, size_t fields_len);

@@ -13,7 +13,7 @@
 #include "driver/log.h"
 #include "driver/pg_dial.h"
 
-enum { BACKOFF_FIRST_MS = 100, BACKOFF_MAX_MS = 5000, BACKEND_SIZE = 64 };
+enum { BACKOFF_FIRST_MS = 100, BACKOFF_MAX_MS = 5000, BACKEND_SIZE = 64, SCHEMA_REPORT_US = 60000000 };
 
 enum pg_state { PG_WAITING, PG_CONNECTING, PG_PREPARING, PG_READY };
 
@@ -36,8 +36,9 @@ struct pg {
     char backend[BACKEND_SIZE];   /* the server's process; "": not known yet */
     char abandoned[BACKEND_SIZE]; /* the one of a lost connection that had work; "": none */
     bool wants_write;
-    bool doomed;      /* to be dropped from the loop, not from inside the caller */
-    const char *doom; /* why; NULL: libpq knows */
+    bool lacks_schema; /* doomed for that */
+    bool doomed;       /* to be dropped from the loop, not from inside the caller */
+    const char *doom;  /* why; NULL: libpq knows */
 };
 
 static void on_socket(evutil_socket_t fd, short what, void *ctx);
@@ -81,7 +82,8 @@ static void watch(struct pg *pg, int fd, short what)
 static void drop(struct pg *pg, const char *reason)
 {
     bool was_ready = pg->state == PG_READY;
-    LOG_WARN("postgres connection lost", LOG_STR("name", pg->config->application_name), LOG_STR("reason", reason));
+    LOG_AT(pg->lacks_schema ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN, "postgres connection lost",
+           LOG_STR("name", pg->config->application_name), LOG_STR("reason", reason));
     forget_socket(pg);
     pg_dial_free(pg->dial);
     pg->dial = NULL;
@@ -91,6 +93,7 @@ static void drop(struct pg *pg, const char *reason)
     pg->backend[0] = '\0';
     pg->units_sent = 0;
     pg->doomed = false;
+    pg->lacks_schema = false;
     pg->doom = NULL;
     enter(pg, PG_WAITING, "lost");
     /* Full jitter keeps a fleet from coming back in step; random() is good enough for that. */
@@ -218,6 +221,17 @@ static void on_unit_done(struct pg *pg)
     pg->handler.on_ready(pg->ctx);
 }
 
+/* Where nobody has migrated yet every connection fails, and whoever watches the schema says so once. Only one that goes on failing is worth a
+ * line, now and then: the schema may be there, and a statement wrong. */
+static bool is_schema_overdue(void)
+{
+    static int64_t next_us;
+    int64_t now_us = clock_steady_us();
+    bool is_overdue = next_us != 0 && now_us >= next_us;
+    if (next_us == 0 || is_overdue) next_us = now_us + SCHEMA_REPORT_US;
+    return is_overdue;
+}
+
 static void on_result(struct pg *pg, const PGresult *result)
 {
     if (PQresultStatus(result) == PGRES_PIPELINE_SYNC) {
@@ -228,7 +242,9 @@ static void on_result(struct pg *pg, const PGresult *result)
         if (PQnfields(result) == 1 && PQntuples(result) == 1)
             snprintf(pg->backend, sizeof(pg->backend), "%s", PQgetvalue(result, 0, 0));
     } else if (PQresultStatus(result) != PGRES_COMMAND_OK) {
-        LOG_ERROR("statement not prepared", LOG_STR("reason", PQresultErrorMessage(result)));
+        pg->lacks_schema = pg_lacks_schema(result);
+        LOG_AT(pg->lacks_schema && !is_schema_overdue() ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR, "statement not prepared",
+               LOG_STR("name", pg->config->application_name), LOG_STR("reason", PQresultErrorMessage(result)));
         doom(pg);
     }
 }
@@ -366,6 +382,16 @@ void pg_drop(struct pg *pg, const char *reason)
 {
     pg->doom = reason;
     doom(pg);
+}
+
+bool pg_lacks_schema(const PGresult *result)
+{
+    static const char *const states[] = {"42P01", "42703", "42883"};
+    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    for (size_t i = 0; i < sizeof(states) / sizeof(states[0]) && sqlstate != NULL; i++) {
+        if (strcmp(sqlstate, states[i]) == 0) return true;
+    }
+    return false;
 }
 
 enum status pg_result_status(const PGresult *result)

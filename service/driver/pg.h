@@ -73,6 +73,9 @@ PGresult *pg_take_result(struct pg *pg);
 /* Drops the connection from the loop, for this reason; on_lost follows, and it connects again. */
 void pg_drop(struct pg *pg, const char *reason);
 
+/* Whether the statement names a table, column or function that is not there: the schema is of another build, or of none. */
+bool pg_lacks_schema(const PGresult *result);
+
 /* What a failed result means for the work that met it: RETRY classes for 08, 53, 57, 40 and for anything unknown;
  * STATUS_UNSTORABLE for 22 and 23. */
 enum status pg_result_status(const PGresult *result);

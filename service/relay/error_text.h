@@ -3,8 +3,9 @@
 #define RELAY_ERROR_TEXT_H
 
 /* FAILED: start again. WAITS: Kafka answers and does not take what is published; that is for its operator to mend, so ask again now and
- * then. REFUSED: it takes one of the records never, whoever sends it. */
-enum error_kind { ERROR_FAILED, ERROR_WAITS, ERROR_REFUSED };
+ * then. REFUSED: it takes one of the records never, whoever sends it. SETUP: the database lacks what `migrate` makes, or has no slot of that name and never had: look again
+ * now and then. */
+enum error_kind { ERROR_FAILED, ERROR_WAITS, ERROR_REFUSED, ERROR_SETUP };
 
 struct error_text {
     char text[256];

@@ -240,6 +240,11 @@ static int on_failed(struct relay *relay)
                  LOG_INT("records", relay->loop.care.records), LOG_INT("batch", relay->loop.care.batch));
         return 0;
     }
+    if (relay->reason.kind == ERROR_SETUP) {
+        LOG_DEBUG("relay waits for the database to be set up", LOG_STR("reason", relay->reason.text));
+        relay_enter(relay, RELAY_STANDBY, relay->reason.text);
+        return LOST_PAUSE_MS;
+    }
     if (relay->reason.kind == ERROR_WAITS) {
         note_waiting(relay);
         relay_enter(relay, RELAY_STANDBY, relay->reason.text);

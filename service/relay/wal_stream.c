@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "driver/clock.h"
+#include "driver/pg.h"
 #include "core/lsn.h"
 #include "relay/session.h"
 
@@ -38,6 +39,7 @@ static PGresult *query_one_row(PGconn *conn, const char *sql, struct interruptib
     PGresult *result = session_query(conn, sql, wait_state, reason);
     if (result == NULL || PQresultStatus(result) == PGRES_TUPLES_OK) return result;
     error_text_set(reason, "PostgreSQL refuses: %s", PQresultErrorMessage(result));
+    if (pg_lacks_schema(result)) reason->kind = ERROR_SETUP;
     PQclear(result);
     return NULL;
 }
@@ -91,9 +93,11 @@ static enum wal_result identify(PGconn *conn, const char *slot, struct interrupt
 static enum wal_result read_slot_row(const PGresult *result, const char *slot, struct error_text *reason,
                                      struct wal_source *ret_source)
 {
-    if (PQntuples(result) == 0) {
+    if (PQgetisnull(result, 0, 1)) {
         error_text_set(reason, "replication slot \"%s\" does not exist", slot);
-        return WAL_LOST;
+        if (*PQgetvalue(result, 0, 4) == 't') return WAL_LOST;
+        reason->kind = ERROR_SETUP;
+        return WAL_FAILED;
     }
     if (strcmp(PQgetvalue(result, 0, 1), "lost") == 0) {
         error_text_set(reason, "replication slot \"%s\" was invalidated: its WAL is removed (max_slot_wal_keep_size)", slot);
@@ -122,8 +126,8 @@ static enum wal_result look_up_slot(PGconn *conn, const char *slot, struct inter
     snprintf(sql, sizeof(sql),
              "SELECT confirmed_flush_lsn, wal_status, "
              "coalesce((SELECT '/' || generation::text FROM slot_generations WHERE slot = slot_name), ''), "
-             "(SELECT refusal FROM relay_positions WHERE slot = slot_name) "
-             "FROM pg_replication_slots WHERE slot_name = %s",
+             "(SELECT refusal FROM relay_positions WHERE slot = slot_name), is_slot_known(wanted) "
+             "FROM (SELECT %s AS wanted) AS w LEFT JOIN pg_replication_slots ON slot_name = wanted",
              quoted);
     PQfreemem(quoted);
     PGresult *result = query_one_row(conn, sql, wait_state, reason);

@@ -164,6 +164,7 @@ static void on_result(void *ctx, const PGresult *result)
     monitor->view.slot_kept_bytes = number(result, KEPT);
     monitor->view.slot_safe_ppm = number(result, SAFE);
     monitor->view.slot_wal_status = number(result, WAL_STATUS);
+    monitor->view.knows_slot = strcmp(PQgetvalue(result, 0, POSITION_STATE), "unknown") != 0;
     bool is_refused = strcmp(PQgetvalue(result, 0, POSITION_STATE), "refused") == 0;
     monitor->view.has_slot = number(result, SLOT) != 0 && !is_refused;
     monitor->view.is_accepted = monitor->view.has_slot && is_accepted(monitor, result);

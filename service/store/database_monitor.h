@@ -22,6 +22,7 @@ struct database_view {
     bool is_known;
     bool is_read_only; /* a standby, or set so */
     bool has_schema;   /* that of this build, or a newer one */
+    bool knows_slot;   /* it is there, or was */
     bool has_slot;     /* the slot is there, not invalidated and not refused by a relay */
     bool
         is_accepted; /* a relay has accepted the server at this position, or did before and it is still the same: see mark */

@@ -110,6 +110,7 @@ struct http_server {
     size_t unsent_bytes;
     int64_t refused;
     uint16_t port;
+    bool is_ending; /* each reply is the last of its connection */
     bool is_draining;
 };
 

@@ -92,7 +92,7 @@ void http_reply(struct http_request *request, int status_code, struct slice body
         snprintf(length, sizeof(length), "%zu", body.len);
         if (status_code != HTTP_NOCONTENT && status_code != HTTP_NOTMODIFIED)
             http_reply_header(request, "Content-Length", length);
-        bool is_last = conn->server->is_draining || may_leave_a_body(request) || http_conn_has_stalled(conn);
+        bool is_last = conn->server->is_ending || may_leave_a_body(request) || http_conn_has_stalled(conn);
         if (is_last) http_reply_header(request, "Connection", "close");
         conn->is_last = is_last;
         if (has_body) evbuffer_add(evhttp_request_get_output_buffer(ev), body.data, body.len);

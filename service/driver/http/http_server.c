@@ -200,8 +200,14 @@ uint16_t http_server_port(const struct http_server *server)
     return server->port;
 }
 
+void http_server_announce_end(struct http_server *server)
+{
+    server->is_ending = true;
+}
+
 void http_server_drain(struct http_server *server)
 {
+    http_server_announce_end(server);
     server->is_draining = true;
     if (server->bound != NULL) evhttp_del_accept_socket(server->http, server->bound);
     server->bound = NULL;

@@ -74,7 +74,10 @@ uint16_t http_server_port(const struct http_server *server);
  * those from before stay. */
 bool http_server_load_tls(struct http_server *server);
 
-/* Stops listening and closes idle connections; from here on each reply is the last of its connection. */
+/* From here on each reply is the last of its connection, and says so. */
+void http_server_announce_end(struct http_server *server);
+
+/* The same, and stops listening and closes idle connections. */
 void http_server_drain(struct http_server *server);
 
 /* Connections on which a request is being read, handled or answered. */

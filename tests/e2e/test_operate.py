@@ -1,0 +1,124 @@
+"""What an operator sees of a process: its log, its signals, how it stops, what it says of a database that is not set up."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+
+import pytest
+
+from conftest import MakeLine
+from line import MINIMAL, PARTITIONS, Line, receive_until, server_settings, until
+from servers import Service, run
+from line import BINARY
+
+
+def lines_with(text: str, level: str) -> list[str]:
+    return [entry for entry in text.splitlines() if f"level={level} " in entry]
+
+
+# ---- the log
+
+def test_the_log_level_changes_at_run_time(make_line: MakeLine) -> None:
+    line = make_line(LOG_LEVEL="warn")
+    line.start()
+    assert "level=debug" not in line.log() and "level=info" not in line.log()
+    os.kill(line.service.pid, signal.SIGUSR1)
+    line.wait_log('msg="log level" level=debug')
+    line.request("GET", "/v2/schedules", line.people.admin_key)
+    line.wait_log('msg="http request"')
+    os.kill(line.service.pid, signal.SIGUSR2)
+    line.wait_log('msg="log level" level=warn')
+    before = line.log()
+    line.request("GET", "/v2/schedules", line.people.admin_key)
+    assert "http request" not in line.log()[len(before):]
+
+
+def test_polls_of_readiness_are_no_warnings_and_an_open_intake_is_reported(make_line: MakeLine) -> None:
+    line = make_line()
+    line.start()
+    with server_settings(line.servers.postgres, default_transaction_read_only="on"):
+        line.wait_readiness((503, "the database is read-only"))
+        for _ in range(5):
+            assert line.readiness()[0] == 503
+        assert line.post(MINIMAL).status_code == 503
+    line.wait_readiness((200, None))
+    line.wait_log('msg="intake open again" after="the database is read-only"')
+    requests = [entry for entry in lines_with(line.log(), "warn") if 'msg="http request"' in entry]
+    assert len(requests) == 1 and "POST" in requests[0], requests
+
+
+# ---- a database that is not set up
+
+@pytest.mark.parametrize("roles", ["http,consumer,relay", "relay"])
+def test_a_database_without_a_schema_is_reported_in_one_line(make_line: MakeLine, roles: str) -> None:
+    line = make_line(ROLES=roles)
+    url = line.servers.postgres.create_database(f"bare_{os.getpid()}_{len(roles)}")
+    replica = line.start(wait=False, DATABASE_URL=url)
+    until(lambda: "started" in replica.log_tail(), "it listens")
+    line.wait_readiness((503, "the schema is older than this build; run schedule-service migrate"))
+    line.wait_log("run schedule-service migrate")
+    time.sleep(2)  # what else it would say by now: each of ten connections failed many times
+    said = lines_with(line.log(), "error") + lines_with(line.log(), "warn")
+    assert len(said) == 1 and "run schedule-service migrate" in said[0], said
+    run(str(BINARY), "migrate", env=line.env | {"DATABASE_URL": url, "REPLICATION_SLOT": f"bare_{os.getpid()}_{len(roles)}"})
+    until(lambda: "older than" not in str(line.readiness()), "it goes on")
+    line.stop()
+    line.sql(f"SELECT pg_drop_replication_slot('bare_{os.getpid()}_{len(roles)}')")
+
+
+def test_a_slot_of_another_name_is_not_called_lost(make_line: MakeLine) -> None:
+    line = make_line()
+    replica = line.start(wait=False, REPLICATION_SLOT="mistaken")
+    what = "the database has no replication slot of this name and never had; is REPLICATION_SLOT right?"
+    until(lambda: "started" in replica.log_tail(), "it listens")
+    line.wait_readiness((503, what))
+    line.wait_log(what)
+    assert "LOST" not in line.log() and "rebuild" not in line.log()
+    assert line.metric("schedule_relay_slot_lost") == 0
+    line.stop()
+
+
+# ---- stopping
+
+def test_http_goes_on_for_a_while_at_a_stop_and_says_that_it_ends(make_line: MakeLine) -> None:
+    """Load balancers see /readyz 503 first; the partitions are the other replica's meanwhile."""
+    line = make_line()
+    first = line.start(DRAIN_SECONDS="5")
+    second = line.start()
+    assigned = 'schedule_consumer_partitions{state="assigned"}'
+
+    def partitions(replica: Service) -> float:
+        text = line.http.get(f"{replica.url}/metrics", timeout=10).text
+        found = re.search(rf"^{re.escape(assigned)} (\S+)$", text, re.MULTILINE)
+        return float(found[1]) if found else 0
+
+    until(lambda: partitions(first) + partitions(second) == PARTITIONS and partitions(second) > 0, "they share the partitions", 60)
+    path = line.schedules_path()
+    ask = f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {line.people.admin_key}\r\n\r\n".encode()
+    with line.connect(first) as kept:
+        kept.sendall(ask)
+        assert b"Connection: close" not in receive_until(kept, lambda data: b"\r\n\r\n" in data)
+        os.kill(first.pid, signal.SIGTERM)
+        began = time.monotonic()
+        until(lambda: line.readiness(first) == (503, "stopping"), "it says so", 4)
+        created = line.post(MINIMAL)
+        assert (created.status_code, created.headers["Connection"]) == (201, "close")
+        until(lambda: partitions(second) == PARTITIONS, "its partitions are the other's", 4.5)
+        assert time.monotonic() - began < 5 and first.is_running()
+        kept.sendall(ask)
+        answer = receive_until(kept, lambda data: b"HTTP/1.1 200" in data and b"\r\n\r\n" in data.partition(b"HTTP/1.1 200")[2])
+        assert b"Connection: close" in answer
+    assert first._process is not None and first._process.wait(30) == 0
+    assert 4.9 < time.monotonic() - began < 25
+    line.event_of_schedule(created.json()["data"]["id"])
+
+
+def test_without_http_nothing_waits_at_a_stop(make_line: MakeLine) -> None:
+    line = make_line()
+    relay = line.start(ROLES="relay", DRAIN_SECONDS="20")
+    began = time.monotonic()
+    line.stop(relay)
+    assert time.monotonic() - began < 10
