@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 VIEWER ?= $(shell $(PYTHON) deploy/local/servers.py viewer)
 VIEWER := $(VIEWER)
 
-PACKAGES := rdkafka libevent libevent_openssl libevent_pthreads libprotobuf-c libpq jansson libssl libcrypto libcurl
+PACKAGES := rdkafka libevent libevent_openssl libevent_pthreads libprotobuf-c libpq jansson libssl libcrypto libcurl zlib
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wvla -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes \
             -Wformat=2 -Wundef -Werror
 HARDENING := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
@@ -44,7 +44,7 @@ FUZZERS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 REPLAY  := $(FUZZERS:%=$(BUILD)/tests/%)
 # What decodes outside bytes: no more than a fuzzer can call without a server.
 FUZZED  := $(wildcard service/core/*.c service/codec/*.c) $(addprefix service/,app/config.c app/config_value.c app/kafka_fixed.c driver/log.c \
-           relay/pgoutput.c relay/wal_record.c api/http_address.c api/http_header.c api/http_hours_query.c api/http_path.c \
+           relay/pgoutput.c relay/wal_record.c api/http_address.c api/http_coding.c api/http_header.c api/http_hours_query.c api/http_path.c \
            api/http_people_query.c api/http_query.c webhook/address_rule.c webhook/webhook_secret.c)
 TOOLS   := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(wildcard tests/tools/*.c))
 
@@ -217,7 +217,7 @@ fuzz: setup ## libFuzzer on every decoder of outside bytes, FUZZ_SECONDS each
 	@for fuzzer in $(FUZZERS); do mkdir -p build/fuzz/found_$$fuzzer && echo "== $$fuzzer" && \
 	    clang -D_GNU_SOURCE -Iservice -I$(BUILD)/gen -Itests/fuzz -std=c17 -g -O1 -fno-omit-frame-pointer \
 	        -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o build/fuzz/$$fuzzer tests/fuzz/$$fuzzer.c \
-	        $(FUZZED) $(GEN_C) $$(pkg-config --cflags --libs libpq) -lprotobuf-c -ljansson -lcrypto -levent && \
+	        $(FUZZED) $(GEN_C) $$(pkg-config --cflags --libs libpq) -lprotobuf-c -ljansson -lcrypto -levent -lz && \
 	    build/fuzz/$$fuzzer -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -rss_limit_mb=1024 -print_final_stats=1 \
 	        -artifact_prefix=build/fuzz/$$fuzzer- build/fuzz/found_$$fuzzer tests/fuzz/corpus/$${fuzzer#fuzz_} || exit 1; done
 

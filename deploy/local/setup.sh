@@ -12,7 +12,7 @@ python=/usr/bin/python3
 
 packages=(
     build-essential pkg-config clang clang-format clang-tidy shellcheck
-    librdkafka-dev libevent-dev libpq-dev libjansson-dev libssl-dev libical-dev libcurl4-openssl-dev
+    librdkafka-dev libevent-dev libpq-dev libjansson-dev libssl-dev libical-dev libcurl4-openssl-dev zlib1g-dev
     libprotobuf-c-dev protobuf-c-compiler libprotobuf-dev protobuf-compiler
     libcmocka-dev tzdata maven kcat curl jq
     python3 python3-venv python3-pytest python3-psycopg2 python3-requests python3-protobuf python3-lz4

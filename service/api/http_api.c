@@ -11,7 +11,6 @@
 enum {
     EXCHANGES_MAX = 1024,
     HEADER_BYTES_MAX = 16 << 10,
-    BODY_BYTES_MAX = 100 << 10,
     REQUEST_BYTES_MAX = 8 << 20,
     ADDRESS_BYTES_MAX = 4 << 20,
     UNSENT_BYTES_MAX = 16 << 20,
@@ -46,10 +45,10 @@ static void on_request(void *ctx, struct http_request *request)
     if (exchange != NULL) answer(exchange);
 }
 
-static void on_refusal(void *ctx, int status_code, struct buf *headers, struct buf *body)
+static void on_refusal(void *ctx, int status_code, struct slice target, struct buf *headers, struct buf *body)
 {
     (void)ctx;
-    write_refusal(headers, body, status_code);
+    write_refusal(headers, body, status_code, target);
     refusal_account(status_code);
 }
 

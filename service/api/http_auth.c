@@ -27,6 +27,7 @@ static void look_up(struct exchange *exchange, int64_t team_id, caller_done *don
     const struct caller_query query = {
         .key_hash = is_key ? exchange->secret_hash : NULL,
         .client_id = is_key ? NULL : exchange->credential.client_id,
+        .is_of_team = exchange->route->access == ACCESS_ANY_TEAM,
         .org_id = number_or_none(exchange, "orgId"),
         .team_id = team_id,
         .user_id = number_or_none(exchange, "userId"),

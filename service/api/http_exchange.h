@@ -11,7 +11,7 @@
 #include "api/http_path.h"
 #include "driver/http/http_server.h"
 
-enum { REQUEST_ID_SIZE = 65 };
+enum { REQUEST_ID_SIZE = 65, BODY_BYTES_MAX = 100 << 10 };
 
 struct exchange;
 
@@ -22,6 +22,7 @@ enum http_access {
     ACCESS_ORG_USER, /* an admin of {orgId}, about {userId}, who is in it */
     ACCESS_ORG_OR_TEAM, /* a member of {orgId}, who reads; the body determines whether they have to be an admin of a team or of {orgId} */
     ACCESS_TEAM,      /* an admin of {teamId}, which is in {orgId}, or of {orgId} itself */
+    ACCESS_ANY_TEAM,  /* the same, of the organization that the team is in */
     ACCESS_TEAM_USER, /* the same, about {userId}, who is in both */
     ACCESS_OWN        /* anybody who is known, about themselves */
 };
@@ -243,7 +244,7 @@ void reply_failure(struct exchange *exchange, enum status status);
 void reply_preflight(struct exchange *exchange);
 
 /* Appends header lines and envelope of a refusal that has no exchange. */
-void write_refusal(struct buf *headers, struct buf *body, int status_code);
+void write_refusal(struct buf *headers, struct buf *body, int status_code, struct slice target);
 
 /* ---- http_metrics.c ---- */
 

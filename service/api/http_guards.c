@@ -121,6 +121,32 @@ static bool guard_team_role(struct exchange *exchange, const struct caller_facts
     return false;
 }
 
+/* The path names no organization, and it is told of none: who is not in the team's own is told that there is no such team. */
+static bool guard_any_team(struct exchange *exchange, const struct caller_facts *facts)
+{
+    bool is_in_org = facts->is_system_admin || facts->org_role != ROLE_NONE;
+    if (!read_team(exchange)) return false;
+    exchange->org_id = exchange->scope_org_id = facts->org_id;
+    if (facts->team_in_org && facts->org_exists && is_in_org) return true;
+    reply_errorf(exchange, 404, "IsTeamInOrg - Team (%" PRId64 ") not found.", exchange->team_id);
+    return false;
+}
+
+static bool guard_any_team_role(struct exchange *exchange, const struct caller_facts *facts)
+{
+    if (is_org_admin(facts) || facts->team_role >= ROLE_ADMIN) return true;
+    if (facts->team_role == ROLE_NONE) {
+        reply_errorf(exchange, 403, "RolesGuard - User is not a member of the team with id=%" PRId64 ".", exchange->team_id);
+    } else {
+        reply_errorf(exchange, 403,
+                     "RolesGuard - user with id=%" PRId64
+                     " does not have the minimum required role=TEAM_ADMIN within team with "
+                     "id=%" PRId64 ".",
+                     exchange->caller_id, exchange->team_id);
+    }
+    return false;
+}
+
 static bool guard_user_in_team(struct exchange *exchange, const struct caller_facts *facts)
 {
     if (!path_int(path_param(&exchange->params, "userId"), &exchange->user_id)) return refuse_number(exchange);
@@ -151,6 +177,7 @@ static guard *const guards[][GUARDS_MAX] = {
     [ACCESS_ORG_OR_TEAM] = {guard_permission, guard_org, guard_org_member},
     [ACCESS_TEAM] = {guard_permission, guard_org, guard_team, guard_team_role},
     [ACCESS_TEAM_USER] = {guard_permission, guard_org, guard_team, guard_team_role, guard_user_in_team},
+    [ACCESS_ANY_TEAM] = {guard_permission, guard_any_team, guard_any_team_role},
     [ACCESS_OWN] = {guard_permission, guard_own},
 };
 

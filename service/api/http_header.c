@@ -138,6 +138,20 @@ bool is_request_id(const char *text)
     return true;
 }
 
+/* RFC 9110, section 8.3: parameters have names in any case, and values with or without quotes. */
+bool is_utf8_type(const char *content_type)
+{
+    static const char name[] = "charset=";
+    for (const char *at = strchr(content_type, ';'); at != NULL; at = strchr(at, ';')) {
+        at += 1 + strspn(at + 1, " \t");
+        if (strncasecmp(at, name, sizeof(name) - 1) != 0) continue;
+        const char *value = at + sizeof(name) - 1;
+        value += value[0] == '"';
+        return strcspn(value, "\"; \t") == 5 && strncasecmp(value, "utf-8", 5) == 0;
+    }
+    return true;
+}
+
 struct slice printable(const char *text, struct arena *arena)
 {
     size_t len = strlen(text);

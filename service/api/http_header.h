@@ -55,6 +55,9 @@ bool is_idempotency_key(const char *text);
 /* Whether a request id from outside is fit for logs and headers: 1 to 64 letters, digits and "._-". */
 bool is_request_id(const char *text);
 
+/* Whether a content type names no other charset than UTF-8. */
+bool is_utf8_type(const char *content_type);
+
 /* The text with every byte that is not printable ASCII shown as "?", at most 128 bytes; data NULL when the arena is full. */
 struct slice printable(const char *text, struct arena *arena);
 

@@ -47,7 +47,6 @@ static bool reply_not_modified(struct exchange *exchange, const struct schedule_
     http_reply_header(exchange->request, "ETag", shown.data);
     http_reply_header(exchange->request, "Vary", "Accept");
     http_reply_header(exchange->request, "Cache-Control", "private, no-cache");
-    http_reply_header(exchange->request, "Access-Control-Expose-Headers", "ETag, Link");
     if (!if_none_match_has(http_request_header(exchange->request, "If-None-Match"), etag)) return false;
     reply_bytes(exchange, 304, NULL, SLICE(""));
     return true;

@@ -4,6 +4,7 @@
 
 #include "api/http_path.h"
 #include "api/http_query.h"
+#include "codec/json_text.h"
 #include "core/instant.h"
 
 enum { DAY_S = 86400, MINUTE_S = 60 };
@@ -30,8 +31,9 @@ static struct slice member_of(struct reading *reading, const char *name, enum fo
         return (struct slice){json_string_value(member), json_string_length(member)};
     }
     if (form == BOOLEAN && json_is_boolean(member)) return json_is_true(member) ? SLICE("true") : SLICE("false");
-    if (form == NUMBER && json_is_integer(member)) {
-        value = arena_printf(reading->arena, "%" JSON_INTEGER_FORMAT, json_integer_value(member));
+    int64_t number;
+    if (form == NUMBER && json_integer_read(member, &number)) {
+        value = arena_printf(reading->arena, "%" PRId64, number);
         if (value.data == NULL) reading->out_of_memory = true;
     }
     return value;

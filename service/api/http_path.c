@@ -1,5 +1,9 @@
 #include "api/http_path.h"
 
+#include <math.h>
+#include <stdlib.h>
+#include <strings.h>
+
 enum { INT_TEXT_MAX = 64 };
 
 static bool starts_with_segments(struct slice target, struct slice prefix)
@@ -69,7 +73,9 @@ static bool take_segment(struct slice *rest, struct slice *ret_segment)
 
 static bool match_segment(struct slice want, struct slice have, struct path_params *params)
 {
-    if (want.len < 2 || want.data[0] != '{') return slice_equal(want, have);
+    if (want.len < 2 || want.data[0] != '{') {
+        return want.len == have.len && strncasecmp(want.data, have.data, want.len) == 0;
+    }
     if (have.len == 0 || params->len == PATH_PARAMS_MAX) return false;
     params->items[params->len++] = (struct path_param){{want.data + 1, want.len - 2}, have};
     return true;
@@ -145,16 +151,54 @@ static bool parse_digits(const char *text, size_t len, bool is_negative, int64_t
     return len > 0;
 }
 
+/* A literal of a base other than ten takes no sign; NAN when it is none. */
+static double parse_prefixed(const char *text)
+{
+    static const char *const digits[] = {"xX0123456789abcdefABCDEF", "oO01234567", "bB01"};
+    static const int bases[] = {16, 8, 2};
+    for (size_t i = 0; i < 3; i++) {
+        if (text[0] != '0' || (text[1] != digits[i][0] && text[1] != digits[i][1])) continue;
+        size_t len = strspn(text + 2, digits[i] + 2);
+        return len > 0 && text[2 + len] == '\0' ? (double)strtoull(text + 2, NULL, bases[i]) : NAN;
+    }
+    return NAN;
+}
+
+/* The decimal grammar of ECMAScript, which lacks what else strtod reads: names of no number, and hexadecimal digits. */
+static bool is_decimal(const char *text)
+{
+    static const char digits[] = "0123456789";
+    text += text[0] == '-' || text[0] == '+';
+    size_t whole = strspn(text, digits);
+    size_t fraction = text[whole] == '.' ? strspn(text + whole + 1, digits) : 0;
+    text += whole + (text[whole] == '.') + fraction;
+    if (whole + fraction == 0 || (text[0] != 'e' && text[0] != 'E')) return whole + fraction > 0 && text[0] == '\0';
+    text += 1 + (text[1] == '-' || text[1] == '+');
+    size_t exponent = strspn(text, digits);
+    return exponent > 0 && text[exponent] == '\0';
+}
+
+static bool parse_literal(const char *text, int64_t *ret_value)
+{
+    const double exact_max = 9007199254740991; /* beyond it several integers are one double */
+    double value = is_decimal(text) ? strtod(text, NULL) : parse_prefixed(text);
+    if (!(fabs(value) <= exact_max) || value != trunc(value)) return false;
+    *ret_value = (int64_t)value;
+    return true;
+}
+
 bool path_int(struct slice raw, int64_t *ret_value)
 {
-    char text[INT_TEXT_MAX];
+    char text[INT_TEXT_MAX + 1];
     size_t end = decode(raw, text);
     size_t start = 0;
-    if (end == SIZE_MAX) return false;
+    if (end == SIZE_MAX || memchr(text, '\0', end) != NULL) return false;
     while (start < end && is_space(text[start])) start++;
     while (end > start && is_space(text[end - 1])) end--;
-    bool has_sign = start < end && (text[start] == '-' || text[start] == '+');
-    bool is_negative = has_sign && text[start] == '-';
-    if (has_sign) start++;
-    return parse_digits(text + start, end - start, is_negative, ret_value);
+    text[end] = '\0';
+    bool has_sign = text[start] == '-' || text[start] == '+';
+    bool is_negative = text[start] == '-';
+    size_t digits = start + has_sign;
+    if (strspn(text + digits, "0123456789") != end - digits) return parse_literal(text + start, ret_value);
+    return parse_digits(text + digits, end - digits, is_negative, ret_value);
 }

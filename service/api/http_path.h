@@ -28,7 +28,7 @@ struct slice target_rewrite(struct slice target, struct arena *arena);
 /* What stands before the query. */
 struct slice target_path(struct slice target);
 
-/* Matches a pattern such as "/v2/organizations/{orgId}/schedules", a trailing slash allowed; a parameter is never empty.
+/* Matches a pattern such as "/v2/organizations/{orgId}/schedules", its fixed segments in any case, a trailing slash allowed; a parameter is never empty.
  * The parameters are set only on a match. */
 bool path_match(const char *pattern, struct slice path, struct path_params *ret_params);
 
@@ -38,8 +38,9 @@ struct slice path_param(const struct path_params *params, const char *name);
 /* The byte that "%XX" at a place of the text stands for; -1 when there is none. */
 int percent_byte(struct slice raw, size_t at);
 
-/* A whole decimal number as the contract reads it: percent-decoded, white space around it and a sign allowed. False for
- * anything else and beyond 64 bits. */
+/* A whole number as the contract reads it, percent-decoded and with white space around it: digits with or without a sign, of 64 bits; or any
+ * other literal of ECMAScript's whose value is an integer of less than 2^53 ("2709.0", "1.234567e+06", "0x1F"), which a double holds exactly.
+ * False for anything else. */
 bool path_int(struct slice raw, int64_t *ret_value);
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "api/http_calendar.h"
 #include "api/http_people.h"
+#include "codec/json_text.h"
 #include "driver/clock.h"
 
 enum { ARENA_BYTES_MAX = 16 << 20, SCRATCH_BYTES_MAX = 4 << 20, HELD_BYTES_MAX = 32 << 20 };
@@ -236,7 +237,8 @@ static bool read_query(struct exchange *exchange)
 void handle_query_people(struct exchange *exchange)
 {
     if (!exchange_read_body(exchange)) return;
-    bool names_team = json_is_integer(json_object_get(exchange->body, "teamId"));
+    int64_t team_id;
+    bool names_team = json_integer_read(json_object_get(exchange->body, "teamId"), &team_id);
     if (!names_team && !guards_pass_org_admin(exchange)) return;
     if (!read_query(exchange)) return;
     if (exchange->people->query.team_id != 0) auth_team(exchange, exchange->people->query.team_id, list_people);

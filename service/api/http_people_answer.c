@@ -136,7 +136,6 @@ static bool finish(struct exchange *exchange)
     if (people->body.failed) return people_refuse_body(exchange);
     http_reply_header(exchange->request, "Vary", "Accept");
     http_reply_header(exchange->request, "Cache-Control", "private, no-cache");
-    http_reply_header(exchange->request, "Access-Control-Expose-Headers", "Link");
     reply_text(exchange, 200, is_calendar ? CALENDAR_TYPE : JSON_TYPE, &people->body);
     return false;
 }

@@ -4,6 +4,7 @@
 
 #include "api/http_path.h"
 #include "api/http_query.h"
+#include "codec/json_text.h"
 #include "core/instant.h"
 
 /* The reading of one body. */
@@ -28,9 +29,8 @@ static const json_t *member_of(const json_t *object, const char *name)
 /* An integer from 1 to most; else 0, and the violation. */
 static int64_t read_integer(struct reading *reading, const json_t *value, struct slice property, int64_t most)
 {
-    if (json_is_integer(value) && json_integer_value(value) >= 1 && json_integer_value(value) <= most) {
-        return json_integer_value(value);
-    }
+    int64_t number;
+    if (json_integer_read(value, &number) && number >= 1 && number <= most) return number;
     refuse(reading, property, "isInt",
            most == INT64_MAX
                ? arena_printf(reading->arena, "%s must be a positive integer", property.data)

@@ -150,11 +150,39 @@ static int64_t int_of(double number)
     return number >= (double)INT64_MAX ? INT64_MAX : (int64_t)number;
 }
 
+/* Whether a key is `name`, or an item of a list of that name: "name[]", "name[0]". */
+static bool is_of_name(struct slice key, struct slice name)
+{
+    if (slice_equal(key, name)) return true;
+    if (key.len < name.len + 2 || key.data[name.len] != '[' || key.data[key.len - 1] != ']') return false;
+    for (size_t i = name.len + 1; i < key.len - 1; i++) {
+        if (key.data[i] < '0' || key.data[i] > '9') return false;
+    }
+    return true;
+}
+
+/* The first parameter of that name, as query_value; of one that is an object, "name[key]", no number can be read. */
+static bool read_parameter(struct slice target, struct slice name, struct arena *arena, struct slice *ret_value)
+{
+    struct slice rest = query_of(target);
+    *ret_value = (struct slice){NULL, 0};
+    while (rest.len > 0) {
+        struct slice raw = take_until(&rest, '&');
+        struct slice key = form_decode(take_until(&raw, '='), arena);
+        if (key.data == NULL) return false;
+        if (key.len < name.len || memcmp(key.data, name.data, name.len) != 0) continue;
+        if (key.len > name.len && key.data[name.len] != '[') continue;
+        *ret_value = is_of_name(key, name) ? form_decode(raw, arena) : SLICE("[object Object]");
+        return ret_value->data != NULL;
+    }
+    return true;
+}
+
 static enum status read_rule(const struct number_rule *rule, struct slice target, struct arena *arena, int64_t *ret_number,
                              json_t *values, struct violations *violations)
 {
     struct slice text;
-    if (!query_value(target, rule->name, arena, &text)) return arena_failure(arena);
+    if (!read_parameter(target, rule->name, arena, &text)) return arena_failure(arena);
     if (text.len == 0) {
         *ret_number = rule->absent;
         return STATUS_OK;
@@ -171,10 +199,18 @@ static enum status read_cursor(struct slice target, struct arena *arena, int64_t
 {
     struct slice text;
     *ret_id = 0;
-    if (!query_value(target, SLICE("cursor"), arena, &text)) return arena_failure(arena);
+    if (!read_parameter(target, SLICE("cursor"), arena, &text)) return arena_failure(arena);
     if (text.len == 0 || (path_int(text, ret_id) && *ret_id > 0)) return STATUS_OK;
     violations_add(violations, arena, SLICE("cursor"), SLICE("isCursor"), SLICE("cursor must be one that an answer gave"));
     return STATUS_INVALID;
+}
+
+bool query_names(struct slice target, struct slice name, struct arena *arena, bool *ret_is_named)
+{
+    struct slice value;
+    if (!read_parameter(target, name, arena, &value)) return false;
+    *ret_is_named = value.data != NULL;
+    return true;
 }
 
 enum status query_page(struct slice target, struct arena *arena, struct page *ret_page, json_t **ret_values,

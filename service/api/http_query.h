@@ -14,6 +14,9 @@
  * the arena; data is NULL when there is no such parameter. False when the arena is full. */
 bool query_value(struct slice target, struct slice name, struct arena *arena, struct slice *ret_value);
 
+/* Whether there is a parameter of that name, or a list or an object of it ("name[key]=..."). False when the arena is full. */
+bool query_names(struct slice target, struct slice name, struct arena *arena, bool *ret_is_named);
+
 /* The target with every parameter of that name left out of its query, and without a fragment. Lives in the arena; data is NULL when that is
  * full. */
 struct slice query_without(struct slice target, struct slice name, struct arena *arena);

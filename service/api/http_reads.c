@@ -37,7 +37,6 @@ static void on_page(void *ctx, enum status status, const struct schedule_list *l
         reply_errorf(exchange, 400, "The schedules of this page exceed %d bytes, please take at most %zu",
                      READER_LIST_BYTES_MAX, list->len);
     } else {
-        http_reply_header(exchange->request, "Access-Control-Expose-Headers", "Link");
         struct slice target = query_without(exchange->target, SLICE("skip"), exchange->arena);
         if (list->has_more) reply_next_link(exchange, target, "%" PRId64, list->rows[list->len - 1].id);
         reply_list(exchange, list);
@@ -54,8 +53,23 @@ static bool read_page(struct exchange *exchange, struct page *ret_page)
     return status == STATUS_OK;
 }
 
+/* A list that is not narrowed would be taken for one that is. False when it was answered. */
+static bool refuse_event_type(struct exchange *exchange)
+{
+    bool is_named;
+    bool is_of_team = exchange->team_id != 0;
+    if (!is_of_team) return true;
+    if (!query_names(exchange->target, SLICE("eventTypeId"), exchange->arena, &is_named)) {
+        reply_failure(exchange, arena_failure(exchange->arena));
+        return false;
+    }
+    if (is_named) reply_error(exchange, 400, SLICE("eventTypeId is not served: there are no event types here"));
+    return !is_named;
+}
+
 void handle_list_user_schedules(struct exchange *exchange)
 {
+    if (!refuse_event_type(exchange)) return;
     enum status status = reader_list_user_schedules(exchange->api->config.reader, exchange_share(exchange),
                                                     exchange->scope_org_id, exchange->user_id, on_user_list, exchange);
     if (status != STATUS_OK) reply_failure(exchange, status);
@@ -65,7 +79,7 @@ void handle_list_user_schedules(struct exchange *exchange)
 void handle_list_schedules(struct exchange *exchange)
 {
     struct page page;
-    if (!read_page(exchange, &page)) return;
+    if (!refuse_event_type(exchange) || !read_page(exchange, &page)) return;
     enum status status = reader_list_schedules(exchange->api->config.reader, exchange_share(exchange), exchange->org_id,
                                                exchange->team_id, &page, on_page, exchange);
     if (status != STATUS_OK) reply_failure(exchange, status);

@@ -9,7 +9,10 @@
 #include "driver/clock.h"
 #include "driver/log.h"
 
-enum { CURSOR_SIZE = 64 };
+enum { CURSOR_SIZE = 64, REFUSAL_ARENA_BYTES = 128 << 10 };
+
+/* What a page of another origin may read; those of rate limits see http_throttle.c. */
+#define EXPOSED "ETag,Link,Retry-After,X-Request-Id"
 
 /* Status codes by the names the contract's envelope gives them; without a reason the details are the message. */
 static const struct exception {
@@ -53,6 +56,7 @@ static void finish(struct exchange *exchange, int status_code, const char *conte
     if (content_type != NULL) http_reply_header(request, "Content-Type", content_type);
     http_reply_header(request, "X-Request-Id", exchange->request_id);
     http_reply_header(request, "Access-Control-Allow-Origin", "*");
+    http_reply_header(request, "Access-Control-Expose-Headers", EXPOSED);
     if (status_code == 503) http_reply_header(request, "Retry-After", "1");
     exchange_account(exchange, status_code);
     http_reply(request, status_code, body);
@@ -174,13 +178,18 @@ void reply_preflight(struct exchange *exchange)
     finish(exchange, 204, NULL, SLICE(""));
 }
 
-void write_refusal(struct buf *headers, struct buf *body, int status_code)
+void write_refusal(struct buf *headers, struct buf *body, int status_code, struct slice target)
 {
+    struct arena *arena = arena_new(REFUSAL_ARENA_BYTES);
+    struct slice path = arena == NULL ? SLICE("") : target_rewrite(target, arena);
     char request_id[REQUEST_ID_SIZE];
     struct slice message = slice_of(exception_of(status_code)->reason);
     if (status_code == 413) message = SLICE("request entity too large");
     request_id_new(request_id);
-    buf_printf(headers, "Content-Type: " JSON_TYPE "\r\nX-Request-Id: %s\r\nAccess-Control-Allow-Origin: *\r\n%s",
+    buf_printf(headers,
+               "Content-Type: " JSON_TYPE "\r\nX-Request-Id: %s\r\nAccess-Control-Allow-Origin: *\r\n"
+               "Access-Control-Expose-Headers: " EXPOSED "\r\n%s",
                request_id, status_code == 503 ? "Retry-After: 1\r\n" : "");
-    write_envelope(body, status_code, message, SLICE(""));
+    write_envelope(body, status_code, message, path.data == NULL ? SLICE("") : path);
+    arena_free(arena);
 }

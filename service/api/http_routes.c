@@ -5,6 +5,7 @@
 #define ORG_USER_SCHEDULES ORG "/users/{userId}/schedules"
 #define ORG_USER_SCHEDULE ORG_USER_SCHEDULES "/{scheduleId}"
 #define TEAM ORG "/teams/{teamId}"
+#define ANY_TEAM "/v2/teams/{teamId}"
 #define OWN_SCHEDULES "/v2/schedules"
 #define OWN_SCHEDULE OWN_SCHEDULES "/{scheduleId}"
 
@@ -17,6 +18,7 @@ static const struct http_route routes[] = {
     ROUTE(GET, ORG "/schedules", ACCESS_ORG, handle_list_schedules),
     ROUTE(GET, TEAM "/schedules", ACCESS_TEAM, handle_list_schedules),
     ROUTE(GET, TEAM "/users/{userId}/schedules", ACCESS_TEAM_USER, handle_list_user_schedules),
+    ROUTE(GET, ANY_TEAM "/schedules", ACCESS_ANY_TEAM, handle_list_schedules),
     ROUTE(POST, ORG_USER_SCHEDULES, ACCESS_ORG_USER, handle_create_schedule),
     ROUTE(GET, ORG_USER_SCHEDULES, ACCESS_ORG_USER, handle_list_user_schedules),
     ROUTE(GET, ORG_USER_SCHEDULE, ACCESS_ORG_USER, handle_get_schedule),

@@ -10,7 +10,6 @@ static void write_etag(struct exchange *exchange, int64_t version)
     char etag[24];
     snprintf(etag, sizeof(etag), "\"%" PRId64 "\"", version);
     http_reply_header(exchange->request, "ETag", etag);
-    http_reply_header(exchange->request, "Access-Control-Expose-Headers", "ETag");
 }
 
 void reply_schedule(struct exchange *exchange, int status_code, const struct schedule_row *row)

@@ -43,7 +43,7 @@ static int64_t seconds_of(int64_t time_us)
     return (time_us + SECOND_US - 1) / SECOND_US;
 }
 
-/* "X-RateLimit-Limit-Default: 120" */
+/* "X-RateLimit-Limit-Default: 120", which pages of other origins may read. */
 static void write_header(struct exchange *exchange, const char *what, const char *limit, int64_t value)
 {
     char name[64];
@@ -51,6 +51,7 @@ static void write_header(struct exchange *exchange, const char *what, const char
     snprintf(name, sizeof(name), "X-RateLimit-%s-%c%s", what, toupper((unsigned char)limit[0]), limit + 1);
     snprintf(text, sizeof(text), "%" PRId64, value);
     http_reply_header(exchange->request, name, text);
+    http_reply_header(exchange->request, "Access-Control-Expose-Headers", name);
 }
 
 static void write_headers(struct exchange *exchange, const struct rate_verdict *verdict)

@@ -88,7 +88,9 @@ void turn_take(struct exchange *exchange)
         exchange->route->handle(exchange);
         return;
     }
-    append(body_len > HEAVY_BYTES ? &exchange->api->heavy : &exchange->api->light, exchange);
+    /* A coded body becomes as large as any. */
+    bool is_heavy = body_len > HEAVY_BYTES || http_request_header(exchange->request, "Content-Encoding") != NULL;
+    append(is_heavy ? &exchange->api->heavy : &exchange->api->light, exchange);
     ask_for_turn(exchange->api);
 }
 

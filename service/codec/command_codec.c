@@ -146,8 +146,9 @@ static bool copy_texts(struct command_input *input, struct arena *arena)
 static struct input_id read_id(const json_t *body, const char *name)
 {
     const json_t *value = json_object_get(body, name);
-    bool is_absent = value == NULL || json_is_null(value);
-    return (struct input_id){json_integer_value(value), is_absent || json_is_integer(value)};
+    struct input_id id;
+    id.is_usable = json_integer_read(value, &id.value) || value == NULL || json_is_null(value);
+    return id;
 }
 
 static bool read_body(const json_t *body, struct arena *arena, struct command_input *input)

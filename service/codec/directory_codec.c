@@ -110,7 +110,9 @@ static struct input_text read_text(const json_t *body, const char *name, struct 
 
 static struct input_id read_id(const json_t *value)
 {
-    return (struct input_id){json_integer_value(value), json_is_integer(value)};
+    struct input_id id;
+    id.is_usable = json_integer_read(value, &id.value);
+    return id;
 }
 
 static struct input_bool read_bool(const json_t *value)

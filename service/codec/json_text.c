@@ -5,6 +5,7 @@
  * makes it refuse the whole text, wherever the number stands: the pass copies such a text with these numbers written so that they fit. */
 #include "codec/json_text.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -214,8 +215,17 @@ enum status json_text_parse_stored(struct slice text, json_t **ret_value, struct
     return STATUS_OK;
 }
 
+/* RFC 8259, section 8.1: who reads a text may pass over the mark. */
+static struct slice without_mark(struct slice text)
+{
+    static const char mark[] = {'\xef', '\xbb', '\xbf'};
+    if (text.len < sizeof(mark) || memcmp(text.data, mark, sizeof(mark)) != 0) return text;
+    return (struct slice){text.data + sizeof(mark), text.len - sizeof(mark)};
+}
+
 enum status json_text_parse(struct slice text, json_t **ret_value, struct json_fault *ret_fault)
 {
+    text = without_mark(text);
     struct scan scan = {.text = text};
     enum status status = STATUS_UNDECODABLE;
     buf_init(&scan.fitting, text.len + text.len / 8);
@@ -230,6 +240,17 @@ enum status json_text_parse(struct slice text, json_t **ret_value, struct json_f
     }
     buf_done(&scan.fitting);
     return status;
+}
+
+bool json_integer_read(const json_t *value, int64_t *ret_integer)
+{
+    const double exact_max = 9007199254740991; /* beyond it several integers are one double */
+    double real = json_real_value(value);
+    *ret_integer = json_integer_value(value);
+    if (!json_is_real(value)) return json_is_integer(value);
+    if (fabs(real) > exact_max || real != trunc(real)) return false;
+    *ret_integer = (int64_t)real;
+    return true;
 }
 
 bool json_text_is_type(struct slice content_type)

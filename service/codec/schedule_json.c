@@ -27,9 +27,9 @@ static struct input_text kept_text_from_json(const json_t *value)
 static bool read_days(const json_t *value, struct arena *arena, struct input_days *days)
 {
     days->kind = json_is_array(value) ? INPUT_GIVEN : is_absent(value) ? INPUT_ABSENT : INPUT_OTHER;
+    days->all_valid = json_is_array(value) || weekday_parse(input_text_from_json(value).text) != WEEKDAY_NONE;
     if (days->kind != INPUT_GIVEN) return true;
     days->len = json_array_size(value);
-    days->all_valid = true;
     uint8_t *items = arena_alloc(arena, days->len);
     if (items == NULL) return false;
     for (size_t i = 0; i < days->len; i++) {
@@ -72,6 +72,9 @@ bool schedule_input_from_json(const json_t *body, struct arena *arena, struct sc
 {
     *ret_input = (struct schedule_input){0};
     const json_t *is_default = json_object_get(body, "isDefault");
+    for (size_t i = 0; i < SCHEDULE_UNSERVED_FIELDS; i++) {
+        ret_input->has_unserved[i] = !is_absent(json_object_get(body, schedule_unserved_field(i).data));
+    }
     ret_input->name = kept_text_from_json(json_object_get(body, "name"));
     ret_input->time_zone = kept_text_from_json(json_object_get(body, "timeZone"));
     ret_input->is_default.kind = json_is_boolean(is_default) ? INPUT_GIVEN

@@ -141,7 +141,7 @@ static void check_days(struct check *check, const struct input_days *days)
     if (days->kind == INPUT_GIVEN && days->len == 0) {
         violate_field(check, SLICE("days"), SLICE("arrayMinSize"), "must contain at least 1 elements");
     }
-    if (days->kind != INPUT_GIVEN || !days->all_valid) {
+    if (!days->all_valid) {
         violate(check, SLICE("days"), SLICE("isIn"),
                 SLICE("each value in days must be one of the following values: "
                       "Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday"));
@@ -241,6 +241,22 @@ static void check_overrides(struct check *check, const struct input_list *list, 
     schedule->overrides_len = len;
 }
 
+struct slice schedule_unserved_field(size_t index)
+{
+    static const struct slice names[SCHEDULE_UNSERVED_FIELDS] = {SLICE("availabilities"), SLICE("schedule"),
+                                                                 SLICE("dateOverrides")};
+    return names[index];
+}
+
+static void check_unserved(struct check *check, const struct schedule_input *input)
+{
+    for (size_t i = 0; i < SCHEDULE_UNSERVED_FIELDS; i++) {
+        if (!input->has_unserved[i]) continue;
+        violate_field(check, schedule_unserved_field(i), SLICE("isServed"),
+                      "is of cal-api-version 2024-04-15, which is not served: send availability and overrides");
+    }
+}
+
 /* The fields that are there. */
 static unsigned given_fields(const struct schedule_input *input)
 {
@@ -259,6 +275,7 @@ enum status schedule_check(const struct schedule_input *input, enum schedule_use
     size_t before = violations->len;
     struct check check = {.zones = zones, .arena = arena, .violations = violations};
     struct schedule schedule = {.fields = use == SCHEDULE_NEW ? (unsigned)SCHEDULE_ALL_FIELDS : given_fields(input)};
+    check_unserved(&check, input);
     if (schedule.fields & SCHEDULE_NAME) schedule.name = check_name(&check, &input->name);
     if (schedule.fields & SCHEDULE_TIME_ZONE) schedule.time_zone = check_time_zone(&check, &input->time_zone);
     if (schedule.fields & SCHEDULE_AVAILABILITY) check_availability(&check, &input->availability, &schedule);

@@ -90,7 +90,7 @@ struct input_bool {
 /* GIVEN: a list. OTHER with is_object: one object where a list belongs, held as the only item; its own faults are reported too. */
 struct input_days {
     enum input_kind kind;
-    bool all_valid;       /* each item is a weekday's name */
+    bool all_valid;       /* each item is a weekday's name, or what stands in place of a list is */
     const uint8_t *items; /* enum weekday */
     size_t len;
 };
@@ -111,7 +111,12 @@ struct input_list {
     size_t len; /* how many were sent; items holds at most the list's maximum of them */
 };
 
+/* The fields of the body of cal-api-version 2024-04-15, which is not served. Its hours are in them: whoever sends one would get other hours. */
+enum { SCHEDULE_UNSERVED_FIELDS = 3 };
+struct slice schedule_unserved_field(size_t index);
+
 struct schedule_input {
+    bool has_unserved[SCHEDULE_UNSERVED_FIELDS];
     struct input_text name;
     struct input_text time_zone;
     struct input_bool is_default;

@@ -23,6 +23,7 @@ enum column {
     CLIENT_ORG,
     LIMITS,
     SYSTEM_ADMIN,
+    ORG_ID,
     ORG_EXISTS,
     ORG_ROLE,
     TEAM_IN_ORG,
@@ -34,7 +35,7 @@ enum column {
 const char caller_sql[] =
     "SELECT c.user_id, c.is_revoked, c.is_expired, c.secret_hash, c.permissions, c.client_org_id, " KEY_LIMITS ","
     " c.client_org_id IS NULL AND EXISTS (SELECT FROM users WHERE id = c.user_id AND is_system_admin),"
-    " EXISTS (SELECT FROM organizations WHERE id = q.org_id),"
+    " q.org_id, EXISTS (SELECT FROM organizations WHERE id = q.org_id),"
     " CASE WHEN c.client_org_id IS NULL"
     " THEN (SELECT role FROM memberships WHERE org_id = q.org_id AND user_id = c.user_id)"
     " WHEN c.client_org_id = q.org_id THEN 'ADMIN' END,"
@@ -42,8 +43,10 @@ const char caller_sql[] =
     " (SELECT role FROM team_memberships WHERE team_id = q.team_id AND user_id = c.user_id),"
     " EXISTS (SELECT FROM memberships WHERE org_id = q.org_id AND user_id = q.user_id),"
     " EXISTS (SELECT FROM team_memberships WHERE team_id = q.team_id AND user_id = q.user_id)"
-    " FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) WITH ORDINALITY"
-    " AS q (key_hash, client_id, org_id, team_id, user_id, ordinal)"
+    " FROM (SELECT key_hash, client_id, coalesce(org_id, (SELECT t.org_id FROM teams t WHERE t.id = team_id)) AS org_id, "
+    "team_id,"
+    " user_id, ordinal FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) WITH ORDINALITY"
+    " AS asked (key_hash, client_id, org_id, team_id, user_id, ordinal)) AS q"
     " LEFT JOIN LATERAL ("
     "SELECT k.user_id, k.id AS key_id, k.revoked_at IS NOT NULL AS is_revoked,"
     " coalesce(k.expires_at <= statement_timestamp(), false) AS is_expired, NULL::bytea AS secret_hash, 0 AS permissions,"
@@ -109,6 +112,7 @@ void caller_facts_read(const PGresult *result, int row, struct caller_facts *ret
         .client_org_id = strtoll(PQgetvalue(result, row, CLIENT_ORG), NULL, 10),
         .caller_id = strtoll(PQgetvalue(result, row, CALLER_ID), NULL, 10),
         .is_system_admin = is_true(result, row, SYSTEM_ADMIN),
+        .org_id = strtoll(PQgetvalue(result, row, ORG_ID), NULL, 10),
         .org_exists = is_true(result, row, ORG_EXISTS),
         .org_role = role_at(result, row, ORG_ROLE),
         .team_in_org = is_true(result, row, TEAM_IN_ORG),

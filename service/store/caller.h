@@ -17,6 +17,7 @@ enum member_role { ROLE_NONE, ROLE_MEMBER, ROLE_ADMIN, ROLE_OWNER };
 struct caller_query {
     const uint8_t *key_hash; /* of an API key, or NULL */
     const char *client_id;   /* of an OAuth client, valid UTF-8, or NULL */
+    bool is_of_team;         /* the organization is the one that the team is in, whatever org_id is */
     int64_t org_id;
     int64_t team_id;
     int64_t user_id;
@@ -34,6 +35,7 @@ struct caller_facts {
     bool is_system_admin;  /* a client never is */
     bool org_exists;
     enum member_role org_role; /* a client is an admin of its own organization, and nothing to any other */
+    int64_t org_id;            /* that all is about; 0: none */
     bool team_in_org;
     enum member_role team_role;
     bool user_in_org;

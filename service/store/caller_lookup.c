@@ -61,7 +61,8 @@ bool caller_lookup_add(struct caller_lookup *lookup, const struct caller_query *
     pg_array_add_if(&columns[KEY_HASH], query->key_hash != NULL,
                     (struct slice){(const char *)query->key_hash, CALLER_HASH_LEN});
     pg_array_add_if(&columns[CLIENT_ID], query->client_id != NULL, slice_of(query->client_id));
-    pg_array_add_int8(&columns[ORG_ID], query->org_id);
+    if (query->is_of_team) pg_array_add_null(&columns[ORG_ID]);
+    else pg_array_add_int8(&columns[ORG_ID], query->org_id);
     pg_array_add_int8(&columns[TEAM_ID], query->team_id);
     pg_array_add_int8(&columns[USER_ID], query->user_id);
     if (is_short(lookup)) return false;

@@ -154,7 +154,8 @@ def is_calendar_day(text: str) -> bool:
 def check_days(days: Any) -> list[Violation]:
     is_in = ("days", "isIn", f"each value in days must be one of the following values: {', '.join(WEEKDAYS)}")
     if not isinstance(days, list):
-        return [is_in, ("days", "isArray", "days must be an array")]
+        is_day = isinstance(days, str) and days in WEEKDAYS
+        return [*([] if is_day else [is_in]), ("days", "isArray", "days must be an array")]
     if not days:
         return [("days", "arrayMinSize", "days must contain at least 1 elements")]
     return [] if all(isinstance(day, str) and day in WEEKDAYS for day in days) else [is_in]

@@ -44,6 +44,7 @@ def assert_envelope(body: str, status: int, message: str, path: str, details: An
 
 def assert_error(answer: requests.Response, status: int, message: str, path: str | None = None) -> None:
     assert answer.status_code == status, answer.text
+    assert answer.reason == (CODES[status][1] or "Too Many Requests")
     assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
     assert answer.headers["X-Request-Id"]
     details = {"message": message, "error": CODES[status][1], "statusCode": status}

@@ -29,6 +29,7 @@ ENDPOINTS = {
     f"POST {ORG}/availability/query": "ORG_ADMIN",  # where the body names no team
     f"GET {TEAM}/schedules": "TEAM_ADMIN",
     f"GET {TEAM}/users/{{userId}}/schedules": "TEAM_ADMIN",
+    "GET /v2/teams/{teamId}/schedules": "ANY_TEAM_ADMIN",
     "POST /v2/schedules": "OWN",
     "GET /v2/schedules": "OWN",
     "GET /v2/schedules/default": "OWN",
@@ -53,6 +54,7 @@ class Target:
     team: int | str
     user: int | str
     org_exists: bool = True
+    team_exists: bool = True
     team_in_org: bool = True
     user_in_org: bool = True
     user_in_team: bool = True
@@ -83,6 +85,8 @@ def refusal(endpoint: str, caller: Caller, target: Target) -> Answer | None:
     lacking = of_permission(caller, "SCHEDULE_READ" if is_read(endpoint) else "SCHEDULE_WRITE")
     if lacking or need == "OWN":
         return lacking
+    if need == "ANY_TEAM_ADMIN":
+        return of_any_team(caller, target)
     return (of_org(target) or (of_team(caller, target) if need == "TEAM_ADMIN" else of_org_role(caller, target))
             or (of_user(target, need) if "{userId}" in endpoint else None))
 
@@ -131,6 +135,21 @@ def of_team(caller: Caller, target: Target) -> Answer | None:
         return None
     return 403, (f"RolesGuard - user with id={caller.user} does not have the minimum required role=TEAM_ADMIN within "
                  f"organization with id={target.org} team with id={target.team}.")
+
+
+def of_any_team(caller: Caller, target: Target) -> Answer | None:
+    """The organization is the team's: `team_in_org` of another one says that the caller is a stranger to that."""
+    if not isinstance(target.team, int):
+        return 400, NO_NUMBER
+    is_there = target.team_exists if caller.is_system_admin else target.team_in_org and caller.org_role != "NONE"
+    if not is_there:
+        return 404, f"IsTeamInOrg - Team ({target.team}) not found."
+    if caller.is_org_admin() or ROLES.index(caller.team_role) >= ROLES.index("ADMIN"):
+        return None
+    if caller.team_role == "NONE":
+        return 403, f"RolesGuard - User is not a member of the team with id={target.team}."
+    return 403, (f"RolesGuard - user with id={caller.user} does not have the minimum required role=TEAM_ADMIN within team with "
+                 f"id={target.team}.")
 
 
 def of_user(target: Target, need: str) -> Answer | None:

@@ -7,6 +7,7 @@ import re
 import select
 import subprocess
 import time
+import uuid
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -18,7 +19,7 @@ import ledger
 from ledger import Message, query
 from line import BINARY, EXAMPLE, Line, until
 from servers import ServerError
-from wire import JSON_HEADERS, WORKING_HOURS, decode_event, framed, messages
+from wire import JSON_HEADERS, UPDATE, WORKING_HOURS, decode_event, framed, messages
 
 Entry = dict[str, Any]
 
@@ -424,3 +425,18 @@ def test_without_a_topic_there_is_no_consumer(make_line: MakeLine) -> None:
     line.start()
     assert line.post(EXAMPLE).status_code == 201
     assert "schedule_directory_lag" not in line.http.get(f"{line.service.url}/metrics", timeout=10).text
+
+
+# ---- a user's time zone
+
+def test_a_users_other_time_zone_leaves_schedules_and_a_command_moves_the_default(make_line: MakeLine) -> None:
+    line = make_line()
+    line.start()
+    assert import_(line, lines([user(5000, "Ada", timeZone="Europe/Rome")]))[0] == 0
+    [[schedule, hours]] = line.sql("SELECT id, availability FROM schedules WHERE owner_id = 5000")
+    assert import_(line, lines([user(5000, "Ada", timeZone="America/New_York")]))[0] == 0
+    assert line.sql("SELECT time_zone FROM schedules WHERE owner_id = 5000") == [("Europe/Rome",)]
+    command = {"commandId": str(uuid.uuid4()), "userId": 5000, "scheduleId": schedule, "timeZone": "America/New_York"}
+    line.send(command, expect="updated", as_json=True, kind=UPDATE)
+    line.event_of(command["commandId"], kind=UPDATE, schedule_id=schedule)
+    assert line.sql("SELECT time_zone, availability FROM schedules WHERE owner_id = 5000") == [("America/New_York", hours)]

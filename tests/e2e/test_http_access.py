@@ -25,7 +25,7 @@ CALLERS = [
     "admin_without_bearer", "owner", "system_admin", "client", "client_beside_a_key", "client_without_permissions",
     "client_reading", "client_writing", "other_client", "client_of_a_system_admin"]
 TARGETS = [
-    "no_such_org", "org_nought", "negative_org", "org_no_number", "no_such_team", "other_team", "negative_team",
+    "no_such_org", "org_nought", "negative_org", "org_no_number", "no_such_team", "team_of_no_org", "other_team", "negative_team",
     "team_no_number", "no_such_user", "other_user", "user_no_number", "user_no_integer", "user_too_large",
     "user_outside_the_team", "user_outside_the_org", "nothing_is_a_number"]
 
@@ -62,7 +62,8 @@ def make_world(line: Line) -> World:
     join_team(line, team, leaver, "MEMBER")
     line.sql("DELETE FROM memberships WHERE user_id = %s", leaver)
     target = Target(people.org, team, people.member)
-    targets = make_targets(target, {"other_team": other_team, "other_user": people.other_member, "outside": outside,
+    [[orphan]] = line.sql("INSERT INTO teams (name) VALUES ('T') RETURNING id")
+    targets = make_targets(target, {"other_team": other_team, "orphan_team": orphan, "other_user": people.other_member, "outside": outside,
                                     "leaver": leaver})
     return World(line, target, make_callers(line, team), targets, endpoints_of(line))
 
@@ -165,9 +166,10 @@ def make_targets(there: Target, ids: dict[str, int]) -> dict[str, Target]:
         "org_nought": replace(there, org=0, org_exists=False),
         "negative_org": replace(there, org=-5, org_exists=False),
         "org_no_number": replace(there, org="abc"),
-        "no_such_team": replace(there, team=999_999, team_in_org=False),
+        "no_such_team": replace(there, team=999_999, team_exists=False, team_in_org=False),
+        "team_of_no_org": replace(there, team=ids["orphan_team"], team_exists=False, team_in_org=False),
         "other_team": replace(there, team=ids["other_team"], team_in_org=False),
-        "negative_team": replace(there, team=-1, team_in_org=False),
+        "negative_team": replace(there, team=-1, team_exists=False, team_in_org=False),
         "team_no_number": replace(there, team="1x"),
         "no_such_user": replace(there, user=999_999, user_in_org=False, user_in_team=False),
         "other_user": replace(there, user=ids["other_user"], user_in_org=False, user_in_team=False),
@@ -243,7 +245,7 @@ def test_a_target_that_is_none_is_refused_before_the_body_is_looked_at(world: Wo
     caller, target, before = world.callers[caller_name], world.targets[name], everything_stored(world.line)
     for endpoint in world.endpoints:
         answer = refusal(endpoint, caller, target)
-        if answer and "/organizations/" in endpoint:
+        if answer and not endpoint.split(" ")[1].startswith("/v2/schedules"):
             assert_error(ask(world, endpoint, caller, target, "abc", {}), *answer)
     assert everything_stored(world.line) == before
 

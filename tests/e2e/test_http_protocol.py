@@ -136,9 +136,9 @@ def test_a_body_over_the_limit_is_an_enveloped_413(line: Line, chunked: bool) ->
     [(status, headers, answer)] = parse_answers(received)
     assert status == 413, received
     assert headers["content-type"] == "application/json; charset=utf-8"
-    path = json.loads(answer)["path"]
+    assert received.startswith(b"HTTP/1.1 413 Payload Too Large\r\n")
     details = {"message": "request entity too large", "error": "Payload Too Large", "statusCode": 413}
-    assert_envelope(answer.decode(), 413, "request entity too large", path, details)
+    assert_envelope(answer.decode(), 413, "request entity too large", line.schedules_path(), details)
 
 
 def test_a_body_over_the_limit_is_enveloped_behind_other_requests_too(line: Line) -> None:
@@ -148,7 +148,23 @@ def test_a_body_over_the_limit_is_enveloped_behind_other_requests_too(line: Line
         connection.sendall(request(line, "POST", line.schedules_path(), b"x" * (100 * 1024 + 1)))
         [(status, headers, answer)] = parse_answers(receive_all(connection))
     assert (status, headers["content-type"]) == (413, "application/json; charset=utf-8")
-    assert json.loads(answer)["error"]["code"] == "PayloadTooLargeException"
+    assert (json.loads(answer)["error"]["code"], json.loads(answer)["path"]) == ("PayloadTooLargeException",
+                                                                                line.schedules_path())
+
+
+@pytest.mark.parametrize(("target", "shown"), [
+    ("/v2/schedules?a=1", "/v2/schedules?a=1"), ("/api/v2/ee/schedules", "/v2/schedules"), ("http://x.example/v2/a", "/v2/a"),
+    ("/v2/" + "y" * 12_000, "/v2/" + "y" * 12_000), ("/v2/\"<\xff>", "/v2/%22%3C%FF%3E")])
+@pytest.mark.parametrize("step", [7, 100_000])
+def test_a_refusal_names_the_path(line: Line, target: str, shown: str, step: int) -> None:
+    """However the request comes, and behind another one."""
+    head = f"POST {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n\r\n".encode("latin-1")
+    with line.connect() as connection:
+        text = request(line, "GET", "/v2/nothing") + head
+        for at in range(0, len(text), step):
+            connection.sendall(text[at:at + step])
+        answers = parse_answers(receive_all(connection))
+    assert [(answer[0], json.loads(answer[2])["path"]) for answer in answers] == [(404, "/v2/nothing"), (413, shown)]
 
 
 @pytest.mark.parametrize("length", [b"102401", b"9223372036854775807", b"99999999999999999999"])
@@ -288,8 +304,8 @@ def test_nul_in_a_body_is_no_matter_of_the_head(line: Line) -> None:
 def test_a_refused_method_ends_the_connection(line: Line, method: str, sent: int) -> None:
     behind = b"POST /v2/schedules HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + bytes(50_000)
     head = f"{method} x:1 HTTP/1.1\r\nHost: x\r\n\r\n".encode()
-    [(status, headers, _)] = parse_answers(line.raw(head + behind[:sent], deadline_s=5))
-    assert (status, headers["connection"]) == (501, "close")
+    [(status, headers, body)] = parse_answers(line.raw(head + behind[:sent], deadline_s=5))
+    assert (status, headers["connection"], json.loads(body)["path"]) == (501, "close", "x:1")
 
 
 def test_what_one_address_has_under_way_has_a_maximum(line: Line) -> None:

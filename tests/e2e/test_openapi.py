@@ -75,7 +75,8 @@ class Caller:
 
     def key(self, operation: Operation) -> str:
         """The admin's, or on the routes about oneself the member's."""
-        return self.line.people.admin_key if "{orgId}" in operation.path else self.line.people.member_key
+        is_own = not {"orgId", "teamId"} & operation.names("path")
+        return self.line.people.member_key if is_own else self.line.people.admin_key
 
     def new_schedule(self, is_default: bool = False) -> int:
         made = self.line.request("POST", self.line.schedules_path(), self.line.people.admin_key,
@@ -179,6 +180,8 @@ def refuse(caller: Caller, operation: Operation, status: str) -> requests.Respon
             return caller.call(operation, body, key="")
         case "403" if "orgId" in path:
             return caller.call(operation, body, key=caller.line.people.stranger_key)
+        case "403" if "teamId" in path:
+            return caller.call(operation, body, key=caller.line.people.member_key)
         case "404" if "scheduleId" in operation.names("query"):
             return caller.call(operation, query={"scheduleId": NOWHERE})
         case "404" if operation.path.endswith("/default/availability"):
@@ -192,7 +195,7 @@ def refuse(caller: Caller, operation: Operation, status: str) -> requests.Respon
         case "413":
             return caller.call(operation, {"name": "x" * (101 << 10)})
         case "415":
-            return caller.call(operation, body, headers={"Content-Encoding": "gzip"})
+            return caller.call(operation, body, headers={"Content-Encoding": "br"})
         case "422" if "Idempotency-Key" in headers:
             key = {"Idempotency-Key": str(uuid.uuid4())}
             caller.call(operation, body, headers=key)

@@ -56,7 +56,7 @@ def rate_headers(answer: requests.Response) -> dict[str, int]:
 
 
 def assert_refused(answer: requests.Response, block_s: int = 300, name: str = "Default") -> None:
-    assert answer.status_code == 429, answer.text
+    assert (answer.status_code, answer.reason) == (429, "Too Many Requests"), answer.text
     assert_envelope(answer.text, 429, TOO_MANY, path_of(answer), TOO_MANY)
     assert answer.headers["X-Request-Id"]
     headers = rate_headers(answer)
@@ -78,6 +78,24 @@ def test_a_key_may_ask_as_often_as_its_limit_and_then_not(limited: Line) -> None
         assert "Retry-After" not in answer.headers
     assert_refused(ask(limited, key))
     assert ask(limited, new_key(limited)["key"]).status_code == 200
+
+
+def test_pages_of_other_origins_may_read_the_limits(limited: Line) -> None:
+    for answer in (ask(limited, new_key(limited)["key"]), ask(limited, address=new_address())):
+        exposed = set(answer.headers["Access-Control-Expose-Headers"].replace(" ", "").split(","))
+        assert {name for name in answer.headers if name.startswith("X-RateLimit-")} <= exposed
+        assert len(rate_headers(answer)) == 3
+
+
+def test_a_clients_id_without_a_secret_counts_against_the_address(limited: Line) -> None:
+    """Ids of clients are public: who knows one does not use up what the client may ask."""
+    client = limited.admin("oauth-client", "create", "--org", str(limited.people.org), "--permissions", "read")
+    address = new_address()
+    for _ in range(3):
+        assert ask(limited, address=address, **{"x-cal-client-id": client["id"]}).status_code == 401
+    assert_refused(ask(limited, address=address, **{"x-cal-client-id": client["id"]}))
+    answer = ask(limited, **{"x-cal-client-id": client["id"], "x-cal-secret-key": client["secret"]})
+    assert (answer.status_code, rate_headers(answer)["Remaining-Default"]) == (200, 4)
 
 
 def test_a_refused_request_changes_nothing(limited: Line) -> None:

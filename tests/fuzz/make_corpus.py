@@ -1,6 +1,8 @@
 """Writes the seeds of tests/fuzz/corpus/<target>/. Run it again after a format changed; what fuzzing found is kept beside."""
 
+import gzip
 import struct
+import zlib
 from pathlib import Path
 
 HERE = Path(__file__).parent / "corpus"
@@ -107,6 +109,11 @@ SEEDS = {
         "page": b"/v2/organizations/7/schedules?take=20&skip=0", "encoded": b"/v2/schedules?t%61ke=%2B1e3&take=+5+&skip=%zz#take=1",
         "wrong": b"/v2/schedules?take=-1&skip=x", "huge": b"/v2/schedules?take=" + b"9" * 310, "bytes": b"/v2/\"<\\>\x7f\xff?take=0&skip",
         "number": b"9223372036854775807", "negative": b" -9223372036854775808\t", "over": b"9223372036854775808", "plus": b"+%35",
+    },
+    "http_coding": {
+        "gzip": b"1" + gzip.compress(BODY, mtime=0), "deflate": b"0" + zlib.compress(BODY), "cut": b"1" + gzip.compress(BODY, mtime=0)[:-9],
+        "members": b"1" + 3 * gzip.compress(b"", mtime=0), "bomb": b"1" + gzip.compress(bytes(1 << 20), mtime=0), "more": b"0" + zlib.compress(b"") + b"0",
+        "empty": b"",
     },
     "http_header": {
         "key": b"Bearer cal_0123456789abcdef", "bare_key": b"cal_x", "token": b"Bearer x", "client": b"\0client-id\0secret", "id": b"\0client-id",

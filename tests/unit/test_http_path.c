@@ -71,6 +71,14 @@ static void matches_and_names_parameters(void **state)
     assert_null(path_param(&params, "org").data);
 }
 
+static void matches_in_any_case(void **state)
+{
+    struct path_params params;
+    (void)state;
+    assert_true(path_match(ONE, SLICE("/V2/Organizations/1/USERS/2/schedules/DeFault"), &params));
+    assert_slice(path_param(&params, "scheduleId"), "DeFault");
+}
+
 static void accepts_one_trailing_slash(void **state)
 {
     struct path_params params;
@@ -93,7 +101,7 @@ static void refuses_other_paths(void **state)
         "//v2/organizations/1/users/2/schedules",
         "/v2/organizations/1/users/2/schedulesx",
         "/v2/organizations/1/users/2/schedule",
-        "/V2/organizations/1/users/2/schedules",
+        "/v3/organizations/1/users/2/schedules",
     };
     struct path_params params;
     (void)state;
@@ -125,6 +133,25 @@ static void reads_whole_numbers(void **state)
     assert_int("0000000000000000000000000000000000000000000000000000000007", 7);
 }
 
+static void reads_other_literals_of_whole_numbers(void **state)
+{
+    (void)state;
+    assert_int("2709.0", 2709);
+    assert_int("2709.", 2709);
+    assert_int("1.234567e+06", 1234567);
+    assert_int("1e2", 100);
+    assert_int("-1E2", -100);
+    assert_int("+.5e1", 5);
+    assert_int("500e-2", 5);
+    assert_int("%201.0%20", 1);
+    assert_int("0x1F", 31);
+    assert_int("0o17", 15);
+    assert_int("0B101", 5);
+    assert_int("-0.0", 0);
+    assert_int("9007199254740991.0", 9007199254740991);
+    assert_int("-9007199254740991.0", -9007199254740991);
+}
+
 static void refuses_what_is_no_whole_number(void **state)
 {
     static const char *const texts[] = {
@@ -143,9 +170,27 @@ static void refuses_what_is_no_whole_number(void **state)
         "%3",
         "%3g",
         "5%00",
-        "0x10",
-        "1e2",
+        "0x",
+        "0x1g",
+        "-0x10",
+        "0x1p3",
+        "0o8",
+        "0b2",
+        "1e",
+        "1e+",
+        "1e2.5",
+        "1.5e0",
+        ".",
+        "-.",
+        ".e1",
+        "1e400",
+        "1e-400x",
+        "9007199254740992.0",
+        "0x20000000000001",
+        "0xffffffffffffffffff",
         "NaN",
+        "nan",
+        "inf",
         "Infinity",
         "9223372036854775808",
         "-9223372036854775809",
@@ -301,9 +346,11 @@ int main(void)
         cmocka_unit_test(gives_no_target_when_the_arena_is_full),
         cmocka_unit_test(cuts_the_query_off),
         cmocka_unit_test(matches_and_names_parameters),
+        cmocka_unit_test(matches_in_any_case),
         cmocka_unit_test(accepts_one_trailing_slash),
         cmocka_unit_test(refuses_other_paths),
         cmocka_unit_test(reads_whole_numbers),
+        cmocka_unit_test(reads_other_literals_of_whole_numbers),
         cmocka_unit_test(refuses_what_is_no_whole_number),
         cmocka_unit_test(weighs_credentials_in_order),
         cmocka_unit_test(hashes_the_key_without_its_prefix),

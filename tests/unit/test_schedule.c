@@ -273,13 +273,14 @@ static void rejects_items_that_are_no_objects(void **state)
 
 static void rejects_every_wrong_type_inside_a_window(void **state)
 {
-    static const char *const wrong_days[] = {"null", "true", "5", "'Monday'", "{}"};
+    static const char *const wrong_days[] = {"null", "true", "5", "'monday'", "{}"};
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(wrong_days); i++) {
         char text[256];
         snprintf(text, sizeof(text), WINDOW("%s", "'09:00'", "'10:00'"), wrong_days[i]);
         EXPECT(text, DAYS_NAMES("availability.0") DAYS_TYPE("availability.0"));
     }
+    EXPECT(WINDOW("'Monday'", "'09:00'", "'10:00'"), DAYS_TYPE("availability.0"));
     for (size_t i = 1; i < ARRAY_LEN(wrong_texts); i++) {
         char text[256];
         snprintf(text, sizeof(text), WINDOW("['Monday']", "%s", "'10:00'"), wrong_texts[i]);

@@ -162,6 +162,12 @@ void http_budget_count(struct http_conn *conn, const struct evbuffer_cb_info *ch
     relieve(conn->server, conn->peer);
 }
 
+void http_budget_add_copy(struct http_conn *conn, size_t bytes)
+{
+    conn->taken_bytes += bytes;
+    set(conn, conn->request_bytes + bytes);
+}
+
 void http_budget_drop_taken(struct http_conn *conn)
 {
     set(conn, conn->request_bytes - conn->taken_bytes);

@@ -51,6 +51,7 @@ static void conn_free(struct http_conn *conn)
     evbuffer_remove_cb_entry(bufferevent_get_output(conn->bev), conn->output_watch);
     bufferevent_decref(conn->bev);
     event_free(conn->deferred);
+    free(conn->request_line);
     free(conn);
 }
 
@@ -87,10 +88,33 @@ static void pass_over(struct http_conn *conn, struct evbuffer *input)
     event_active(conn->deferred, 0, 0);
 }
 
+/* evhttp forgets it before it refuses a request. */
+static void keep_request_line(struct http_conn *conn, struct evbuffer *input)
+{
+    struct evbuffer_ptr line_end = evbuffer_search_eol(input, NULL, NULL, EVBUFFER_EOL_LF);
+    size_t len = line_end.pos < 0 ? 0 : (size_t)line_end.pos;
+    free(conn->request_line);
+    conn->request_line = malloc(len + 1);
+    if (conn->request_line == NULL) return;
+    evbuffer_copyout(input, conn->request_line, len);
+    conn->request_line[len] = '\0';
+    http_budget_add_copy(conn, len);
+}
+
+struct slice http_conn_target(const struct http_conn *conn)
+{
+    const char *start = conn->request_line == NULL ? NULL : strchr(conn->request_line, ' ');
+    const char *version = start == NULL ? NULL : strrchr(start + 1, ' ');
+    if (version == NULL) return SLICE("");
+    return http_target_of((struct slice){start + 1, (size_t)(version - start - 1)});
+}
+
 /* Comes before evhttp takes anything of it. */
 static void follow_request(struct http_conn *conn, struct evbuffer *input, size_t from)
 {
+    bool had_line = conn->framing.lines > 0;
     http_framing_follow(&conn->framing, input, from);
+    if (!had_line && conn->framing.lines > 0) keep_request_line(conn, input);
     if (conn->framing.is_unfit) pass_over(conn, input);
 }
 

@@ -62,6 +62,7 @@ struct http_conn {
     bool is_astray;    /* speaks TLS where none is spoken */
     int64_t since_us;  /* steady clock: when the phase began */
     struct http_framing framing;
+    char *request_line;   /* of the request at hand, which a refusal tells; NULL until it is whole, or without memory */
     size_t request_bytes; /* what it holds of requests, see http_budget.c */
     size_t taken_bytes;   /* of them: what evhttp has taken from the input, of the request at hand */
     size_t reply_len;
@@ -120,6 +121,9 @@ struct bufferevent *http_conn_accept(struct event_base *base, void *ctx);
 /* The connection a request of evhttp came on. */
 struct http_conn *http_conn_of(struct http_server *server, struct evhttp_request *ev);
 
+/* The target of the request at hand, as far as there is one. */
+struct slice http_conn_target(const struct http_conn *conn);
+
 /* The phases in their order; an answered connection reads again once the reply is sent. */
 void http_conn_enter(struct http_conn *conn, enum conn_phase phase);
 void http_conn_enter_handling(struct http_conn *conn, struct http_request *request);
@@ -134,6 +138,14 @@ void http_conn_sweep(struct http_server *server);
 
 /* Frees connections that evhttp never took over. */
 void http_conn_free_all(struct http_server *server);
+
+/* ---- http_request.c ---- */
+
+/* A request line's URI without scheme and host. */
+struct slice http_target_of(struct slice uri);
+
+/* Of a status that is answered here; static. */
+const char *http_phrase(int status_code);
 
 /* ---- http_refusal.c ---- */
 
@@ -181,6 +193,9 @@ bool http_budget_admits(const struct http_conn *conn);
 
 /* Call before the phase becomes another one. */
 void http_budget_enter(struct http_conn *conn, enum conn_phase phase);
+
+/* Counts a copy of something of the request at hand. */
+void http_budget_add_copy(struct http_conn *conn, size_t bytes);
 
 /* The request is gone; what was sent behind it stays. */
 void http_budget_drop_taken(struct http_conn *conn);

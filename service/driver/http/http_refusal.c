@@ -6,19 +6,7 @@
 
 #include "driver/http/http_conn.h"
 
-enum { REFUSAL_BYTES_MAX = 8192, LINGER_QUIET_MS = 200 };
-
-static const char *phrase_of(int status_code)
-{
-    switch (status_code) {
-    case 400: return "Bad Request";
-    case 413: return "Payload Too Large";
-    case 417: return "Expectation Failed";
-    case 501: return "Not Implemented";
-    case 503: return "Service Unavailable";
-    default: return "Refused";
-    }
-}
+enum { REFUSAL_BYTES_MAX = 65536, LINGER_QUIET_MS = 200 };
 
 /* A bufferevent of a socket freezes its output, so that nobody else drains it or, once it has written, reads it. One of TLS
  * does not, and could not drain a frozen one itself. */
@@ -37,8 +25,8 @@ static void write_refusal(const struct http_conn *conn, int status_code, struct 
     const struct http_server *server = conn->server;
     struct buf body;
     buf_init(&body, REFUSAL_BYTES_MAX);
-    buf_printf(out, "HTTP/1.1 %d %s\r\n", status_code, phrase_of(status_code));
-    server->handler.write_refusal(server->ctx, status_code, out, &body);
+    buf_printf(out, "HTTP/1.1 %d %s\r\n", status_code, http_phrase(status_code));
+    server->handler.write_refusal(server->ctx, status_code, http_conn_target(conn), out, &body);
     buf_printf(out, "Content-Length: %zu\r\nConnection: close\r\n\r\n", body.len);
     buf_append_slice(out, buf_slice(&body));
     buf_done(&body);

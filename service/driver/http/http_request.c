@@ -28,13 +28,18 @@ enum http_method http_request_method(const struct http_request *request)
 }
 
 /* RFC 9112, section 3.2.2: the target may be a whole URI. */
+struct slice http_target_of(struct slice uri)
+{
+    const char *end = uri.data + uri.len;
+    const char *scheme_end = uri.len == 0 || uri.data[0] == '/' ? NULL : memmem(uri.data, uri.len, "://", 3);
+    if (scheme_end == NULL) return uri;
+    const char *path = memchr(scheme_end + 3, '/', (size_t)(end - scheme_end - 3));
+    return path == NULL ? SLICE("/") : (struct slice){path, (size_t)(end - path)};
+}
+
 struct slice http_request_target(const struct http_request *request)
 {
-    struct slice target = slice_of(evhttp_request_get_uri(request->ev));
-    const char *scheme_end = strstr(target.data, "://");
-    if (target.data[0] == '/' || scheme_end == NULL) return target;
-    const char *path = strchr(scheme_end + 3, '/');
-    return path == NULL ? SLICE("/") : slice_of(path);
+    return http_target_of(slice_of(evhttp_request_get_uri(request->ev)));
 }
 
 const char *http_request_header(const struct http_request *request, const char *name)
@@ -73,6 +78,38 @@ void http_reply_header(struct http_request *request, const char *name, const cha
     if (request->conn != NULL) evhttp_add_header(evhttp_request_get_output_headers(request->ev), name, value);
 }
 
+/* RFC 9110, section 15: of what is answered here. evhttp knows no 422 and no 429. */
+const char *http_phrase(int status_code)
+{
+    static const struct {
+        int status_code;
+        const char *phrase;
+    } phrases[] = {
+        {200, "OK"},
+        {201, "Created"},
+        {204, "No Content"},
+        {304, "Not Modified"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {409, "Conflict"},
+        {412, "Precondition Failed"},
+        {413, "Payload Too Large"},
+        {415, "Unsupported Media Type"},
+        {417, "Expectation Failed"},
+        {422, "Unprocessable Entity"},
+        {429, "Too Many Requests"},
+        {500, "Internal Server Error"},
+        {501, "Not Implemented"},
+        {503, "Service Unavailable"},
+    };
+    for (size_t i = 0; i < sizeof(phrases) / sizeof(phrases[0]); i++) {
+        if (phrases[i].status_code == status_code) return phrases[i].phrase;
+    }
+    return "";
+}
+
 /* evhttp reads no body after HEAD and after a method it does not know: what follows is not the next request. */
 static bool may_leave_a_body(const struct http_request *request)
 {
@@ -97,7 +134,7 @@ void http_reply(struct http_request *request, int status_code, struct slice body
         conn->is_last = is_last;
         if (has_body) evbuffer_add(evhttp_request_get_output_buffer(ev), body.data, body.len);
         http_conn_enter_writing(conn, ev, has_body ? body.len : 0);
-        evhttp_send_reply(ev, status_code, NULL, NULL);
+        evhttp_send_reply(ev, status_code, http_phrase(status_code), NULL);
     }
     free(request);
 }

@@ -36,9 +36,9 @@ struct http_handler {
     /* A whole request; never from within http_server_new. Answer it with http_reply, now or later. */
     void (*on_request)(void *ctx, struct http_request *request);
     /* The server itself refuses something before it is a request: 400 (malformed, or headers too large), 413 (body too
-     * large), 417, 501 or 503 (too many connections, or bytes). Appends the header lines of the answer, each with its CRLF, and its
-     * body. */
-    void (*write_refusal)(void *ctx, int status_code, struct buf *headers, struct buf *body);
+     * large), 417, 501 or 503 (too many connections, or bytes); target is empty where none was read. Appends the header lines of the
+     * answer, each with its CRLF, and its body. */
+    void (*write_refusal)(void *ctx, int status_code, struct slice target, struct buf *headers, struct buf *body);
 };
 
 struct http_server_config {
