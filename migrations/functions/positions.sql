@@ -28,6 +28,15 @@ AS $$
         OR EXISTS (SELECT FROM relay_positions WHERE slot = p_slot)
 $$;
 
+-- A slot is made anew: the relay then reads all that is in it, and what was said of the former one is void.
+CREATE OR REPLACE FUNCTION begin_slot_generation(p_slot text) RETURNS void
+LANGUAGE sql
+AS $$
+    INSERT INTO slot_generations (slot, generation) VALUES (p_slot, gen_random_uuid())
+    ON CONFLICT (slot) DO UPDATE SET generation = excluded.generation;
+    DELETE FROM relay_positions WHERE slot = p_slot;
+$$;
+
 -- 'accepted', 'refused', 'waits', or 'unknown': no slot of the name is there, or was ever made by `migrate` or read by a relay. A process without such a lock is a relay of a build that knew none: it vouches for nothing, and
 -- while it works the intake of newer builds must open as its own do, or no build could follow another one without a gap.
 CREATE OR REPLACE FUNCTION position_state(p_slot text) RETURNS text

@@ -1,6 +1,7 @@
 -- Who may do what in the database. The roles are groups without a login; a login is made a member of what it is for:
---   schedule_service  serves: HTTP and the consumers, which write through write_batch alone and read what answers need
---   schedule_relay    publishes: the WAL, for which its login has REPLICATION itself, and no table of schedules
+--   schedule_service  serves: HTTP and the consumers, which write through write_batch alone and read what answers need; and emits again
+--                     what was lost, for `rebuild`
+--   schedule_relay    publishes: the WAL, for which its login has REPLICATION itself, and no table of schedules; and makes its slot again
 --   schedule_webhooks sends: endpoints of webhooks and their deliveries, and no table of schedules
 --   schedule_admin    keeps the directory, its credentials and the stored offsets, by the commands of the binary
 -- The schema belongs to whoever migrates.
@@ -46,7 +47,12 @@ CREATE OR REPLACE VIEW role_grants (role_name, privileges, object) AS VALUES
     ('schedule_webhooks', 'EXECUTE', 'FUNCTION mark_removed_webhooks'),
     ('schedule_webhooks', 'EXECUTE', 'FUNCTION delete_removed_webhook'),
     ('schedule_webhooks', 'EXECUTE', 'FUNCTION sweep_webhooks'),
+    ('schedule_service', 'EXECUTE', 'FUNCTION move_schedule_ids'),
+    ('schedule_service', 'EXECUTE', 'FUNCTION emit_schedules'),
+    ('schedule_service', 'EXECUTE', 'FUNCTION emit_deletions'),
+    ('schedule_service', 'EXECUTE', 'FUNCTION emit_last_event'),
     ('schedule_relay', 'SELECT', 'TABLE slot_generations'),
+    ('schedule_relay', 'EXECUTE', 'FUNCTION begin_slot_generation'),
     ('schedule_relay', 'EXECUTE', 'FUNCTION accept_position'),
     ('schedule_relay', 'EXECUTE', 'FUNCTION refuse_position'),
     ('schedule_relay', 'SELECT', 'TABLE relay_positions'),

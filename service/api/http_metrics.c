@@ -43,6 +43,18 @@ static struct metric connections_refused = {
     .help = "HTTP connections refused, or closed for one of another address, because there were too many.",
 };
 
+static void write_certificate_end(struct buf *out, const struct metric *metric)
+{
+    if (metric_get(metric) != 0) metric_write(out, metric, "", metric_get(metric));
+}
+
+static struct metric certificate_end = {
+    .type = METRIC_GAUGE,
+    .name = "schedule_http_certificate_expiry_timestamp_seconds",
+    .help = "When the certificate of HTTP over TLS ends, in seconds since 1970; absent without TLS.",
+    .write_series = write_certificate_end,
+};
+
 static const struct http_api *attached;
 
 static size_t route_index(const struct http_route *route)
@@ -101,6 +113,7 @@ static void collect(void *ctx)
     metric_set(&in_flight, (int64_t)attached->exchanges_len);
     metric_set(&connections, (int64_t)http_server_connections(attached->server));
     metric_set(&connections_refused, http_server_refused(attached->server));
+    metric_set(&certificate_end, http_server_certificate_end(attached->server));
 }
 
 void http_api_metrics_register(void)
@@ -114,6 +127,7 @@ void http_api_metrics_register(void)
     metrics_register(&in_flight);
     metrics_register(&connections);
     metrics_register(&connections_refused);
+    metrics_register(&certificate_end);
     metrics_on_collect(collect, NULL);
 }
 

@@ -46,6 +46,11 @@ static const char *partitions_fault(const char *value)
     return number_fault(value, 1, OFFSETS_PARTITIONS_MAX);
 }
 
+static const char *replicas_fault(const char *value)
+{
+    return number_fault(value, 1, INT16_MAX);
+}
+
 static const char *partition_fault(const char *value)
 {
     return number_fault(value, 0, INT32_MAX);
@@ -108,6 +113,8 @@ const struct command_option_row command_option_rows[OPTIONS_LEN] = {
     [OPT_BLOCK] = {"block", "SECONDS", "how long a key is refused when its window is used up", seconds_fault},
     [OPT_NO_WAIT] = {"no-wait", NULL, "the service removes what belongs to it; do not wait for that", NULL},
     [OPT_PARTITIONS] = {"partitions", "N", "of new topics; default 8", partitions_fault},
+    [OPT_REPLICATION_FACTOR] = {"replication-factor", "N", "replicas of new topics; default: the brokers'", replicas_fault},
+    [OPT_MIN_INSYNC_REPLICAS] = {"min-insync-replicas", "N", "of new topics; default: the brokers'", replicas_fault},
     [OPT_TOPIC] = {"topic", "TOPIC", "that of the commands (the default) or of the directory", text_fault},
     [OPT_PARTITION] = {"partition", "N", "the partition's number", partition_fault},
     [OPT_TO_OFFSET] = {"to", "OFFSET", "earliest, latest or an offset inside the log", offset_fault},

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "driver/pg.h"
+
 enum { ATTEMPTS_MAX = 10, RETRY_MS = 50 };
 
 /* Any fixed number that no other application locks on the same database. */
@@ -32,7 +34,7 @@ static void explain(const PGresult *result)
         database_fail("%s", PQresultErrorMessage(result));
     } else if (strncmp(sqlstate, "23", 2) == 0 && detail != NULL) {
         database_fail("%s", detail);
-    } else if (strcmp(sqlstate, "42P01") == 0) {
+    } else if (pg_lacks_schema(result)) {
         database_fail("%s; run `schedule-service migrate` first", message);
     } else {
         database_fail("%s", message);

@@ -38,9 +38,7 @@ bool slot_make(PGconn *conn, const char *slot)
 {
     static const char *const steps[] = {
         "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1",
-        "INSERT INTO slot_generations (slot, generation) VALUES ($1, gen_random_uuid()) "
-        "ON CONFLICT (slot) DO UPDATE SET generation = excluded.generation",
-        "DELETE FROM relay_positions WHERE slot = $1",
+        "SELECT begin_slot_generation($1)",
     };
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
         if (!database_execute(conn, steps[i], 1, &slot)) return false;

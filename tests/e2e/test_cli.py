@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from kafka import KafkaAdminClient
-from kafka.admin import NewTopic
+from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 
 from conftest import MakeLine
 from ledger import query
@@ -45,6 +45,31 @@ def test_topics_are_made_once_and_checked(make_line: MakeLine) -> None:
         line.env = right | {name: wrong}
         with pytest.raises(ServerError, match="cleanup.policy=compact"):
             line.cli("topics")
+
+
+def test_topics_are_made_as_asked_and_single_copies_are_warned_of(make_line: MakeLine) -> None:
+    line = make_line()
+    names = {name: f"{line.env[name]}.new" for name in ("COMMANDS_TOPIC", "EVENTS_TOPIC", "DEAD_LETTER_TOPIC", "PROGRESS_TOPIC",
+                                                        "DIRECTORY_TOPIC")}
+
+    def topics(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return cli("topics", *arguments, **line.env | names)
+
+    refused = topics("--replication-factor", "2")
+    assert refused.returncode == 1 and "replication factor" in refused.stderr.lower(), refused.stderr  # there is one broker
+    made = topics("--replication-factor", "1", "--min-insync-replicas", "2", "--partitions", "3")
+    assert (made.returncode, made.stdout.count("made topic")) == (0, 5), made.stderr
+    assert made.stderr.splitlines() == [
+        f"schedule-service: warning: topic {name} has 1 replica: its records are lost with that broker" for name in names.values()]
+    admin = KafkaAdminClient(bootstrap_servers=line.servers.kafka.bootstrap)
+    try:
+        resource = ConfigResource(ConfigResourceType.TOPIC, names["EVENTS_TOPIC"])
+        assert re.search(r"min\.insync\.replicas'[^\d]*'2'", str(admin.describe_configs([resource])))
+    finally:
+        admin.close()
+    assert {name: len(line.topic(topic).ends()) for name, topic in names.items()} == dict.fromkeys(names, 3) | {"PROGRESS_TOPIC": 1}
+    assert topics().stderr.count("has 1 replica") == 5
+    assert cli("topics", "--min-insync-replicas", "0", DATABASE_URL=NOWHERE).returncode == 2
 
 
 # ---- API keys and the directory

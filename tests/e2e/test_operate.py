@@ -7,12 +7,15 @@ import re
 import signal
 import time
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
+from certificates import Authority
 from conftest import MakeLine
-from line import MINIMAL, PARTITIONS, Line, receive_until, server_settings, until
-from servers import Service, run
-from line import BINARY
+from line import BINARY, MINIMAL, PARTITIONS, Line, receive_until, server_settings, until
+from servers import ROOT, Service, free_port, run
 
 
 def lines_with(text: str, level: str) -> list[str]:
@@ -122,3 +125,46 @@ def test_without_http_nothing_waits_at_a_stop(make_line: MakeLine) -> None:
     began = time.monotonic()
     line.stop(relay)
     assert time.monotonic() - began < 10
+
+
+# ---- health
+
+HEALTHCHECK = ROOT / "deploy/healthcheck.sh"
+
+
+def is_healthy(**env: str) -> bool:
+    return subprocess.run([str(HEALTHCHECK), "/healthz"], env={"PATH": os.environ["PATH"], **env}, check=False, timeout=30,
+                          stderr=subprocess.DEVNULL).returncode == 0
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "0.0.0.0", "localhost", "", "[::1]", "[::]"])
+def test_the_health_check_asks_where_the_service_listens(make_line: MakeLine, tmp_path: Path, host: str) -> None:
+    line = make_line()
+    listen = f"{host}:{free_port()}"
+    replica = line.start(wait=False, HTTP_LISTEN=listen)
+    until(lambda: "started" in replica.log_tail(), "it listens")
+    assert is_healthy(HTTP_LISTEN=listen)
+    twin = tmp_path / "listen"
+    twin.write_text(listen + "\n")
+    assert is_healthy(HTTP_LISTEN_FILE=str(twin))
+    assert not is_healthy(HTTP_LISTEN=f"127.0.0.3:{listen.rpartition(':')[2]}") or host in ("0.0.0.0", "", "[::]")
+    assert not is_healthy(HTTP_LISTEN=f"{host}:{free_port()}")
+    line.stop()
+
+
+# ---- metrics
+
+def test_start_limits_and_the_end_of_the_certificate_are_metrics(make_line: MakeLine, tmp_path: Path) -> None:
+    certificate = Authority(tmp_path, "here").issue("service", "DNS:localhost", "IP:127.0.0.1")
+    line = make_line(HTTP_TLS_CERTIFICATE=str(certificate.certificate), HTTP_TLS_KEY=str(certificate.key))
+    line.http.verify = False
+    before = time.time()
+    line.start()
+    assert before - 1 <= line.metric("process_start_time_seconds") <= time.time()
+    assert line.metric("process_max_fds") > line.metric("process_open_fds") > 0
+    ends = run("openssl", "x509", "-in", str(certificate.certificate), "-noout", "-enddate", "-dateopt", "iso_8601").strip()
+    told = time.strftime("notAfter=%Y-%m-%d %H:%M:%SZ", time.gmtime(line.metric("schedule_http_certificate_expiry_timestamp_seconds")))
+    assert told == ends
+    other = make_line()
+    other.start()
+    assert not re.search(r"^schedule_http_certificate", other.request("GET", "/metrics").text, re.MULTILINE)

@@ -17,7 +17,7 @@ from conftest import running
 from ledger import query
 from line import BINARY, MINIMAL, Line, Servers, until
 from wire import JSON_HEADERS
-from servers import Postgres, admin, run
+from servers import Postgres, ServerError, admin, run
 
 GROUPS = ("schedule_service", "schedule_relay", "schedule_webhooks", "schedule_admin")
 
@@ -129,6 +129,45 @@ def test_every_command_of_the_directory_works(line: Line) -> None:
     assert as_client() == 401
 
 
+def test_what_was_lost_is_rebuilt_with_the_services_own_logins(line: Line, logins: Logins) -> None:
+    """As docs/operations.md says: with the environment of `serve`."""
+    env = line.env | {"DATABASE_URL": url_of(line, logins.service)}
+    made = line.post(MINIMAL).json()["data"]["id"]
+    removed = line.post(MINIMAL).json()["data"]["id"]
+    assert line.delete(f"{line.schedules_path()}/{removed}").status_code == 200
+    line.event_of_schedule(made)
+    assert run(str(BINARY), "rebuild", "--schedule", str(made), env=env) == f"schedule={made}\n"
+    assert run(str(BINARY), "rebuild", "--schedule", str(removed), env=env) == f"schedule={removed}\n"
+
+    def drop_slot() -> bool:
+        line.sql("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = %s", line.place.slot)
+        try:
+            line.sql("SELECT pg_drop_replication_slot(%s)", line.place.slot)
+        except psycopg2.errors.ObjectInUse:
+            return False
+        return True
+
+    until(drop_slot, "the slot is dropped")
+    line.wait_readiness((503, "the replication slot is missing or lost; run schedule-service rebuild"))
+    printed = run(str(BINARY), "rebuild", env=env)
+    assert f"made replication slot {line.place.slot}" in printed and "deletions=" in printed
+    line.wait_readiness((200, None))
+    with pytest.raises(ServerError, match="permission denied"):
+        line.cli("rebuild")  # those of schedule_admin may not
+
+
+def test_what_needs_no_database_and_what_the_owner_does_is_done_by_no_other(line: Line) -> None:
+    assert line.cli("topics").count("found topic") == 5
+    assert "DATABASE_URL=***" in line.cli("check-config")
+    with pytest.raises(ServerError, match="permission denied"):
+        line.cli("migrate")
+    for command in (("offsets", "show"), ("offsets", "reset", "--partition", "0", "--to", "latest")):
+        line.cli(*command)
+    with pytest.raises(ServerError) as skipped:
+        line.cli("offsets", "skip", "--partition", "0")
+    assert "permission denied" not in str(skipped.value)
+
+
 # ---- what they cannot
 
 WRITE = "SELECT write_batch('{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}'," \
@@ -149,8 +188,10 @@ ENDPOINTS = ["SELECT create_webhook(NULL, 0, NULL, NULL, 'x', '{}', true, NULL, 
              "INSERT INTO webhooks SELECT * FROM webhooks"]
 SENDERS = ["SELECT disable_webhook(NULL, 'gone', '')", "SELECT delete_removed_webhook(NULL)", "SELECT mark_removed_webhooks()"]
 POSITION = ["SELECT accept_position('x', 1, 1)", "SELECT refuse_position('x', 'y')"]
+REBUILD = ["SELECT emit_schedules(0, 0, 1)", "SELECT emit_deletions(NULL, 1)", "SELECT emit_last_event(1)", "SELECT move_schedule_ids(1)"]
+SLOT = "SELECT begin_slot_generation('x')"
 REFUSED = {
-    "service": [*CREATE, APPLY, "SELECT name FROM users", "SELECT note FROM api_keys", "SELECT name FROM oauth_clients",
+    "service": [*CREATE, APPLY, SLOT, "SELECT name FROM users", "SELECT note FROM api_keys", "SELECT name FROM oauth_clients",
                 "SELECT FROM processed_commands", "SELECT checksum FROM schema_migrations", "SELECT FROM role_grants",
                 "SELECT setval('schedule_id_blocks', 1)", "UPDATE schedules SET name = 'x'", "DELETE FROM schedules",
                 "INSERT INTO schedules SELECT * FROM schedules", "UPDATE command_offsets SET next_offset = 0",
@@ -159,17 +200,17 @@ REFUSED = {
                 "UPDATE api_key_limits SET requests = 1", "DELETE FROM default_schedules", "SELECT FROM relay_positions", *POSITION,
                 *ENDPOINTS[3:], *SENDERS, "SELECT event FROM webhook_deliveries", "DELETE FROM webhook_deliveries",
                 "UPDATE webhook_offsets SET next_offset = 0", "UPDATE webhook_jobs SET state = 'done'"],
-    "relay": [*CREATE, APPLY, WRITE, *(f"SELECT FROM {table}" for table in TABLES + WEBHOOKS), "UPDATE relay_positions SET refusal = NULL",
+    "relay": [*CREATE, APPLY, WRITE, *REBUILD, *(f"SELECT FROM {table}" for table in TABLES + WEBHOOKS), "UPDATE relay_positions SET refusal = NULL",
               *ENDPOINTS, *SENDERS],
     "webhooks": [*CREATE, APPLY, WRITE, *(f"SELECT FROM {table}" for table in TABLES if not table.startswith("schema_")),
                  "SELECT FROM relay_positions", *POSITION, *ENDPOINTS, "DELETE FROM webhook_jobs",
                  "SELECT update_webhook(NULL, NULL, NULL, true, false, NULL, NULL, false)"],
-    "admin": [*CREATE, WRITE, "SELECT key_hash FROM api_keys", "SELECT secret_hash FROM oauth_clients", "SELECT FROM schedules",
+    "admin": [*CREATE, WRITE, SLOT, *REBUILD, "SELECT key_hash FROM api_keys", "SELECT secret_hash FROM oauth_clients", "SELECT FROM schedules",
               "SELECT FROM default_schedules", "SELECT FROM processed_commands", "UPDATE users SET name = 'x'",
               "UPDATE api_keys SET expires_at = NULL", "INSERT INTO memberships VALUES (1, 1, 'OWNER')",
               "DELETE FROM users", "DELETE FROM api_keys", "DELETE FROM command_offsets", "SELECT FROM relay_positions", *POSITION,
               "SELECT secret FROM webhooks", "SELECT event FROM webhook_deliveries", *ENDPOINTS, *SENDERS],
-    "nobody": [*CREATE, APPLY, WRITE, *(f"SELECT FROM {table}" for table in TABLES + WEBHOOKS), "SELECT FROM relay_positions", *POSITION,
+    "nobody": [*CREATE, APPLY, WRITE, SLOT, *REBUILD, *(f"SELECT FROM {table}" for table in TABLES + WEBHOOKS), "SELECT FROM relay_positions", *POSITION,
                *ENDPOINTS, *SENDERS, "SELECT position_state('x')"],
 }
 
@@ -190,9 +231,10 @@ def test_the_statements_that_are_refused_are_right(line: Line) -> None:
 
 def test_functions_with_their_owners_privileges_keep_to_their_schema(line: Line) -> None:
     sealed = line.sql("SELECT proname::text, array_to_string(proconfig, ';') FROM pg_proc WHERE prosecdef ORDER BY 1")
-    assert [name for name, _ in sealed] == ["accept_position", "apply_directory", "apply_entries", "create_webhook", "create_webhook_job",
-                                         "delete_client_webhooks", "delete_removed_webhook", "delete_webhook", "disable_webhook",
-                                         "end_client_webhooks", "heal_published", "mark_removed_webhooks", "note_published",
+    assert [name for name, _ in sealed] == ["accept_position", "apply_directory", "apply_entries", "begin_slot_generation", "create_webhook",
+                                         "create_webhook_job", "delete_client_webhooks", "delete_removed_webhook", "delete_webhook", "disable_webhook",
+                                         "emit_deletions", "emit_last_event", "emit_schedules", "end_client_webhooks", "heal_published",
+                                         "mark_removed_webhooks", "move_schedule_ids", "note_published",
                                          "position_state", "refuse_position", "run_removals", "schedules_left_to_remove",
                                          "sweep_processed_commands", "sweep_webhooks", "update_webhook", "webhook_memberships",
                                          "write_batch"]

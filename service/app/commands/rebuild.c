@@ -22,6 +22,7 @@ enum { PROGRESS_US = 1000000, WAIT_MS = 100 };
 struct rebuild {
     const struct config *config;
     PGconn *db;
+    PGconn *relay_db; /* with the relay's login, which may make the slot and read what is known of it */
     const char *slot;
     int64_t behind_max; /* WAL that may wait for the relay */
     int64_t owner_id;   /* of the schedule up to which all is emitted */
@@ -79,21 +80,22 @@ static bool move_ids(const struct rebuild *rebuild)
 static bool ensure_slot(struct rebuild *rebuild)
 {
     struct slot_view view;
-    if (!database_lock(rebuild->db) || !slot_look(rebuild->db, rebuild->slot, &view)) return false;
+    PGconn *db = rebuild->relay_db;
+    if (!database_lock(db) || !slot_look(db, rebuild->slot, &view)) return false;
     if (!view.is_usable && rebuild->id > 0) {
         database_fail("replication slot %s was lost again: run the rebuild from the start, without --after", rebuild->slot);
         return false;
     }
-    if (view.is_usable) return database_unlock(rebuild->db);
+    if (view.is_usable) return database_unlock(db);
     fprintf(stderr, "making replication slot %s; transactions that are under way end first\n", rebuild->slot);
-    return slot_make(rebuild->db, rebuild->slot) && database_unlock(rebuild->db);
+    return slot_make(db, rebuild->slot) && database_unlock(db);
 }
 
 /* Waits until the relay has published enough of what was emitted. */
 static bool await_relay(struct rebuild *rebuild)
 {
     struct slot_view view;
-    while (slot_look(rebuild->db, rebuild->slot, &view)) {
+    while (slot_look(rebuild->relay_db, rebuild->slot, &view)) {
         show_progress(rebuild, view.behind_bytes);
         if (!view.is_usable) {
             database_fail("replication slot %s was lost again", rebuild->slot);
@@ -180,7 +182,7 @@ static int run_one(struct rebuild *rebuild)
     static const char sql[] = "SELECT emit_last_event($1)";
     struct slot_view view;
     char id[24];
-    if (!slot_look(rebuild->db, rebuild->slot, &view)) return 1;
+    if (!slot_look(rebuild->relay_db, rebuild->slot, &view)) return 1;
     if (!view.is_usable)
         return database_fail("replication slot %s is lost: run the rebuild of all schedules", rebuild->slot);
     snprintf(id, sizeof(id), "%" PRId64, rebuild->id);
@@ -212,5 +214,9 @@ int rebuild_command(const struct command_call *call)
     }
     if (id != NULL) rebuild.id = strtoll(id, NULL, 10);
     rebuild.started_us = rebuild.reported_us = clock_steady_us();
-    return call->values[OPT_SCHEDULE] != NULL ? run_one(&rebuild) : run(&rebuild);
+    rebuild.relay_db = database_connect(config->relay_database_url);
+    if (rebuild.relay_db == NULL) return 1;
+    int code = call->values[OPT_SCHEDULE] != NULL ? run_one(&rebuild) : run(&rebuild);
+    PQfinish(rebuild.relay_db);
+    return code;
 }

@@ -27,7 +27,9 @@ static int version_command(const struct command_call *call)
 const struct command commands[] = {
     {"serve", serve_command, NEEDS_CONFIG, 0, 0, "run the service"},
     {"migrate", migrate_command, NEEDS_CONFIG, 0, 0, "bring the database's schema up to this build"},
-    {"topics", topics_command, NEEDS_CONFIG, 0, OPTION_BIT(OPT_PARTITIONS), "make and check the Kafka topics"},
+    {"topics", topics_command, NEEDS_CONFIG, 0,
+     OPTION_BIT(OPT_PARTITIONS) | OPTION_BIT(OPT_REPLICATION_FACTOR) | OPTION_BIT(OPT_MIN_INSYNC_REPLICAS),
+     "make and check the Kafka topics"},
     {"offsets show", offsets_show_command, NEEDS_DATABASE, 0, 0, "show the stored offsets beside the log"},
     {"offsets reset", offsets_reset_command, NEEDS_DATABASE, OPTION_BIT(OPT_PARTITION) | OPTION_BIT(OPT_TO_OFFSET),
      OPTION_BIT(OPT_TOPIC), "set a stored offset"},

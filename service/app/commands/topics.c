@@ -25,13 +25,23 @@ static rd_kafka_event_t *await(rd_kafka_queue_t *queue, const char *what)
     return NULL;
 }
 
-static rd_kafka_NewTopic_t *new_topic(const char *name, int partitions, const char *const settings[][2])
+/* How new topics are made; of numbers that were not given the brokers' are taken. */
+struct shape {
+    int partitions;
+    int replicas;           /* -1: not given */
+    const char *min_insync; /* NULL: not given */
+};
+
+static rd_kafka_NewTopic_t *new_topic(const char *name, const struct shape *shape, const char *const settings[][2])
 {
     char reason[REASON_SIZE];
-    rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(name, partitions, -1, reason, sizeof(reason));
+    rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(name, shape->partitions, shape->replicas, reason, sizeof(reason));
     if (topic == NULL) fprintf(stderr, "schedule-service: topic %s: %s\n", name, reason);
     for (size_t i = 0; topic != NULL && settings[i][0] != NULL; i++) {
         rd_kafka_NewTopic_set_config(topic, settings[i][0], settings[i][1]);
+    }
+    if (topic != NULL && shape->min_insync != NULL) {
+        rd_kafka_NewTopic_set_config(topic, "min.insync.replicas", shape->min_insync);
     }
     return topic;
 }
@@ -58,7 +68,7 @@ static bool report_created(const rd_kafka_event_t *event)
     return ok;
 }
 
-static bool create(rd_kafka_t *client, rd_kafka_queue_t *queue, const struct config *config, int partitions)
+static bool create(rd_kafka_t *client, rd_kafka_queue_t *queue, const struct config *config, const struct shape *shape)
 {
     static const char *const plain[][2] = {{NULL, NULL}};
     /* What the service writes is stamped by the broker, which refuses a writer whose clock is an hour ahead of its own. A dead
@@ -70,14 +80,15 @@ static bool create(rd_kafka_t *client, rd_kafka_queue_t *queue, const struct con
                                               {"message.timestamp.type", "LogAppendTime"},
                                               {NULL, NULL}};
     static const char *const compacted[][2] = {{"cleanup.policy", "compact"}, {NULL, NULL}};
+    const struct shape single = {1, shape->replicas, shape->min_insync};
     rd_kafka_NewTopic_t *topics[TOPICS_MAX] = {
-        new_topic(config->commands_topic, partitions, plain),
-        new_topic(config->events_topic, partitions, roomy),
-        new_topic(config->dead_letter_topic, partitions, roomy),
-        new_topic(config->progress_topic, 1, progress),
+        new_topic(config->commands_topic, shape, plain),
+        new_topic(config->events_topic, shape, roomy),
+        new_topic(config->dead_letter_topic, shape, roomy),
+        new_topic(config->progress_topic, &single, progress),
     };
     size_t len = 4;
-    if (config->directory_topic[0] != '\0') topics[len++] = new_topic(config->directory_topic, partitions, compacted);
+    if (config->directory_topic[0] != '\0') topics[len++] = new_topic(config->directory_topic, shape, compacted);
     bool ok = true;
     for (size_t i = 0; i < len; i++) ok = ok && topics[i] != NULL;
     if (ok) {
@@ -92,10 +103,8 @@ static bool create(rd_kafka_t *client, rd_kafka_queue_t *queue, const struct con
     return ok;
 }
 
-/* What a topic does with old records, as far as the broker knows. */
-enum policy { POLICY_UNKNOWN, POLICY_COMPACT, POLICY_OTHER };
-
-static enum policy policy_of(const rd_kafka_event_t *event)
+/* A topic's setting, as far as the broker that answered knows it; borrowed from the event. NULL: it does not. */
+static const char *setting_of(const rd_kafka_event_t *event, const char *name)
 {
     size_t resources_len = 0;
     const rd_kafka_ConfigResource_t **resources =
@@ -105,24 +114,35 @@ static enum policy policy_of(const rd_kafka_event_t *event)
         size_t entries_len = 0;
         const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs(resources[i], &entries_len);
         for (size_t j = 0; j < entries_len; j++) {
-            if (strcmp(rd_kafka_ConfigEntry_name(entries[j]), "cleanup.policy") != 0) continue;
-            const char *value = rd_kafka_ConfigEntry_value(entries[j]);
-            return value != NULL && strcmp(value, "compact") == 0 ? POLICY_COMPACT : POLICY_OTHER;
+            if (strcmp(rd_kafka_ConfigEntry_name(entries[j]), name) == 0) return rd_kafka_ConfigEntry_value(entries[j]);
         }
     }
-    return POLICY_UNKNOWN;
+    return NULL;
 }
 
-/* Asks the broker once. False when it did not answer; that was said. */
-static bool ask_policy(rd_kafka_t *client, rd_kafka_queue_t *queue, const char *topic, enum policy *ret_policy)
+/* Asks the broker once for all settings of a topic. NULL when it did not answer; that was said. The caller destroys it. */
+static rd_kafka_event_t *describe(rd_kafka_t *client, rd_kafka_queue_t *queue, const char *topic)
 {
     rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
     rd_kafka_DescribeConfigs(client, &resource, 1, NULL, queue);
     rd_kafka_event_t *event = await(queue, "a topic cannot be checked");
-    if (event != NULL) *ret_policy = policy_of(event);
-    if (event != NULL) rd_kafka_event_destroy(event);
     rd_kafka_ConfigResource_destroy(resource);
-    return event != NULL;
+    return event;
+}
+
+/* What a topic does with old records, as far as the broker knows. */
+enum policy { POLICY_UNKNOWN, POLICY_COMPACT, POLICY_OTHER };
+
+/* False when the broker did not answer; that was said. */
+static bool ask_policy(rd_kafka_t *client, rd_kafka_queue_t *queue, const char *topic, enum policy *ret_policy)
+{
+    rd_kafka_event_t *event = describe(client, queue, topic);
+    if (event == NULL) return false;
+    const char *policy = setting_of(event, "cleanup.policy");
+    if (policy == NULL) *ret_policy = POLICY_UNKNOWN;
+    else *ret_policy = strcmp(policy, "compact") == 0 ? POLICY_COMPACT : POLICY_OTHER;
+    rd_kafka_event_destroy(event);
+    return true;
 }
 
 /* The broker that is asked may not have heard yet of a topic that was just made, or (before KRaft) of its settings. */
@@ -151,16 +171,71 @@ static bool check(rd_kafka_t *client, rd_kafka_queue_t *queue, const struct conf
                 "without it entries that do not change expire, and a consumer that reads from the start misses them"));
 }
 
+/* ---- copies ---- */
+
+/* Of the topic's first partition; 0: the broker does not know the topic. */
+static int replicas_of(rd_kafka_t *client, const char *name)
+{
+    const struct rd_kafka_metadata *metadata = NULL;
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(client, name, NULL);
+    int replicas = 0;
+    if (topic != NULL && rd_kafka_metadata(client, 0, topic, &metadata, TIMEOUT_MS) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        const struct rd_kafka_metadata_topic *found = metadata->topic_cnt > 0 ? &metadata->topics[0] : NULL;
+        if (found != NULL && found->partition_cnt > 0) replicas = found->partitions[0].replica_cnt;
+        rd_kafka_metadata_destroy(metadata);
+    }
+    if (topic != NULL) rd_kafka_topic_destroy(topic);
+    return replicas;
+}
+
+static bool has_one_insync(rd_kafka_t *client, rd_kafka_queue_t *queue, const char *name)
+{
+    rd_kafka_event_t *event = describe(client, queue, name);
+    const char *value = event == NULL ? NULL : setting_of(event, "min.insync.replicas");
+    bool is_one = value != NULL && strcmp(value, "1") == 0;
+    if (event != NULL) rd_kafka_event_destroy(event);
+    return is_one;
+}
+
+/* What one broker holds alone is lost with it, whatever the producer waits for. */
+static void warn_of_single_copies(rd_kafka_t *client, rd_kafka_queue_t *queue, const char *name)
+{
+    int replicas = replicas_of(client, name);
+    if (replicas == 1) {
+        fprintf(stderr, "schedule-service: warning: topic %s has 1 replica: its records are lost with that broker\n", name);
+    } else if (replicas > 1 && has_one_insync(client, queue, name)) {
+        fprintf(
+            stderr,
+            "schedule-service: warning: topic %s has min.insync.replicas=1: records that were confirmed are lost when the "
+            "broker that has them fails before the others have caught up\n",
+            name);
+    }
+}
+
+static void warn(rd_kafka_t *client, rd_kafka_queue_t *queue, const struct config *config)
+{
+    const char *const names[TOPICS_MAX] = {config->commands_topic, config->events_topic, config->dead_letter_topic,
+                                           config->progress_topic, config->directory_topic};
+    for (size_t i = 0; i < TOPICS_MAX; i++) {
+        if (names[i][0] != '\0') warn_of_single_copies(client, queue, names[i]);
+    }
+}
+
+static int number_of(const struct command_call *call, enum command_option option, int fallback)
+{
+    return call->values[option] == NULL ? fallback : (int)strtol(call->values[option], NULL, 10);
+}
+
 int topics_command(const struct command_call *call)
 {
-    const char *partitions = call->values[OPT_PARTITIONS];
+    const struct shape shape = {number_of(call, OPT_PARTITIONS, PARTITIONS_DEFAULT),
+                                number_of(call, OPT_REPLICATION_FACTOR, -1), call->values[OPT_MIN_INSYNC_REPLICAS]};
     rd_kafka_conf_t *conf = kafka_conf_new(&call->config->kafka, NULL, 0);
     rd_kafka_t *client = conf == NULL ? NULL : kafka_client_new(RD_KAFKA_PRODUCER, conf);
     if (client == NULL) return 1;
     rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
-    bool ok =
-        create(client, queue, call->config, partitions == NULL ? PARTITIONS_DEFAULT : (int)strtol(partitions, NULL, 10)) &&
-        check(client, queue, call->config);
+    bool ok = create(client, queue, call->config, &shape) && check(client, queue, call->config);
+    if (ok) warn(client, queue, call->config);
     rd_kafka_queue_destroy(queue);
     rd_kafka_destroy(client);
     return ok ? 0 : 1;

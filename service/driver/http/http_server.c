@@ -233,6 +233,11 @@ int64_t http_server_refused(const struct http_server *server)
     return server->refused;
 }
 
+int64_t http_server_certificate_end(const struct http_server *server)
+{
+    return server->tls == NULL ? 0 : tls_certificate_end(server->tls);
+}
+
 bool http_server_has_room(const struct http_server *server, size_t len)
 {
     return len <= SMALL_REPLY_BYTES || server->unsent_bytes + len <= server->config.unsent_bytes_max;

@@ -88,6 +88,9 @@ size_t http_server_connections(const struct http_server *server);
 /* Connections that were refused, or closed for another one, because there were too many; only grows. */
 int64_t http_server_refused(const struct http_server *server);
 
+/* When the certificate in use ends, in seconds since 1970; 0: no TLS. */
+int64_t http_server_certificate_end(const struct http_server *server);
+
 /* Whether len more bytes of reply may be buffered. Small replies always may. */
 bool http_server_has_room(const struct http_server *server, size_t len);
 

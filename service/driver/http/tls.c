@@ -1,6 +1,7 @@
 #include "driver/http/tls.h"
 
 #include <string.h>
+#include <time.h>
 #include <event2/bufferevent_ssl.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -63,6 +64,13 @@ SSL_CTX *tls_context_new(const char *certificate, const char *key, struct buf *r
 void tls_context_free(SSL_CTX *context)
 {
     SSL_CTX_free(context);
+}
+
+int64_t tls_certificate_end(const SSL_CTX *context)
+{
+    struct tm end = {0};
+    const X509 *certificate = SSL_CTX_get0_certificate(context);
+    return certificate != NULL && ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end) == 1 ? timegm(&end) : 0;
 }
 
 struct bufferevent *tls_accept(struct event_base *base, SSL_CTX *context)

@@ -4,6 +4,7 @@
 #define DRIVER_HTTP_TLS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <event2/bufferevent.h>
 #include <openssl/types.h>
 
@@ -13,6 +14,9 @@
  * they cannot be used; what is wrong was appended to *reason. The caller frees it with tls_context_free. */
 SSL_CTX *tls_context_new(const char *certificate, const char *key, struct buf *reason);
 void tls_context_free(SSL_CTX *context);
+
+/* When the certificate ends, in seconds since 1970. */
+int64_t tls_certificate_end(const SSL_CTX *context);
 
 /* A bufferevent for a connection that will be accepted, which takes the handshake upon itself. It closes its socket when it is
  * freed. NULL when out of memory. */
