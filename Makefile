@@ -8,8 +8,8 @@ SHELL   := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 export PYTHONDONTWRITEBYTECODE := 1
 
-# Where setup.sh puts Swagger UI.
-VIEWER ?= $(shell $(PYTHON) deploy/local/servers.py viewer)
+# Where setup.sh puts Swagger UI; nowhere while there is no Python to say it.
+VIEWER ?= $(shell [ ! -x $(PYTHON) ] || $(PYTHON) deploy/local/servers.py viewer)
 VIEWER := $(VIEWER)
 
 PACKAGES := rdkafka libevent libevent_openssl libevent_pthreads libprotobuf-c libpq jansson libssl libcrypto libcurl zlib
@@ -62,7 +62,7 @@ help: ## print every target
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
 .PHONY: setup
-setup: ## install what is missing (Debian packages, Kafka); does nothing when all is there
+setup: ## install what is missing to build and run it (Debian packages, Kafka); does nothing when all is there
 	@deploy/local/setup.sh
 
 .PHONY: build
@@ -160,19 +160,22 @@ test-binaries: build $(UNIT) $(REPLAY) $(COMPONENT)
 # ---- run ------------------------------------------------------------------------------------------------------------
 
 STACK := $(PYTHON) deploy/local/stack.py
+BEGAN := $(shell date +%s)
 
-.PHONY: run demo up down
-run: setup ## install, build, start PostgreSQL and Kafka, serve, show a command becoming a row and an event; Ctrl-C ends it
-	@$(MAKE) -s build
+.PHONY: run demo up down service
+run: setup service ## install, build, start PostgreSQL and Kafka, serve, show a command becoming a row and an event; Ctrl-C ends it
 	@$(STACK) run
 
-demo: setup ## the same without staying: exits 0 when the example went through HTTP and Kafka
-	@$(MAKE) -s build
-	@$(STACK) demo
+demo: setup service ## the same without staying: exits 0 when the example went through HTTP and Kafka
+	@$(STACK) demo --began $(BEGAN)
 
-up: setup ## start PostgreSQL, Kafka and the service in the background; writes .run/env
-	@$(MAKE) -s build
+up: setup service ## start PostgreSQL, Kafka and the service in the background; writes .run/env
 	@$(STACK) up
+
+# By a second make, which sees what setup has installed.
+service: setup
+	@[ -e $(BINARY) ] || echo "Building the service (20 s of CPU)" >&2
+	@$(MAKE) -s -j"$$(nproc)" $(BINARY) $(BUILD)/tests/mock_broker
 
 down: ## stop what `make up` started
 	@$(STACK) down
@@ -182,7 +185,7 @@ down: ## stop what `make up` started
 VENV_PYTHON = $(shell $(PYTHON) deploy/local/servers.py python)
 
 .PHONY: test test-unit test-component test-tsan test-e2e test-fault fault fault-proof fuzz
-test: setup ## all tests, against real PostgreSQL and Kafka, with sanitizers
+test: ## all tests, against real PostgreSQL and Kafka, with sanitizers
 	@deploy/local/setup.sh test
 	@$(MAKE) -s -j2 build
 	@$(MAKE) -s -j2 PROFILE=asan test-binaries
@@ -195,7 +198,8 @@ test-unit: build $(UNIT) $(REPLAY) ## the pure parts, and the fuzzers' corpora
 test-component: test-binaries ## one adapter at a time against the real thing
 	@$(PYTHON) tests/component/run.py $(BUILD)/tests
 
-test-tsan: setup ## the component tests under the thread sanitizer
+test-tsan: ## the component tests under the thread sanitizer
+	@deploy/local/setup.sh harness
 	@$(MAKE) -s -j2 PROFILE=tsan test-binaries
 	@TSAN_OPTIONS=suppressions=$(CURDIR)/tests/support/tsan.supp $(MAKE) -s PROFILE=tsan test-component
 
@@ -211,7 +215,8 @@ postgres-17: ## what depends on PostgreSQL's version, on Debian 13 with PostgreS
 
 FUZZ_SECONDS ?= 120
 
-fuzz: setup ## libFuzzer on every decoder of outside bytes, FUZZ_SECONDS each
+fuzz: ## libFuzzer on every decoder of outside bytes, FUZZ_SECONDS each
+	@deploy/local/setup.sh fuzz
 	@$(MAKE) -s $(BUILD)/gen/.stamp
 	@mkdir -p build/fuzz
 	@for fuzzer in $(FUZZERS); do mkdir -p build/fuzz/found_$$fuzzer && echo "== $$fuzzer" && \
@@ -222,7 +227,7 @@ fuzz: setup ## libFuzzer on every decoder of outside bytes, FUZZ_SECONDS each
 	        -artifact_prefix=build/fuzz/$$fuzzer- build/fuzz/found_$$fuzzer tests/fuzz/corpus/$${fuzzer#fuzz_} || exit 1; done
 
 .PHONY: proof-hours
-proof-hours: setup ## hours against the reading of clocks, for every zone and change of clocks; then without one rule after the other
+proof-hours: ## hours against the reading of clocks, for every zone and change of clocks; then without one rule after the other
 	@deploy/local/setup.sh hours
 	@$(MAKE) -s -j2 build
 	@$(PYTHON) tests/hours/mutants.py
@@ -234,29 +239,54 @@ $(CLOCK): tests/fault/clock.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -std=c17 -O2 $(WARNINGS) -fPIC -shared -o $@ $<
 
-fault: setup ## every fault of docs/faults.md, and after each the audit; FAULT_ARGS="--list" shows them
+fault: ## every fault of docs/faults.md, and after each the audit; FAULT_ARGS="--list" shows them
 	@deploy/local/setup.sh fault
 	@$(MAKE) -s -j2 build $(CLOCK) build/release/tests/load
 	@$(MAKE) -s -j2 PROFILE=asan build
 	@$(VENV_PYTHON) tests/fault/fault.py $(FAULT_ARGS)
 
-fault-proof: setup ## leaves out one mechanism after the other, and the rig has to notice each
+fault-proof: ## leaves out one mechanism after the other, and the rig has to notice each
+	@deploy/local/setup.sh fault
 	@$(MAKE) -s -j2 build
 	@$(VENV_PYTHON) tests/fault/proof.py $(FAULT_ARGS)
 
 SOAK_MINUTES ?= 20
 
 .PHONY: soak
-soak: setup ## 70 % of what the machine takes for SOAK_MINUTES: memory and descriptors stay flat; writes build/soak/soak.png
+soak: ## 70 % of what the machine takes for SOAK_MINUTES: memory and descriptors stay flat; writes build/soak/soak.png
 	@deploy/local/setup.sh soak
 	@$(MAKE) -s -j2 build
 	@$(VENV_PYTHON) tests/fault/soak.py --minutes $(SOAK_MINUTES)
 
 .PHONY: bench
-bench: setup ## throughput, latency and cost beside what each neighbour does alone; BENCH_ARGS="--help" shows the choices
+bench: ## throughput, latency and cost beside what each neighbour does alone; BENCH_ARGS="--help" shows the choices
 	@deploy/local/setup.sh bench
 	@$(MAKE) -s -j2 build
 	@$(PYTHON) tests/bench/bench.py $(BENCH_ARGS)
+
+# ---- packages -------------------------------------------------------------------------------------------------------
+
+.PHONY: deb deb-test image
+build/schedule-service.1: $(BINARY) deploy/man.py
+	$(PYTHON) deploy/man.py $(BINARY) > $@
+
+DEB_TREE := build/deb/schedule-service-$(VERSION)
+
+# On a copy, as Debian's tools write beside the sources, and with the compiler and flags that they choose.
+deb: ## the Debian package, in build/deb, without anything that lintian finds
+	@deploy/local/setup.sh deb
+	@rm -rf build/deb && mkdir -p $(DEB_TREE)
+	@git ls-files -z --cached --others --exclude-standard | tar -c --null -T - | tar -x -C $(DEB_TREE)
+	@cd $(DEB_TREE) && env -u CC -u CFLAGS -u MAKEFLAGS -u MAKELEVEL DEB_BUILD_OPTIONS="parallel=$$(nproc)" REVISION=$(REVISION) \
+	    VIEWER="$$($(PYTHON) deploy/local/servers.py viewer)" dpkg-buildpackage -b -us -uc
+	@# The project has no mail address.
+	lintian --no-cfg --fail-on error,warning --suppress-tags bogus-mail-host,bogus-mail-host-in-debian-changelog $$([ "$$(id -u)" -ne 0 ] || echo --allow-root) build/deb/*.changes
+
+deb-test: ## installs, upgrades and removes what `make deb` built, in a chroot that it makes, and runs its unit's command there
+	@tests/deb.sh build/deb/schedule-service_$(VERSION)_*.deb
+
+image: ## the image, with what it is of as labels
+	docker build -f deploy/Dockerfile --build-arg REVISION=$(REVISION) -t schedule-service .
 
 # ---- lint -----------------------------------------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from servers import (ROOT, Kafka, MockBroker, Postgres, Record, Server, ServerError, Service, Startable, free_port,
+from servers import (CACHE, ROOT, Kafka, MockBroker, Postgres, Record, Server, ServerError, Service, Startable, free_port,
                      prepare, process_start, run, scratch_dir, wait_until)
 
 RUN_DIR = ROOT / ".run"
@@ -148,7 +148,7 @@ def is_alive(process: Mapping[str, Any]) -> bool:
 
 # ---- run and demo
 
-def show(binary: Path, stay: bool) -> None:
+def show(binary: Path, stay: bool, began: float) -> None:
     directory = scratch_dir()
     try:
         if not Kafka.is_installed():
@@ -158,14 +158,28 @@ def show(binary: Path, stay: bool) -> None:
         with Stack(directory, binary) as stack:
             assert stack.service
             say(f"Ready after {time.monotonic() - begin:.1f} s.\n")
-            show_example(stack)
+            command = show_example(stack)
             if stay:
+                print(f"To try next, in another terminal:\n\n   {command}")
                 stay_until_interrupted(stack)
             status = stack.service.stop()
             if status:
                 raise stack.service.error(f"stopped with status {status}")
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+    if not stay:
+        places = {str(CACHE): CACHE, "build": ROOT / "build"}
+        disk = ", ".join(f"{megabytes(path):.0f} MB in {name}" for name, path in places.items())
+        print(f"All was as it should be, after {time.time() - began:.0f} s, and all is stopped. It keeps {disk}, beside Debian's packages.\n"
+              "To start it again, in the background:\n\n"
+              "   make up && . .run/env\n"
+              '   curl -s -H "Authorization: Bearer $ADMIN_API_KEY" '
+              '"$HTTP_URL/v2/organizations/$ORG_ID/users/$MEMBER_USER_ID/schedules"\n\n'
+              "docs/quickstart.md goes on from there.")
+
+
+def megabytes(directory: Path) -> float:
+    return sum(path.lstat().st_blocks * 512 for path in directory.rglob("*")) / 1e6
 
 
 def stay_until_interrupted(stack: Stack) -> None:
@@ -181,8 +195,8 @@ def stay_until_interrupted(stack: Stack) -> None:
     raise ended.error("ended by itself")
 
 
-def show_example(stack: Stack) -> None:
-    """Sends the example through HTTP and Kafka and prints what became of it. Raises ServerError where that is not one row
+def show_example(stack: Stack) -> str:
+    """Sends the example through HTTP and Kafka and prints what became of it. Returns a command that reads it. Raises ServerError where that is not one row
     and one event each, all equal, and one more event: the first is the owner's default no more."""
     values = stack.values
     org, user = values["ORG_ID"], values["MEMBER_USER_ID"]
@@ -228,8 +242,8 @@ def show_example(stack: Stack) -> None:
     no_default = {name: value for name, value in first["schedule"].items() if name != "isDefault"} | {"version": "2"}
     expect(replaced["schedule"] == no_default and replaced["commandId"] == second["commandId"],
            "the second schedule did not replace the first as default")
-    print("\nTwo rows, two equal events, and one of the former default between them. To try next:\n\n"
-          f"   curl -s -H 'Authorization: Bearer {values['ADMIN_API_KEY']}' {url}", flush=True)
+    print("\nTwo rows, two equal events, and one of the former default between them.", flush=True)
+    return f"curl -s -H 'Authorization: Bearer {values['ADMIN_API_KEY']}' {url}"
 
 
 def stored_rows(stack: Stack) -> list[dict[str, Any]]:
@@ -301,6 +315,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("action", choices=("up", "down", "run", "demo"))
     parser.add_argument("--binary", type=Path, default=ROOT / "build/release/schedule-service")
+    parser.add_argument("--began", type=float, default=time.time(), help="when the demo's user began to wait")
     arguments = parser.parse_args()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     for interruption in (signal.SIGINT, signal.SIGTERM):
@@ -311,7 +326,7 @@ def main() -> int:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 up(arguments.binary.resolve()) if arguments.action == "up" else down()
         else:
-            show(arguments.binary.resolve(), stay=arguments.action == "run")
+            show(arguments.binary.resolve(), arguments.action == "run", arguments.began)
     except ServerError as error:
         say(str(error))
         return 1
