@@ -266,7 +266,7 @@ bench: ## throughput, latency and cost beside what each neighbour does alone; BE
 
 # ---- packages -------------------------------------------------------------------------------------------------------
 
-.PHONY: deb deb-test image
+.PHONY: deb deb-test image charts
 build/schedule-service.1: $(BINARY) deploy/man.py
 	$(PYTHON) deploy/man.py $(BINARY) > $@
 
@@ -286,7 +286,10 @@ deb-test: ## installs, upgrades and removes what `make deb` built, in a chroot t
 	@tests/deb.sh build/deb/schedule-service_$(VERSION)_*.deb
 
 image: ## the image, with what it is of as labels
-	docker build -f deploy/Dockerfile --build-arg REVISION=$(REVISION) -t schedule-service .
+	docker build -f deploy/Dockerfile --build-arg REVISION=$(REVISION) $(IMAGE_ARGS) -t schedule-service .
+
+charts: ## checks deploy/helm, and writes deploy/kubernetes from it; builds Helm, for which it needs Go 1.21
+	@tests/charts.sh
 
 # ---- lint -----------------------------------------------------------------------------------------------------------
 
@@ -302,6 +305,7 @@ lint: ## format, clang-tidy, layers, documents, messages, the image's sources, s
 	$(PYTHON) tests/lint/check_documents.py $(BINARY)
 	$(PYTHON) tests/lint/proto_lock.py
 	$(PYTHON) tests/lint/check_functions.py
+	$(PYTHON) tests/lint/check_packages.py
 	$(PYTHON) tests/lint/check_image.py
 	$(VENV_PYTHON) tests/lint/check_interfaces.py $$($(PYTHON) deploy/local/servers.py asyncapi)
 	shellcheck $$(git ls-files '*.sh') .ci/run
