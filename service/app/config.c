@@ -71,7 +71,7 @@ static const struct option options[] = {
     {"EVENT_FORMAT", KIND_CHOICE, "protobuf", "protobuf|json", false, AT(event_format), "the events' values"},
     {"REPLICATION_SLOT", KIND_SLOT, "schedule_service", NULL, false, AT(slot), "the logical replication slot"},
     {"TRANSACTIONAL_ID", KIND_TEXT, "schedule-service-relay", NULL, false, AT(transactional_id),
-     "of the relay's producer; the same in all replicas"},
+     "of the relay's first producer, and with `.1` of its second; the same in all replicas"},
     {"ROLES", KIND_ROLES, "http,consumer,relay", NULL, false, AT(roles),
      "what the process does: any of `http` (the API), `consumer` (commands and the directory from Kafka) and `relay` "
      "(events "

@@ -11,12 +11,12 @@
 #include "driver/failpoint.h"
 #include "driver/kafka_limit.h"
 
+static const char taking_over[] = "taking over the transactional ids";
+
 enum {
-    REST_FACTOR = 2, /* times what the last commit took */
-    REST_MIN_US = 5000,
+    REST_RECORD_US = 20,
     REST_MAX_US = 20000,
     SLICE_MS = 100,
-    INIT_SLICE_MS = 500,
     INIT_TIMEOUT_US = 30000000,
     DELIVER_TIMEOUT_US = 40000000, /* behind message.timeout.ms, which normally ends the wait */
     METADATA_TIMEOUT_MS = 2000,
@@ -32,22 +32,28 @@ enum {
 
 _Static_assert((int)DEAD_LETTER_BYTES_MAX <= (int)PUBLISHER_RECORD_MAX, "a dead letter can be published");
 
-struct publisher {
-    struct publisher_config config;
-    struct error_text *reason;
-    rd_kafka_t *producer;
+struct producer {
+    rd_kafka_t *client;
     rd_kafka_topic_t *events;
     rd_kafka_topic_t *dead_letters;
     rd_kafka_topic_t *progress;
-    size_t events_room; /* bytes of a record that each topic surely takes */
+    bool is_ready; /* all earlier ones of its id are fenced */
+    bool in_transaction;
+};
+
+struct publisher {
+    struct publisher_config config;
+    struct error_text *reason;
+    struct producer producers[PUBLISHER_PRODUCERS];
+    struct producer *turn; /* whose transaction is open, or the next one */
+    size_t events_room;    /* bytes of a record that each topic surely takes */
     size_t dead_letters_room;
     size_t batch_bytes;
-    size_t window_bytes;  /* may be queued before all of it has to be delivered */
-    size_t queued_bytes;  /* since all was */
-    int64_t queued_us;    /* since when */
-    int64_t committed_us; /* when the last transaction ended; 0: none has */
-    int64_t commit_took_us;
-    bool in_transaction;
+    size_t window_bytes; /* may be queued before all of it has to be delivered */
+    size_t queued_bytes; /* since all was */
+    int64_t queued_us;   /* since when */
+    size_t records;      /* since the transaction began */
+    int64_t rest_end_us; /* when the next one may begin */
     bool failed;
 };
 
@@ -118,14 +124,24 @@ static bool wait_on(struct publisher *publisher, int64_t deadline_us, const char
 
 /* ---- opening ---- */
 
-static rd_kafka_t *make_producer(struct publisher *publisher)
+/* The first one has the configured id itself, as the only one of earlier versions had. The caller frees it. */
+static char *transactional_id(const struct publisher *publisher, size_t number)
+{
+    const char *configured = publisher->config.transactional_id;
+    size_t size = strlen(configured) + sizeof(".18446744073709551615");
+    char *id = malloc(size);
+    if (id != NULL) snprintf(id, size, number == 0 ? "%s" : "%s.%zu", configured, number);
+    return id;
+}
+
+static rd_kafka_t *make_client(struct publisher *publisher, const char *id)
 {
     char batch_bytes[24];
     char record_max[24];
     snprintf(batch_bytes, sizeof(batch_bytes), "%zu", publisher->batch_bytes);
     snprintf(record_max, sizeof(record_max), "%d", PUBLISHER_RECORD_MAX);
     const struct kafka_property properties[] = {
-        {"transactional.id", publisher->config.transactional_id},
+        {"transactional.id", id},
         {"enable.idempotence", "true"},
         {"acks", "all"},
         {"transaction.timeout.ms", "60000"},
@@ -146,46 +162,69 @@ static rd_kafka_t *make_producer(struct publisher *publisher)
     return kafka_client_new(RD_KAFKA_PRODUCER, conf);
 }
 
-/* Resumes until it is done: a time-out of this call means "still going on". */
-static bool init_transactions(struct publisher *publisher)
+static bool make_producers(struct publisher *publisher)
 {
-    static const char *const doing = "taking over the transactional id";
-    int64_t deadline_us = clock_steady_us() + INIT_TIMEOUT_US;
-    rd_kafka_error_t *error;
-    while ((error = rd_kafka_init_transactions(publisher->producer, INIT_SLICE_MS)) != NULL) {
-        if (!rd_kafka_error_is_retriable(error)) return fail_with(publisher, doing, error);
-        rd_kafka_error_destroy(error);
-        if (!wait_on(publisher, deadline_us, doing)) return false;
+    for (size_t i = 0; i < PUBLISHER_PRODUCERS; i++) {
+        char *id = transactional_id(publisher, i);
+        if (id != NULL) publisher->producers[i].client = make_client(publisher, id);
+        free(id);
+        if (publisher->producers[i].client == NULL) return fail(publisher, "making a producer", "see the line before");
     }
     return true;
 }
 
-/* Between two transactions Kafka is spared: the slower it is, the more each must carry. It also still writes the markers of the last one,
- * and refuses partitions that join meanwhile, which librdkafka asks for again only 20 ms later. */
+/* A time-out of this call means "still going on", and the next one resumes it. */
+static bool continue_init(struct publisher *publisher, struct producer *producer)
+{
+    rd_kafka_error_t *error = rd_kafka_init_transactions(producer->client, SLICE_MS);
+    producer->is_ready = error == NULL;
+    if (error == NULL) return true;
+    if (!rd_kafka_error_is_retriable(error)) return fail_with(publisher, taking_over, error);
+    rd_kafka_error_destroy(error);
+    return true;
+}
+
+/* All at the same time. */
+static bool init_transactions(struct publisher *publisher)
+{
+    int64_t deadline_us = clock_steady_us() + INIT_TIMEOUT_US;
+    size_t ready = 0;
+    while (ready < PUBLISHER_PRODUCERS) {
+        ready = 0;
+        for (size_t i = 0; i < PUBLISHER_PRODUCERS; i++) {
+            struct producer *producer = &publisher->producers[i];
+            if (!producer->is_ready && !continue_init(publisher, producer)) return false;
+            ready += producer->is_ready;
+        }
+        if (!wait_on(publisher, deadline_us, taking_over)) return false;
+    }
+    return true;
+}
+
+/* The more there is to publish, the more each transaction is to carry: what it costs Kafka and librdkafka does not depend on how much
+ * that is. */
 static void rest(const struct publisher *publisher)
 {
-    int64_t rest_us = publisher->commit_took_us * REST_FACTOR;
-    if (rest_us < REST_MIN_US) rest_us = REST_MIN_US;
-    if (rest_us > REST_MAX_US) rest_us = REST_MAX_US;
-    int64_t left_us = publisher->committed_us + rest_us - clock_steady_us();
+    int64_t left_us = publisher->rest_end_us - clock_steady_us();
     if (left_us > 0) usleep((useconds_t)left_us);
 }
 
 static bool begin(struct publisher *publisher)
 {
     if (publisher->failed) return false;
-    if (publisher->in_transaction) return true;
+    if (publisher->turn->in_transaction) return true;
     rest(publisher);
-    rd_kafka_error_t *error = rd_kafka_begin_transaction(publisher->producer);
+    rd_kafka_error_t *error = rd_kafka_begin_transaction(publisher->turn->client);
     if (error != NULL) return fail_with(publisher, "beginning a transaction", error);
-    publisher->in_transaction = true;
+    publisher->turn->in_transaction = true;
+    publisher->records = 0;
     return true;
 }
 
 static bool deliver_all(struct publisher *publisher)
 {
     int64_t deadline_us = clock_steady_us() + DELIVER_TIMEOUT_US;
-    while (rd_kafka_flush(publisher->producer, SLICE_MS) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    while (rd_kafka_flush(publisher->turn->client, SLICE_MS) != RD_KAFKA_RESP_ERR_NO_ERROR) {
         if (!wait_on(publisher, deadline_us, "delivering")) return false;
     }
     return !publisher->failed;
@@ -196,7 +235,7 @@ static rd_kafka_resp_err_t touch_partitions(struct publisher *publisher, rd_kafk
 {
     rd_kafka_resp_err_t error = RD_KAFKA_RESP_ERR_NO_ERROR;
     for (int32_t partition = 0; partition < count && error == RD_KAFKA_RESP_ERR_NO_ERROR; partition++) {
-        error = rd_kafka_producev(publisher->producer, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_PARTITION(partition),
+        error = rd_kafka_producev(publisher->turn->client, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_PARTITION(partition),
                                   RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY("takeover", 8),
                                   RD_KAFKA_V_VALUE("", 0), RD_KAFKA_V_END);
     }
@@ -206,10 +245,10 @@ static rd_kafka_resp_err_t touch_partitions(struct publisher *publisher, rd_kafk
 /* Fetches the topic's metadata now, so that the first record need not wait for it, and takes part in each of its partitions. */
 static rd_kafka_topic_t *open_topic(struct publisher *publisher, const char *name)
 {
-    rd_kafka_topic_t *topic = rd_kafka_topic_new(publisher->producer, name, NULL);
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(publisher->turn->client, name, NULL);
     const struct rd_kafka_metadata *metadata = NULL;
     rd_kafka_resp_err_t error = rd_kafka_last_error();
-    if (topic != NULL) error = rd_kafka_metadata(publisher->producer, 0, topic, &metadata, METADATA_TIMEOUT_MS);
+    if (topic != NULL) error = rd_kafka_metadata(publisher->turn->client, 0, topic, &metadata, METADATA_TIMEOUT_MS);
     if (metadata != NULL) {
         error = metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
         if (error == RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -221,36 +260,51 @@ static rd_kafka_topic_t *open_topic(struct publisher *publisher, const char *nam
     return topic;
 }
 
-static bool abort_leftovers(struct publisher *publisher)
+static bool abort_transaction(struct publisher *publisher)
 {
     if (!deliver_all(publisher)) return false;
-    rd_kafka_error_t *error = rd_kafka_abort_transaction(publisher->producer, COMMIT_TIMEOUT_MS);
+    rd_kafka_error_t *error = rd_kafka_abort_transaction(publisher->turn->client, COMMIT_TIMEOUT_MS);
     if (error != NULL) return fail_with(publisher, "aborting leftovers", error);
-    publisher->in_transaction = false;
+    publisher->turn->in_transaction = false;
     return true;
 }
 
 /* A broker that was killed may have forgotten the transaction that was under way: its records then stay open, and the first
  * commit of the new epoch would commit them too, beside their repetition. So the first transaction takes part in every partition
  * and is aborted, which ends whatever is open there of this producer id. */
+static bool abort_leftovers(struct publisher *publisher)
+{
+    struct producer *turn = publisher->turn;
+    if (!begin(publisher)) return false;
+    turn->events = open_topic(publisher, publisher->config.events_topic);
+    turn->dead_letters = open_topic(publisher, publisher->config.dead_letter_topic);
+    turn->progress = open_topic(publisher, publisher->config.progress_topic);
+    return !publisher->failed && abort_transaction(publisher);
+}
+
+static void take_turns(struct publisher *publisher)
+{
+    size_t number = (size_t)(publisher->turn - publisher->producers);
+    publisher->turn = &publisher->producers[(number + 1) % PUBLISHER_PRODUCERS];
+}
+
 static bool open_all(struct publisher *publisher)
 {
     publisher->failed = false;
-    publisher->producer = make_producer(publisher);
-    if (publisher->producer == NULL) return fail(publisher, "making the producer", "see the line before");
-    if (!init_transactions(publisher) || !begin(publisher)) return false;
-    publisher->events = open_topic(publisher, publisher->config.events_topic);
-    publisher->dead_letters = open_topic(publisher, publisher->config.dead_letter_topic);
-    publisher->progress = open_topic(publisher, publisher->config.progress_topic);
-    return !publisher->failed && abort_leftovers(publisher);
+    publisher->turn = publisher->producers;
+    if (!make_producers(publisher) || !init_transactions(publisher)) return false;
+    for (size_t i = 0; i < PUBLISHER_PRODUCERS; i++, take_turns(publisher)) {
+        if (!abort_leftovers(publisher)) return false;
+    }
+    return true;
 }
 
 /* Leaves an open transaction. Whether the broker hears of it does not matter, as the next producer's init_transactions ends
  * it. But librdkafka 2.0.2 aborts the process when it is destroyed while it is about to register partitions (the assertion
  * txn_req_cnt > 0 in rdkafka_txnmgr.c), and once an abort was called it never is. */
-static void abandon_transaction(struct publisher *publisher)
+static void abandon_transaction(const struct producer *producer)
 {
-    rd_kafka_error_t *error = rd_kafka_abort_transaction(publisher->producer, ABANDON_TIMEOUT_MS);
+    rd_kafka_error_t *error = rd_kafka_abort_transaction(producer->client, ABANDON_TIMEOUT_MS);
     if (error != NULL) rd_kafka_error_destroy(error);
 }
 
@@ -260,17 +314,21 @@ static void forget_topic(rd_kafka_topic_t **topic)
     *topic = NULL;
 }
 
+static void close_producer(struct producer *producer)
+{
+    forget_topic(&producer->progress);
+    forget_topic(&producer->dead_letters);
+    forget_topic(&producer->events);
+    if (producer->client == NULL) return;
+    if (producer->in_transaction) abandon_transaction(producer);
+    rd_kafka_destroy(producer->client);
+    *producer = (struct producer){0};
+}
+
 static void close_all(struct publisher *publisher)
 {
-    forget_topic(&publisher->progress);
-    forget_topic(&publisher->dead_letters);
-    forget_topic(&publisher->events);
-    if (publisher->producer == NULL) return;
     publisher->failed = true; /* what fails from here on is no news */
-    if (publisher->in_transaction) abandon_transaction(publisher);
-    publisher->in_transaction = false;
-    rd_kafka_destroy(publisher->producer);
-    publisher->producer = NULL;
+    for (size_t i = 0; i < PUBLISHER_PRODUCERS; i++) close_producer(&publisher->producers[i]);
 }
 
 /* A property of the producer, as the operator may have set it. */
@@ -278,7 +336,7 @@ static size_t number_property(const struct publisher *publisher, const char *nam
 {
     char text[32];
     size_t size = sizeof(text);
-    if (rd_kafka_conf_get(rd_kafka_conf(publisher->producer), name, text, &size) != RD_KAFKA_CONF_OK) return 0;
+    if (rd_kafka_conf_get(rd_kafka_conf(publisher->turn->client), name, text, &size) != RD_KAFKA_CONF_OK) return 0;
     return (size_t)strtoull(text, NULL, 10);
 }
 
@@ -288,7 +346,7 @@ static bool read_room(struct publisher *publisher, const char *topic, size_t *re
     size_t own = smaller(number_property(publisher, "message.max.bytes"),
                          number_property(publisher, "queue.buffering.max.kbytes") * 1024);
     int64_t deadline_us = clock_steady_us() + INIT_TIMEOUT_US;
-    struct kafka_limit *limit = kafka_limit_new(publisher->producer, topic);
+    struct kafka_limit *limit = kafka_limit_new(publisher->turn->client, topic);
     if (limit == NULL) return fail(publisher, topic, "out of memory");
     while (kafka_limit_is_open(limit) && wait_on(publisher, deadline_us, topic)) usleep(1000);
     *ret_room = smaller(own, kafka_limit_bytes(limit, DEAD_LETTER_BYTES_UNKNOWN));
@@ -363,17 +421,18 @@ static bool enqueue(struct publisher *publisher, rd_kafka_topic_t *topic, struct
     int64_t deadline_us = clock_steady_us() + DELIVER_TIMEOUT_US;
     bool is_empty = false;
     rd_kafka_resp_err_t error;
-    while ((error = rd_kafka_producev(publisher->producer, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-                                      RD_KAFKA_V_KEY(key.data, key.len), RD_KAFKA_V_VALUE((void *)value.data, value.len),
-                                      RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END)) == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+    while (
+        (error = rd_kafka_producev(publisher->turn->client, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                                   RD_KAFKA_V_KEY(key.data, key.len), RD_KAFKA_V_VALUE((void *)value.data, value.len),
+                                   RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END)) == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
         if (is_empty) error = RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
         if (is_empty || !wait_on(publisher, deadline_us, "queueing a record")) break;
-        rd_kafka_poll(publisher->producer, SLICE_MS);
-        is_empty = rd_kafka_outq_len(publisher->producer) == 0;
+        rd_kafka_poll(publisher->turn->client, SLICE_MS);
+        is_empty = rd_kafka_outq_len(publisher->turn->client) == 0;
     }
     if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return true;
     rd_kafka_headers_destroy(headers);
-    rd_kafka_poll(publisher->producer, SLICE_MS); /* a delivery that failed says more */
+    rd_kafka_poll(publisher->turn->client, SLICE_MS); /* a delivery that failed says more */
     return fail_by(publisher, rd_kafka_topic_name(topic), error);
 }
 
@@ -393,7 +452,7 @@ bool publisher_begin(struct publisher *publisher, struct slice progress_key, con
     char text[PROGRESS_TEXT_MAX];
     struct record record;
     progress_encode(progress, progress_key, text, &record);
-    return send_to(publisher, publisher->progress, &record);
+    return send_to(publisher, publisher->turn->progress, &record);
 }
 
 /* The slower Kafka is, the less is queued: what a transaction has queued when it is to end must be delivered before Kafka gives it up. */
@@ -412,7 +471,9 @@ bool publisher_send(struct publisher *publisher, const struct record *record)
     if (publisher->queued_bytes >= publisher->window_bytes && !deliver_window(publisher)) return false;
     if (publisher->queued_bytes == 0) publisher->queued_us = clock_steady_us();
     publisher->queued_bytes += record_wire_bytes(record);
-    return send_to(publisher, record->topic == RECORD_EVENT ? publisher->events : publisher->dead_letters, record);
+    publisher->records++;
+    const struct producer *turn = publisher->turn;
+    return send_to(publisher, record->topic == RECORD_EVENT ? turn->events : turn->dead_letters, record);
 }
 
 size_t publisher_room(const struct publisher *publisher, enum record_topic topic)
@@ -437,28 +498,36 @@ bool publisher_send_alone(struct publisher *publisher, const struct record *reco
     return is_delivered || (*ret_is_refused && drop_transaction(publisher));
 }
 
+/* The next transaction is another producer's: Kafka still writes the markers of this one, and refuses partitions that join it meanwhile,
+ * which librdkafka asks for again only 20 ms later. Nothing of it is sent before this one is known to be committed, so its
+ * records are behind these in every partition. */
 bool publisher_commit(struct publisher *publisher, struct slice progress_key, const struct progress *progress)
 {
-    int64_t start_us = clock_steady_us();
     if (!publisher_begin(publisher, progress_key, progress)) return false;
     if (!deliver_all(publisher)) return false;
     FAILPOINT("relay.after_produce");
-    rd_kafka_error_t *error = rd_kafka_commit_transaction(publisher->producer, COMMIT_TIMEOUT_MS);
+    rd_kafka_error_t *error = rd_kafka_commit_transaction(publisher->turn->client, COMMIT_TIMEOUT_MS);
     if (error != NULL) return fail_with(publisher, "committing a transaction", error);
     FAILPOINT("relay.after_end_txn");
-    publisher->in_transaction = false;
+    publisher->turn->in_transaction = false;
     publisher->queued_bytes = 0;
-    publisher->committed_us = clock_steady_us();
-    publisher->commit_took_us = publisher->committed_us - start_us;
+    publisher->rest_end_us = clock_steady_us() + (int64_t)smaller(publisher->records * REST_RECORD_US, REST_MAX_US);
+    take_turns(publisher);
     return true;
+}
+
+static bool tend(struct publisher *publisher, const struct producer *producer)
+{
+    char text[200];
+    rd_kafka_poll(producer->client, 0);
+    if (rd_kafka_fatal_error(producer->client, text, sizeof(text)) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return fail(publisher, "the producer", text);
+    return !publisher->failed;
 }
 
 bool publisher_tend(struct publisher *publisher)
 {
-    char text[200];
-    rd_kafka_poll(publisher->producer, 0);
-    if (rd_kafka_fatal_error(publisher->producer, text, sizeof(text)) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return fail(publisher, "the producer", text);
-    }
-    return !publisher->failed;
+    bool ok = true;
+    for (size_t i = 0; i < PUBLISHER_PRODUCERS; i++) ok = tend(publisher, &publisher->producers[i]) && ok;
+    return ok;
 }

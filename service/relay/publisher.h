@@ -1,5 +1,5 @@
-/* Transactions of Kafka out: a transactional producer that publishes records and, in the same transaction, how far in the
- * WAL they reach. One transaction at a time.
+/* Transactions of Kafka out: transactional producers that publish records and, in the same transaction, how far in the
+ * WAL they reach. One transaction at a time, by the producers in turn.
  *
  * Happy path: send each record as it is read (the first begins the transaction), commit with the position behind them.
  * Failure modes: whatever goes wrong (broker away, delivery failed, fenced, a commit without an answer) makes every further
@@ -18,8 +18,9 @@
 #include "relay/error_text.h"
 #include "relay/progress_record.h"
 
-/* The largest record that the producer takes (record_wire_bytes). */
-enum { PUBLISHER_RECORD_MAX = 16000000 };
+/* PUBLISHER_RECORD_MAX: the largest record that a producer takes (record_wire_bytes). PUBLISHER_PRODUCERS: their ids are the configured one
+ * and that with ".1" and so on. Whoever makes it smaller has to go on fencing the ids that were in use, and aborting what they left. */
+enum { PUBLISHER_RECORD_MAX = 16000000, PUBLISHER_PRODUCERS = 2 };
 
 /* Borrowed; outlives the publisher. */
 struct publisher_config {
@@ -34,14 +35,14 @@ struct publisher_config {
 
 struct publisher;
 
-/* Makes the producer and fences all earlier ones of the same transactional id, whose open transactions are then over.
+/* Makes the producers and fences all earlier ones of the same transactional ids, whose open transactions are then over.
  * NULL when that fails within 30 s; the reason is set. The reason is borrowed and set by every later failure. */
 struct publisher *publisher_open(const struct publisher_config *config, struct error_text *reason);
 
 /* Drops what is not committed. NULL is fine. */
 void publisher_close(struct publisher *publisher);
 
-/* Begins a transaction, at first waiting up to 20 ms since the last one, with a progress record of what was published before: so the
+/* Begins a transaction, at first waiting up to 20 ms since the last one if that had many records, with a progress record of what was published before: so the
  * partition of the progress joins it together with those of the first records. Each time that partitions join costs a request and, in
  * librdkafka, a millisecond of a core. */
 bool publisher_begin(struct publisher *publisher, struct slice progress_key, const struct progress *progress);
@@ -60,7 +61,7 @@ bool publisher_send_alone(struct publisher *publisher, const struct record *reco
 /* Commits all records sent so far together with a progress record, which is the one that counts. True: Kafka has them, exactly once. */
 bool publisher_commit(struct publisher *publisher, struct slice progress_key, const struct progress *progress);
 
-/* Serves librdkafka while there is nothing to publish. False when the producer has become unusable. */
+/* Serves librdkafka while there is nothing to publish. False when a producer has become unusable. */
 bool publisher_tend(struct publisher *publisher);
 
 #endif

@@ -15,6 +15,7 @@
 #include "driver/clock.h"
 #include "driver/log.h"
 #include "core/lsn.h"
+#include "relay/publisher.h"
 #include "relay/relay.h"
 
 enum { DEADLINE_S = 60, NAP_US = 5000, NAME_LEN = 64, RECEIVED_MAX = 30000 };
@@ -636,6 +637,63 @@ static void a_standby_takes_over(void **state)
     expect_events(world, 20);
 }
 
+/* In the place of one of the relay's producers: it is fenced. */
+static rd_kafka_t *displace(const struct world *world, int number)
+{
+    char id[NAME_LEN + 16];
+    snprintf(id, sizeof(id), number == 0 ? "%s" : "%s.%d", world->name, number);
+    const struct kafka_property properties[] = {{"transactional.id", id}};
+    rd_kafka_t *producer = make_client(world, RD_KAFKA_PRODUCER, properties, 1);
+    assert_null(rd_kafka_init_transactions(producer, DEADLINE_S * 1000));
+    return producer;
+}
+
+static void leave_open(const struct world *world, rd_kafka_t *producer)
+{
+    assert_null(rd_kafka_begin_transaction(producer));
+    rd_kafka_resp_err_t error = rd_kafka_producev(producer, RD_KAFKA_V_TOPIC(world->events), RD_KAFKA_V_KEY("7", 1),
+                                                  RD_KAFKA_V_VALUE("left", 4), RD_KAFKA_V_END);
+    assert_int_equal(error, RD_KAFKA_RESP_ERR_NO_ERROR);
+    assert_int_equal(rd_kafka_flush(producer, DEADLINE_S * 1000), RD_KAFKA_RESP_ERR_NO_ERROR);
+}
+
+static void fences_every_producer_of_a_relay_before(void **state)
+{
+    struct world *world = *state;
+    rd_kafka_t *before[PUBLISHER_PRODUCERS];
+    for (int i = 0; i < PUBLISHER_PRODUCERS; i++) {
+        before[i] = displace(world, i);
+        leave_open(world, before[i]);
+    }
+    emit_events(world, "7", 1, 5);
+    start(world);
+    for (int i = 0; i < PUBLISHER_PRODUCERS; i++) {
+        rd_kafka_error_t *error = rd_kafka_commit_transaction(before[i], DEADLINE_S * 1000);
+        assert_non_null(error);
+        rd_kafka_error_destroy(error);
+        rd_kafka_destroy(before[i]);
+    }
+    emit_events(world, "7", 6, 10);
+    drain(world);
+    expect_events(world, 10);
+}
+
+/* Each producer in turn fails, whichever has its turn. */
+static void nothing_is_published_past_a_transaction_that_fails(void **state)
+{
+    enum { EACH = 3, EVENTS = 20 };
+    struct world *world = *state;
+    int number = 0;
+    start(world);
+    for (int i = 0; i < EACH * PUBLISHER_PRODUCERS; i++) {
+        rd_kafka_destroy(displace(world, i % PUBLISHER_PRODUCERS));
+        for (int end = number + EVENTS; number < end; number++) emit_event(world, "7", number + 1);
+        wait_for(slot_confirmed, world, query_lsn(world->db, "SELECT pg_current_wal_flush_lsn()"), "all is published");
+    }
+    drain(world);
+    expect_events(world, number);
+}
+
 static bool other_is_done(struct world *world, uint64_t arg)
 {
     (void)arg;
@@ -1010,6 +1068,8 @@ int main(void)
         TEST(progress_ahead_of_the_wal_is_forgotten),
         TEST(progress_of_an_earlier_slot_skips_nothing_of_the_next),
         TEST(a_standby_takes_over),
+        TEST(fences_every_producer_of_a_relay_before),
+        TEST(nothing_is_published_past_a_transaction_that_fails),
         TEST(draining_a_standby_ends_it_at_once),
         TEST(publishes_a_large_transaction),
         TEST(a_transaction_that_takes_long_is_published_in_parts),

@@ -23,6 +23,7 @@ from wire import as_protobuf
 from world import ThreeBrokers
 
 TRANSACTION_S = 60  # that Kafka leaves one of the relay's open
+RELAY_PRODUCERS = 2  # PUBLISHER_PRODUCERS of service/relay/publisher.h
 AT_REST = ("Empty", "CompleteCommit", "CompleteAbort")  # what a coordinator says of a transactional id without a transaction
 
 
@@ -83,6 +84,20 @@ def answer_end_txn_late(rig: Rig, times: int, seconds: float) -> None:
     rig.wait_events()
 
 
+def lose_end_txn(rig: Rig, times: int) -> None:
+    """The relay is never told whether Kafka has committed, and Kafka has not."""
+    proxy = rig.world.kafka_proxy
+    for _ in range(times):
+        rig.wait_events()
+        restarts = rig.count_log("relay restarts")
+        proxy.weather = swallow = SwallowEndTxn()
+        rig.until(swallow.done.is_set, "a transaction is to end")
+        proxy.weather = calm
+        rig.until(lambda: rig.count_log("relay restarts") > restarts, "the relay gives it up")
+        rig.faults += 1
+    rig.wait_events()
+
+
 def forget_a_transaction(rig: Rig, times: int) -> None:
     """Brings its own load. The broker is killed and comes back without knowing of the transaction that was under way, so that nobody
     ends it, while its records are in their partitions; the relay is another one then."""
@@ -112,7 +127,7 @@ def forget_a_transaction(rig: Rig, times: int) -> None:
 def _copy_transaction_log(rig: Rig) -> Path:
     """As the transaction coordinator has written it when no transaction is under way."""
     kafka, admin = rig.world.kafka, KafkaAdminClient(bootstrap_servers=rig.place.bootstrap)
-    rig.until(lambda: _transaction(rig, admin) in AT_REST, "no transaction is under way")
+    rig.until(lambda: _are_at_rest(rig, admin), "no transaction is under way")
     os.kill(kafka.pid, signal.SIGSTOP)
     memory = Path(tempfile.mkdtemp(dir=rig.directory))
     for log in kafka.data.glob("__transaction_state-*"):
@@ -122,10 +137,11 @@ def _copy_transaction_log(rig: Rig) -> Path:
     return memory
 
 
-def _transaction(rig: Rig, admin: KafkaAdminClient) -> str:
-    """The state of the relay's, as its coordinator knows it."""
+def _are_at_rest(rig: Rig, admin: KafkaAdminClient) -> bool:
+    """All transactions of the relay, as their coordinators know them."""
     name = rig.env["TRANSACTIONAL_ID"]
-    return str(admin.describe_transactions([name])[name].state.value)
+    transactions = admin.describe_transactions([name, *(f"{name}.{number}" for number in range(1, RELAY_PRODUCERS))])
+    return all(transaction.state.value in AT_REST for transaction in transactions.values())
 
 
 def _hangs(rig: Rig) -> bool:
@@ -135,7 +151,7 @@ def _hangs(rig: Rig) -> bool:
         partitions = [TopicPartition(rig.place.events, number) for number in range(PARTITIONS)]
         states = admin.describe_producers(partitions).values()
         is_open = any(producer.current_transaction_start_offset >= 0 for state in states for producer in state.active_producers)
-        return is_open and _transaction(rig, admin) in AT_REST
+        return is_open and _are_at_rest(rig, admin)
     except KafkaError:
         return False  # it has not read its logs yet
     finally:
