@@ -550,6 +550,20 @@ class Service(Server):
         os.kill(self.pid, signal.SIGCONT)
 
 
+class Webhooks(Service):
+    """`schedule-service webhooks`, which may send to 127.0.0.0/8."""
+
+    name = "webhooks"
+
+    def __init__(self, binary: Path, env: Mapping[str, str], log_path: Path, outlives: bool = False) -> None:
+        listen = f"127.0.0.1:{free_port()}"
+        own = {"WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8", "WEBHOOK_LISTEN": listen}
+        super().__init__(binary, own | dict(env) | {"HTTP_LISTEN": listen}, log_path, outlives)
+
+    def command(self) -> list[str]:
+        return [str(self.binary), "webhooks"]
+
+
 def _options(flag: str, values: Mapping[str, str]) -> list[str]:
     return [word for name, value in values.items() for word in (flag, f"{name}={value}")]
 

@@ -17,6 +17,7 @@ import fcntl
 import importlib
 import json
 import os
+import secrets
 import shutil
 import signal
 import sys
@@ -29,7 +30,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from servers import (CACHE, ROOT, Kafka, MockBroker, Postgres, Record, Server, ServerError, Service, Startable, free_port,
+from servers import (CACHE, ROOT, Kafka, MockBroker, Postgres, Record, Server, ServerError, Service, Startable, Webhooks, free_port,
                      prepare, process_start, run, scratch_dir, wait_until)
 
 RUN_DIR = ROOT / ".run"
@@ -54,7 +55,7 @@ WARNING: Kafka could not be had from Maven Central, so this runs on librdkafka's
 
 
 class Stack(Startable):
-    """PostgreSQL, a broker and one service on a demo directory. `with stack:` starts and closes it; closing deletes
+    """PostgreSQL, a broker, one service and one sender of webhooks on a demo directory. `with stack:` starts and closes it; closing deletes
     the data."""
 
     def __init__(self, directory: Path, binary: Path, outlives: bool = False) -> None:
@@ -65,11 +66,12 @@ class Stack(Startable):
         self.broker: Kafka | MockBroker = (
             Kafka(directory / "kafka", outlives) if outlives or Kafka.is_installed() else MockBroker(directory))
         self.service: Service | None = None
+        self.webhooks: Webhooks | None = None
         self.values: dict[str, str] = {}
 
     def servers(self) -> list[Server]:
         """In the order of their start."""
-        servers = (self.broker, self.postgres, self.service)
+        servers = (self.broker, self.postgres, self.service, self.webhooks)
         return [server for server in servers if server is not None]
 
     def start(self) -> None:
@@ -80,12 +82,16 @@ class Stack(Startable):
         self.broker.wait_ready()
         env = {"DATABASE_URL": database_url, "KAFKA_BROKERS": self.broker.bootstrap}
         people = prepare(self.binary, env, topics=isinstance(self.broker, Kafka))
+        hooks = {"WEBHOOK_SECRET_KEY": secrets.token_hex(32), "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8"}
+        env |= hooks
         env["HTTP_LISTEN"] = f"127.0.0.1:{free_port(8080)}"
         self.service = Service(self.binary, env, self.directory / "service.log", self.outlives)
         self.service.start()
+        self.webhooks = Webhooks(self.binary, env, self.directory / "webhooks.log", self.outlives)
+        self.webhooks.start()
         self.values = {
             "DATABASE_URL": database_url, "KAFKA_BROKERS": self.broker.bootstrap, "HTTP_URL": self.service.url,
-            **people, "SERVICE_PID": str(self.service.pid),
+            **people, **hooks, "SERVICE_PID": str(self.service.pid), "WEBHOOKS_PID": str(self.webhooks.pid),
         }
 
     def close(self) -> None:

@@ -107,7 +107,7 @@ END;
 $$;
 
 -- Changes an endpoint; null leaves a field as it is. p_has_secret: the secret becomes p_secret, which may be null for none, and the former
--- one signs too for 24 hours. p_restart: it starts anew with what commits from now on. verdict: as of create_webhook, or 'missing'.
+-- one signs too for 24 hours. p_restart: it starts again with what commits from now on. verdict: as of create_webhook, or 'missing'.
 CREATE OR REPLACE FUNCTION update_webhook(p_id uuid, p_url text, p_triggers text[], p_active boolean, p_has_secret boolean, p_secret bytea,
                                           p_format text, p_restart boolean, OUT verdict text, OUT webhook webhooks)
 LANGUAGE plpgsql
@@ -149,7 +149,6 @@ BEGIN
     END IF;
     IF p_restart THEN -- the rows of an earlier start: what it skips
         DELETE FROM webhook_deliveries WHERE webhook_id = p_id AND state <> 'failed';
-        DELETE FROM webhook_cursors WHERE webhook_id = p_id;
         UPDATE webhook_states SET lost_from = NULL, lost_to = NULL WHERE webhook_id = p_id;
     END IF;
 END;

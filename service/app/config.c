@@ -66,7 +66,8 @@ static const struct option options[] = {
     {"DIRECTORY_TOPIC", KIND_OPTIONAL_TOPIC, "schedules.directory.v1", NULL, false, AT(directory_topic),
      "directory updates in; compacted; empty: the directory is maintained by commands and imports only"},
     {"CONSUMER_GROUP", KIND_TEXT, "schedule-service", NULL, false, AT(consumer_group),
-     "the consumer group of all replicas; with `.directory` behind it, that of the directory's topic"},
+     "the consumer group of all replicas; with `.directory` behind it, that of the directory's topic, and with `.webhooks`, "
+     "that of the senders of webhooks"},
     {"EVENT_SOURCE", KIND_TEXT, "/schedule-service", NULL, false, AT(event_source), "`ce_source` of the events"},
     {"EVENT_FORMAT", KIND_CHOICE, "protobuf", "protobuf|json", false, AT(event_format), "the events' values"},
     {"REPLICATION_SLOT", KIND_SLOT, "schedule_service", NULL, false, AT(slot), "the logical replication slot"},
@@ -117,6 +118,12 @@ static const struct option options[] = {
     {"WEBHOOK_ALLOWED_NETWORKS", KIND_TEXT, "", NULL, false, AT(webhook_allowed_networks),
      "networks such as `10.1.0.0/16,fd00:1::/32` that webhooks may reach although they are private, over `http` too; empty: "
      "only public addresses over `https`"},
+    {"WEBHOOK_LISTEN", KIND_LISTEN, "127.0.0.1:8081", NULL, false, AT(webhook_listen),
+     "`host:port` of health and metrics of `schedule-service webhooks`; port 0 takes a free one"},
+    {"WEBHOOK_REQUESTS", KIND_NUMBER, "512", "8|4096", false, AT(webhook_requests_max),
+     "requests to webhooks that a process has in progress, at most; a host gets a quarter of them"},
+    {"WEBHOOK_CA_FILE", KIND_TEXT, "", NULL, false, AT(webhook_ca_file),
+     "PEM file with the certificates that webhooks' servers are verified by; empty: the system's"},
     {"TZDATA", KIND_TEXT, TZDATA_PATH, NULL, false, AT(tzdata), "the time zone names"},
     {"LOG_LEVEL", KIND_CHOICE, "info", "debug|info|warn|error", false, AT(log_level), "minimum level of logged lines"},
     {"LOG_FORMAT", KIND_CHOICE, "logfmt", "logfmt|json", false, AT(log_format), "one line an event"},
@@ -335,7 +342,8 @@ bool config_load(struct config *config, struct buf *errors)
         config->relay_database_url = strdup(config->database_url);
     }
     if (asprintf(&config->directory_group, "%s.directory", config->consumer_group) < 0) config->directory_group = NULL;
-    if (config->directory_group == NULL) fault(errors, "CONSUMER_GROUP", "out of memory");
+    if (asprintf(&config->webhook_group, "%s.webhooks", config->consumer_group) < 0) config->webhook_group = NULL;
+    if (config->directory_group == NULL || config->webhook_group == NULL) fault(errors, "CONSUMER_GROUP", "out of memory");
     config->kafka.brokers = config->kafka_brokers;
     config->kafka.properties = config->properties;
     if ((config->http_tls_certificate[0] == '\0') != (config->http_tls_key[0] == '\0')) {
@@ -359,6 +367,7 @@ void config_done(struct config *config)
         if (is_text(&options[i])) free(*(char **)((char *)config + options[i].at));
     }
     free(config->directory_group);
+    free(config->webhook_group);
     for (size_t i = 0; i < config->kafka.properties_len; i++) {
         free((char *)config->properties[i].name);
         free((char *)config->properties[i].value);

@@ -58,6 +58,10 @@ struct config {
     char *webhook_secret_key; /* may be empty, as the next two */
     char *webhook_former_secret_keys;
     char *webhook_allowed_networks;
+    char *webhook_listen;  /* "host:port" */
+    char *webhook_ca_file; /* may be empty */
+    char *webhook_group;   /* consumer_group and ".webhooks" */
+    int64_t webhook_requests_max;
     struct webhook_keys webhook_keys; /* what these three say */
     struct address_rule webhook_rule;
     char *client_address_header;                                   /* may be empty */

@@ -17,6 +17,11 @@ const char *version_text(void)
     return BUILD_VERSION " (" BUILD_REVISION ")";
 }
 
+const char *version_number(void)
+{
+    return BUILD_VERSION;
+}
+
 void version_print(FILE *out)
 {
     const char *path = getenv("TZDATA"); /* there need be no good configuration to ask for versions */

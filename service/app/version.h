@@ -4,8 +4,9 @@
 
 #include <stdio.h>
 
-/* "VERSION (REVISION)". */
+/* "VERSION (REVISION)", and "VERSION" alone. */
 const char *version_text(void);
+const char *version_number(void);
 
 /* Prints the version, the revision and the versions of the libraries and time zones it runs with. */
 void version_print(FILE *out);

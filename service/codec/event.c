@@ -9,6 +9,7 @@
 #include "codec/schedule_json.h"
 #include "codec/schedule_protobuf.h"
 #include "schedules/v1/schedule_command_rejected.pb-c.h"
+#include "schedules/v1/webhook_disabled.pb-c.h"
 
 enum { VALUE_MAX_BYTES = 16 << 20 };
 
@@ -227,4 +228,48 @@ void event_rejected(struct buf *out, const struct event_context *context, struct
         append_event(out, context, &envelope, buf_slice(&value));
     }
     buf_done(&value);
+}
+
+/* ---- WebhookDisabled ---- */
+
+static void disabled_protobuf(struct buf *out, const struct webhook_disabled *disabled)
+{
+    Schedules__V1__WebhookDisabled event = SCHEDULES__V1__WEBHOOK_DISABLED__INIT;
+    Google__Protobuf__Timestamp occurred_at = timestamp_of(disabled->occurred_us);
+    event.webhook_id = bytes_of(disabled->webhook_id);
+    event.user_id = disabled->user_id;
+    event.org_id = disabled->org_id;
+    event.reason = bytes_of(disabled->reason);
+    event.occurred_at = &occurred_at;
+    append_packed(out, &event.base);
+}
+
+static void disabled_json(struct buf *out, const struct webhook_disabled *disabled)
+{
+    buf_printf(out, "{\"webhookId\":");
+    json_write_string(out, disabled->webhook_id);
+    buf_printf(out, ",\"userId\":%" PRId64 ",\"orgId\":%" PRId64 ",\"reason\":", disabled->user_id, disabled->org_id);
+    json_write_string(out, disabled->reason);
+    write_occurred_at(out, disabled->occurred_us);
+}
+
+void event_webhook_disabled(struct buf *out, const struct event_context *context, const struct webhook_disabled *disabled)
+{
+    struct buf value;
+    struct buf id;
+    buf_init(&value, VALUE_MAX_BYTES);
+    buf_init(&id, VALUE_MAX_BYTES);
+    if (context->json) disabled_json(&value, disabled);
+    else disabled_protobuf(&value, disabled);
+    buf_printf(&id, "%.*s/%" PRId64, (int)disabled->webhook_id.len, disabled->webhook_id.data, disabled->occurred_us);
+    const struct envelope envelope = {
+        .id = buf_slice(&id),
+        .type = SLICE("schedules.v1.WebhookDisabled"),
+        .key = disabled->webhook_id,
+        .occurred_us = disabled->occurred_us,
+    };
+    if (value.failed || id.failed) buf_fail(out, value.failed ? buf_status(&value) : buf_status(&id));
+    else append_event(out, context, &envelope, buf_slice(&value));
+    buf_done(&value);
+    buf_done(&id);
 }

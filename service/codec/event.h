@@ -37,4 +37,15 @@ void event_rejected(struct buf *out, const struct event_context *context, struct
                     int64_t user_id, const struct violations *violations, const struct record_origin *origin,
                     int64_t occurred_us, struct slice traceparent, struct arena *scratch);
 
+/* A sender has disabled a webhook's endpoint. Text is borrowed. */
+struct webhook_disabled {
+    struct slice webhook_id; /* a UUID's text */
+    int64_t user_id;         /* whose it is; 0: an organization's */
+    int64_t org_id;
+    struct slice reason; /* "gone" or "failing" */
+    int64_t occurred_us;
+};
+
+/* Appends the record of WebhookDisabled, whose key is the endpoint's id. */
+void event_webhook_disabled(struct buf *out, const struct event_context *context, const struct webhook_disabled *disabled);
 #endif

@@ -14,6 +14,7 @@ enum pg_oid {
     PG_OID_INT4 = 23,
     PG_OID_TEXT = 25,
     PG_OID_JSON = 114,
+    PG_OID_TIMESTAMPTZ = 1184,
     PG_OID_UUID = 2950
 };
 

@@ -166,20 +166,20 @@ static const char *refusal(const struct address_rule *rule, const struct address
 
 const char *address_rule_refusal(const struct address_rule *rule, const struct sockaddr *address, bool is_https)
 {
-    struct address judged;
+    struct address tested;
     uint16_t port;
     if (address->sa_family == AF_INET) {
         const struct sockaddr_in *ipv4 = (const struct sockaddr_in *)address;
-        judged = mapped(&ipv4->sin_addr);
+        tested = mapped(&ipv4->sin_addr);
         port = ntohs(ipv4->sin_port);
     } else if (address->sa_family == AF_INET6) {
         const struct sockaddr_in6 *ipv6 = (const struct sockaddr_in6 *)address;
-        memcpy(judged.bytes, &ipv6->sin6_addr, sizeof(judged.bytes));
+        memcpy(tested.bytes, &ipv6->sin6_addr, sizeof(tested.bytes));
         port = ntohs(ipv6->sin6_port);
     } else {
         return private_address;
     }
-    return is_port_allowed(port) ? refusal(rule, &judged, is_https) : blocked_port;
+    return is_port_allowed(port) ? refusal(rule, &tested, is_https) : blocked_port;
 }
 
 /* ---- the operator's networks ---- */

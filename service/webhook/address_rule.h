@@ -1,6 +1,6 @@
 /* Where webhooks may go: which URLs are taken, and which addresses are connected to. Pure.
  *
- * A URL is judged when it is stored, by its text alone: nothing is resolved. What its name resolves to is judged by
+ * A URL is tested when it is stored, by its text alone: nothing is resolved. What its name resolves to is tested by
  * address_rule_refusal at each connect, so that a name that changes gains nothing. Both follow one rule: the public internet over
  * https, and what the operator's networks name, there over http too. Addresses of cloud metadata services are refused always. */
 #ifndef WEBHOOK_ADDRESS_RULE_H

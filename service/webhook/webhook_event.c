@@ -4,8 +4,9 @@
 
 #include "codec/schedule_document.h"
 #include "codec/schedule_json.h"
+#include "core/traceparent.h"
 
-enum { PACKED_BYTES_MAX = 8 << 20, BODY_BYTES_MAX = 8 << 20, ARENA_BYTES_MAX = 64 << 20 };
+enum { PACKED_BYTES_MAX = 8 << 20, BODY_BYTES_MAX = 8 << 20, ARENA_BYTES_MAX = 64 << 20, EVENT_ID_BYTES_MAX = 128 };
 
 static const struct {
     struct slice ce_type;
@@ -120,6 +121,15 @@ struct slice webhook_event_body(struct webhook_event *event, enum webhook_format
     return is_read && !body->failed ? buf_slice(body) : (struct slice){NULL, 0};
 }
 
+/* It becomes a header of requests. */
+static bool is_header_value(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] <= ' ' || text.data[i] > '~') return false;
+    }
+    return text.len > 0 && text.len <= EVENT_ID_BYTES_MAX;
+}
+
 static enum status fill(struct webhook_event *event)
 {
     struct record record;
@@ -134,7 +144,8 @@ static enum status fill(struct webhook_event *event)
         event->owner_id = stored.owner_id;
         event->org_id = stored.org_id;
         event->id = record_header(&record, SLICE("ce_id"));
-        event->traceparent = record_header(&record, SLICE("traceparent"));
+        event->traceparent = traceparent_of(record_header(&record, SLICE("traceparent")));
+        if (!is_header_value(event->id)) status = STATUS_UNDECODABLE;
         if (!commit_position_parse(record_header(&record, SLICE(COMMIT_POSITION_HEADER)), &event->position)) {
             event->position = (struct commit_position){0};
         }

@@ -15,6 +15,7 @@ import pytest
 import ledger
 from alerts import ROOT, RULES, rings, scrape
 from conftest import MakeLine
+from hooks import Hooks
 from line import MINIMAL, PARTITIONS, Line, kafka_stands_still, server_settings, until
 
 FEW = {"RATE_LIMIT_API_KEY": "5", "RATE_LIMIT_ADDRESS": "5", "RATE_LIMIT_WINDOW_SECONDS": "600"}
@@ -309,6 +310,24 @@ def removal_lasts(line: Line) -> Iterator[None]:
 
 
 @contextmanager
+def webhooks_late(line: Line) -> Iterator[None]:
+    Hooks(line).send()
+    with locked(line, "webhook_offsets"):
+        yield
+
+
+@contextmanager
+def webhook_events_lost(line: Line) -> Iterator[None]:
+    hooks = Hooks(line)
+    sender = hooks.send()
+    hooks.wait_assigned(sender)
+    sender.stop()
+    line.sql("UPDATE webhook_offsets SET next_offset = 1000000 RETURNING 1")
+    sender.start()
+    yield
+
+
+@contextmanager
 def keys_guessed(line: Line) -> Iterator[None]:
     ask(line, 110, None)
     yield
@@ -331,6 +350,7 @@ TRIED: dict[str, Callable[[Line], AbstractContextManager[None]]] = {
     "KafkaCommitsSlowly": kafka_commits_slowly, "DatabaseCommitsSlowly": database_commits_slowly, "RelayRestarts": relay_restarts,
     "TransactionsRepeated": transactions_repeated, "RequestsFail": requests_fail, "MemoryHigh": memory_high,
     "DeadLetters": dead_letters, "DirectoryDeadLetters": directory_dead_letters, "ManyRejections": many_rejections,
+    "WebhooksLate": webhooks_late, "WebhookEventsLost": webhook_events_lost,
     "KeysGuessed": keys_guessed, "CallersLimited": callers_limited,
 }
 

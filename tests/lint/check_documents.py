@@ -16,7 +16,7 @@ PAGES = {path: path.read_text() for path in (README, SECURITY, CONTRIBUTING, *so
 TEXT = "".join(PAGES.values())
 ALERTS = pathlib.Path("deploy/alerts.yml").read_text()  # whose expressions are in docs/operations.md
 
-NOT_METRICS = {"schedule_service", "schedule_relay", "schedule_admin", "schedule_hours", "schedule_id", "schedule_id_blocks", "schedule_access"}
+NOT_METRICS = {"schedule_service", "schedule_webhooks", "schedule_relay", "schedule_admin", "schedule_hours", "schedule_id", "schedule_id_blocks", "schedule_access"}
 
 
 def length() -> list[str]:

@@ -3,6 +3,7 @@
 #include "app/migrate.h"
 #include "app/serve.h"
 #include "app/version.h"
+#include "app/webhooks.h"
 
 #define KEY_LIMIT \
     (OPTION_BIT(OPT_ID) | OPTION_BIT(OPT_NAME) | OPTION_BIT(OPT_REQUESTS) | OPTION_BIT(OPT_WINDOW) | OPTION_BIT(OPT_BLOCK))
@@ -10,6 +11,11 @@
 static int serve_command(const struct command_call *call)
 {
     return serve_run(call->config);
+}
+
+static int webhooks_command(const struct command_call *call)
+{
+    return webhooks_run(call->config);
 }
 
 static int migrate_command(const struct command_call *call)
@@ -26,6 +32,7 @@ static int version_command(const struct command_call *call)
 
 const struct command commands[] = {
     {"serve", serve_command, NEEDS_CONFIG, 0, 0, "run the service"},
+    {"webhooks", webhooks_command, NEEDS_CONFIG, 0, 0, "send events to HTTP endpoints"},
     {"migrate", migrate_command, NEEDS_CONFIG, 0, 0, "bring the database's schema up to this build"},
     {"topics", topics_command, NEEDS_CONFIG, 0,
      OPTION_BIT(OPT_PARTITIONS) | OPTION_BIT(OPT_REPLICATION_FACTOR) | OPTION_BIT(OPT_MIN_INSYNC_REPLICAS),

@@ -1,0 +1,169 @@
+/* Endpoints that are not at the head of a partition: they leave it, are served by scans of the topic, and join it again. A scan is shared by all
+ * that lag on its partition, and reads from the lowest of their cursors. */
+#include <stdlib.h>
+
+#include "driver/clock.h"
+#include "driver/log.h"
+#include "webhook/webhook_sender_state.h"
+
+struct lag *lag_of(const struct endpoint *endpoint, const struct sender_partition *partition)
+{
+    struct lag *lag = endpoint->lags;
+    while (lag != NULL && lag->partition != partition) lag = lag->next_of_endpoint;
+    return lag;
+}
+
+bool lag_add(struct endpoint *endpoint, struct sender_partition *partition, int64_t next_offset)
+{
+    struct lag *lag = calloc(1, sizeof(*lag));
+    if (lag == NULL) return false;
+    *lag = (struct lag){.endpoint = endpoint,
+                        .partition = partition,
+                        .next_of_partition = partition->lags,
+                        .next_of_endpoint = endpoint->lags,
+                        .next_offset = next_offset,
+                        .stored = -1};
+    partition->lags = lag;
+    endpoint->lags = lag;
+    return true;
+}
+
+void lag_remove(struct lag *lag)
+{
+    struct lag **at = &lag->partition->lags;
+    while (*at != lag) at = &(*at)->next_of_partition;
+    *at = lag->next_of_partition;
+    at = &lag->endpoint->lags;
+    while (*at != lag) at = &(*at)->next_of_endpoint;
+    *at = lag->next_of_endpoint;
+    free(lag);
+}
+
+bool lag_lets(const struct endpoint *endpoint, const struct sender_partition *partition, int64_t offset, bool is_scan)
+{
+    const struct lag *lag = lag_of(endpoint, partition);
+    if (lag == NULL) return !is_scan;
+    if (is_scan) return lag->state == LAG_SCANNING && offset >= lag->next_offset;
+    return lag->state == LAG_JOINED && offset >= lag->joined;
+}
+
+/* ---- leaving ---- */
+
+void sender_leave(struct webhook_sender *sender, struct endpoint *endpoint, struct sender_partition *partition)
+{
+    struct lag *lag = lag_of(endpoint, partition);
+    if (lag != NULL && lag->state == LAG_WAITING) return;
+    int64_t position = lag != NULL && lag->state == LAG_SCANNING ? partition->scan.position : partition->head.position;
+    int64_t lowest = sender_forget(sender, endpoint, partition);
+    if (lag == NULL) {
+        if (!lag_add(endpoint, partition, 0)) return; /* what was forgotten pends in no window: see below */
+        lag = endpoint->lags;
+    }
+    lag->state = LAG_WAITING;
+    lag->next_offset = lowest < position ? lowest : position;
+}
+
+/* ---- scanning ---- */
+
+/* It keeps up again, or is to be tried. */
+static bool is_fit(const struct endpoint *endpoint, int64_t now_us)
+{
+    return endpoint->is_active && !endpoint->is_disabling && now_us >= endpoint->rests_until_us &&
+           endpoint->queued < SENDER_QUEUED_MAX / 2 && endpoint->rows < SENDER_ROWS_MAX / 2;
+}
+
+static void start_scan(struct sender_partition *partition, int64_t now_us)
+{
+    int64_t from = INT64_MAX;
+    for (const struct lag *lag = partition->lags; lag != NULL; lag = lag->next_of_partition) {
+        if (lag->state == LAG_WAITING && is_fit(lag->endpoint, now_us) && lag->next_offset < from) from = lag->next_offset;
+    }
+    if (from == INT64_MAX) return;
+    partition->is_scanned = true;
+    partition->scan.position = from;
+}
+
+/* Those that wait for what is still to come. */
+static void get_on(struct sender_partition *partition, int64_t now_us)
+{
+    for (struct lag *lag = partition->lags; lag != NULL; lag = lag->next_of_partition) {
+        if (lag->state == LAG_WAITING && is_fit(lag->endpoint, now_us) && lag->next_offset >= partition->scan.position) {
+            lag->state = LAG_SCANNING;
+        }
+    }
+}
+
+/* What the head takes next is below the cursor of some: they wait for it there. */
+void lags_join(struct sender_partition *partition)
+{
+    int64_t position = partition->head.position;
+    for (struct lag *lag = partition->lags; lag != NULL; lag = lag->next_of_partition) {
+        if (lag->state != LAG_SCANNING) continue;
+        lag->state = LAG_JOINED;
+        lag->joined = lag->next_offset > position ? lag->next_offset : position;
+    }
+    partition->scan.position = position;
+    partition->is_scanned = false; /* what comes of it now is passed over */
+}
+
+void lags_lose(struct sender_partition *partition, int64_t low)
+{
+    for (struct lag *lag = partition->lags; lag != NULL; lag = lag->next_of_partition) {
+        if (lag->state == LAG_JOINED || lag->next_offset >= low) continue;
+        lag->next_offset = low;
+        lag->is_lost = true;
+    }
+}
+
+static bool has_any_in(const struct sender_partition *partition, enum lag_state state)
+{
+    const struct lag *lag = partition->lags;
+    while (lag != NULL && lag->state != state) lag = lag->next_of_partition;
+    return lag != NULL;
+}
+
+/* What is done of the scan is done for all that it serves. */
+static void move_cursors(struct sender_partition *partition)
+{
+    window_complete(&partition->scan);
+    int64_t prefix = window_prefix(&partition->scan);
+    for (struct lag *lag = partition->lags; lag != NULL; lag = lag->next_of_partition) {
+        if (lag->state != LAG_WAITING && prefix > lag->next_offset) lag->next_offset = prefix;
+    }
+}
+
+/* Goes on with a scan, or ends it. */
+static void mind_scan(struct sender_partition *partition, int64_t now_us)
+{
+    get_on(partition, now_us);
+    if (partition->scan.position >= partition->head.position) lags_join(partition);
+    else if (!has_any_in(partition, LAG_SCANNING)) partition->is_scanned = false;
+}
+
+/* Only when all of the last scan is done: its window is one. */
+static bool can_begin_scan(const struct sender_partition *partition)
+{
+    return partition->is_loaded && !partition->is_scanned && partition->lags != NULL && partition->scan.first == NULL;
+}
+
+void sender_mind_lags(struct webhook_sender *sender)
+{
+    int64_t now_us = clock_steady_us();
+    size_t scans = 0;
+    sender->is_minding_due = sender->staged_len > 0; /* what is staged is of the scans as they are */
+    if (sender->is_minding_due || sender->is_revoking) return;
+    for (int32_t i = 0; i < SENDER_PARTITIONS_MAX; i++) {
+        struct sender_partition *partition = &sender->partitions[i];
+        if (partition->lags != NULL) move_cursors(partition);
+        if (partition->is_scanned) mind_scan(partition, now_us);
+        scans += partition->is_scanned;
+    }
+    for (int32_t i = 0; i < SENDER_PARTITIONS_MAX && scans < SENDER_SCANS_MAX; i++) {
+        struct sender_partition *partition = &sender->partitions[i];
+        if (!can_begin_scan(partition)) continue;
+        start_scan(partition, now_us);
+        if (partition->is_scanned) mind_scan(partition, now_us);
+        scans += partition->is_scanned;
+    }
+    sender_assign_scans(sender);
+}

@@ -1,0 +1,243 @@
+/* Happy path: the connections come up -> the consumer joins the group -> partitions are assigned and loaded -> events become requests -> every
+ * tick what there is to store is stored, and what is due is looked for.
+ *
+ * Failure modes: PostgreSQL away: what is assigned goes on until memory is full; nothing is stored, so it is sent again if this process ends.
+ * Kafka away: nothing comes. An endpoint that fails: webhook_deliveries.c and webhook_lags.c. */
+#include <stdlib.h>
+
+#include "driver/clock.h"
+#include "driver/log.h"
+#include "webhook/webhook_sender_state.h"
+
+enum { TICK_MS = 50, TICKS_POLL = 10, TICKS_DUE = 10, TICKS_SWEEP = 1200, UNIT_TIMEOUT_MS = 15000 };
+
+#define CHANGES                                                                                                            \
+    "SELECT revision, id, is_deleted, scope, user_id, org_id, subscriber_url, triggers, active, secret, previous_secret, " \
+    "(extract(epoch FROM previous_secret_until) * 1000000)::bigint, format, start_position, starts, end_position "         \
+    "FROM webhook_changes WHERE revision > $1::bigint ORDER BY revision"
+
+static const struct pg_statement write_statements[] = {
+    {"begin", "SELECT begin_webhook_offsets($1::text, $2::integer[], $3::bigint[])"},
+    {"positions", "SELECT partition, next_offset, (extract(epoch FROM taken_until) * 1000000)::bigint FROM webhook_offsets "
+                  "WHERE topic = $1::text AND partition = ANY ($2::integer[])"},
+    {"changes", CHANGES},
+    {"cursors_of",
+     "SELECT c.webhook_id, c.partition, c.starts, c.next_offset FROM webhook_cursors c JOIN webhooks w ON w.id = "
+     "c.webhook_id "
+     "WHERE c.topic = $1::text AND c.partition = ANY ($2::integer[]) AND w.active AND w.revision > $3::bigint"},
+    {"chains_of", "SELECT d.webhook_id, d.partition, d.schedule_id, count(*) FROM webhook_deliveries d JOIN webhooks w ON "
+                  "w.id = d.webhook_id "
+                  "WHERE d.topic = $1::text AND d.partition = ANY ($2::integer[]) AND d.state <> 'failed' AND w.active "
+                  "AND w.revision > $3::bigint GROUP BY d.webhook_id, d.partition, d.schedule_id"},
+    {"offsets", "SELECT move_webhook_offsets($1::text, $2::integer[], $3::bigint[], $4::bigint[], $5::timestamptz[])"},
+    {"keep",
+     "SELECT store_webhook_deliveries($1::text, $2::uuid[], $3::integer[], $4::bigint[], $5::text[], $6::text[], "
+     "$7::bigint[], "
+     "$8::bigint[], $9::bytea[], $10::timestamptz[], $11::timestamptz[], $12::integer[], $13::text[], $14::timestamptz)"},
+    {"retried",
+     "SELECT store_webhook_retries($1::text, $2::uuid[], $3::integer[], $4::bigint[], $5::bigint[], $6::integer[], "
+     "$7::timestamptz[], $8::timestamptz[], $9::integer[], $10::text[], $11::timestamptz)"},
+    {"cursors",
+     "SELECT store_webhook_cursors($1::text, $2::uuid[], $3::integer[], $4::integer[], $5::bigint[], $6::boolean[])"},
+    {"states", "SELECT store_webhook_states($1::uuid[], $2::text[], $3::timestamptz[], $4::bigint[], $5::timestamptz[], "
+               "$6::timestamptz[], "
+               "$7::integer[], $8::text[])"},
+    {"failing", "SELECT webhook_id FROM webhook_states WHERE webhook_id = ANY ($1::uuid[]) AND failures >= 20 "
+                "AND first_failure_at <= $2::timestamptz"},
+    {"disable", "SELECT disable_webhook($1::uuid, $2::text, $3::bytea)"},
+};
+
+static const struct pg_statement read_statements[] = {
+    {"due", "SELECT d.webhook_id, d.partition, d.event_offset, d.attempts, d.event FROM webhook_deliveries d "
+            "WHERE d.topic = $1::text AND d.partition = ANY ($2::integer[]) AND d.state = 'retrying' AND d.next_attempt_at "
+            "<= $3::timestamptz "
+            "AND EXISTS (SELECT FROM webhooks w WHERE w.id = d.webhook_id AND w.active) ORDER BY d.next_attempt_at LIMIT "
+            "$4::bigint"},
+    {"members", "SELECT user_id, org_id FROM webhook_memberships($1::bigint[])"},
+    {"sweep", "SELECT mark_removed_webhooks(), sweep_webhooks(1000)"},
+};
+
+/* ---- forgetting ---- */
+
+static void free_list(struct webhook_sender *sender, struct delivery_list *list)
+{
+    for (struct delivery *delivery = list->first, *next; delivery != NULL; delivery = next) {
+        next = delivery->next;
+        delivery->chain = NULL;
+        if (delivery->taken != NULL) sender_on_kept(sender, delivery);
+        else sender_on_finished(sender, delivery);
+    }
+    *list = (struct delivery_list){0};
+}
+
+void sender_reset_endpoint(struct webhook_sender *sender, struct endpoint *endpoint)
+{
+    (void)sender_forget(sender, endpoint, NULL);
+    sender_forget_chains(sender, endpoint, NULL);
+    while (endpoint->lags != NULL) lag_remove(endpoint->lags);
+    endpoint->is_disabling = endpoint->is_failing = false;
+    endpoint->failures = 0;
+    endpoint->rests_until_us = endpoint->rest_us = 0;
+    endpoint->allowed = 1;
+}
+
+void sender_forget_everything(struct webhook_sender *sender)
+{
+    sender_release_staged(sender);
+    free_list(sender, &sender->to_keep);
+    free_list(sender, &sender->keeping);
+    free_list(sender, &sender->to_finish);
+    free_list(sender, &sender->finishing);
+    for (struct endpoint *endpoint = endpoints_next(sender->endpoints, NULL); endpoint != NULL;
+         endpoint = endpoints_next(sender->endpoints, endpoint)) {
+        (void)sender_forget(sender, endpoint, NULL);
+        sender_forget_chains(sender, endpoint, NULL);
+        while (endpoint->lags != NULL) lag_remove(endpoint->lags);
+    }
+    for (int32_t i = 0; i < SENDER_PARTITIONS_MAX; i++) {
+        struct sender_partition *partition = &sender->partitions[i];
+        window_clear(&partition->head);
+        window_clear(&partition->scan);
+        partition->is_loaded = partition->is_scanned = false;
+    }
+    sender->has_failed = false;
+    sender_assign_scans(sender);
+}
+
+void sender_start_over(struct webhook_sender *sender)
+{
+    LOG_WARN("webhooks: another sender has moved a partition, or memory is out: where it stands is read again");
+    sender_forget_everything(sender);
+    sender_load(sender);
+}
+
+/* ---- the tick ---- */
+
+static void on_swept(void *ctx, bool is_stored, const char *sqlstate)
+{
+    (void)ctx;
+    (void)is_stored;
+    (void)sqlstate;
+}
+
+static void sweep(struct webhook_sender *sender)
+{
+    static const struct webhook_db_ops ops = {NULL, on_swept};
+    if (!webhook_db_is_ready(sender->reads)) return;
+    webhook_db_begin(sender->reads, &ops, sender);
+    webhook_db_send(sender->reads, "sweep", NULL, 0);
+    webhook_db_end(sender->reads);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *ctx)
+{
+    struct webhook_sender *sender = ctx;
+    (void)fd;
+    (void)what;
+    sender->ticks++;
+    if (sender->is_done) return;
+    if (sender->is_load_wanted && !sender->is_revoking) sender_load(sender);
+    sender_mind_lags(sender);
+    sender_store(sender);
+    sender_mind_revoking(sender);
+    if (sender->is_done || sender->is_revoking) return;
+    if (sender->ticks % TICKS_POLL == 0) sender_poll_changes(sender);
+    if (sender->ticks % TICKS_DUE == 5) sender_ask_due(sender);
+    if (sender->ticks % TICKS_SWEEP == 0) sweep(sender);
+    sender_run(sender);
+    sender_take(sender); /* in case a wake-up was lost, or a look-up failed */
+}
+
+/* ---- life cycle ---- */
+
+static void on_ready(void *ctx)
+{
+    struct webhook_sender *sender = ctx;
+    if (sender->is_load_wanted) sender_load(sender);
+}
+
+static const char *refuse(void *ctx, const struct sockaddr *address, bool is_https)
+{
+    const struct webhook_sender *sender = ctx;
+    return address_rule_refusal(&sender->config->rule, address, is_https);
+}
+
+static struct pg_config pg_config_of(const struct webhook_sender_config *config, const char *name,
+                                     const struct pg_statement *statements, size_t len)
+{
+    return (struct pg_config){.url = config->database_url,
+                              .application_name = name,
+                              .statements = statements,
+                              .statements_len = len,
+                              .keeps_plans = true,
+                              .unit_timeout_ms = UNIT_TIMEOUT_MS};
+}
+
+static bool start(struct webhook_sender *sender)
+{
+    const struct webhook_sender_config *config = sender->config;
+    sender->http_config = (struct http_client_config){.connections_kept = config->requests_max,
+                                                      .ca_file = config->ca_file,
+                                                      .user_agent = config->user_agent,
+                                                      .refuse = refuse,
+                                                      .ctx = sender};
+    sender->pg_configs[0] = pg_config_of(config, "schedule-service webhooks", write_statements,
+                                         sizeof(write_statements) / sizeof(write_statements[0]));
+    sender->pg_configs[1] = pg_config_of(config, "schedule-service webhooks reads", read_statements,
+                                         sizeof(read_statements) / sizeof(read_statements[0]));
+    sender->partitions = calloc(SENDER_PARTITIONS_MAX, sizeof(*sender->partitions));
+    sender->endpoints = endpoints_new();
+    sender->http = http_client_new(sender->base, &sender->http_config);
+    if (sender->partitions == NULL || sender->endpoints == NULL || sender->http == NULL) return false;
+    for (int32_t i = 0; i < SENDER_PARTITIONS_MAX; i++) sender->partitions[i].number = i;
+    sender->writes = webhook_db_new(sender->base, &sender->pg_configs[0], on_ready, sender);
+    sender->reads = webhook_db_new(sender->base, &sender->pg_configs[1], on_ready, sender);
+    sender->tick = event_new(sender->base, -1, EV_PERSIST, on_tick, sender);
+    if (sender->writes == NULL || sender->reads == NULL || sender->tick == NULL) return false;
+    event_add(sender->tick, &(struct timeval){.tv_usec = TICK_MS * 1000});
+    return sender_start_taking(sender);
+}
+
+struct webhook_sender *webhook_sender_new(struct event_base *base, const struct webhook_sender_config *config)
+{
+    struct webhook_sender *sender = calloc(1, sizeof(*sender));
+    if (sender == NULL) return NULL;
+    sender->base = base;
+    sender->config = config;
+    sender->wake_fd = -1;
+    if (start(sender)) {
+        sender_metrics_register(sender);
+        return sender;
+    }
+    webhook_sender_free(sender);
+    return NULL;
+}
+
+void webhook_sender_free(struct webhook_sender *sender)
+{
+    if (sender == NULL) return;
+    sender->is_done = sender->is_revoking = true;
+    sender_break_off(sender);
+    if (sender->head != NULL) sender_forget_everything(sender);
+    sender_stop_taking(sender);
+    http_client_free(sender->http);
+    webhook_db_free(sender->writes);
+    webhook_db_free(sender->reads);
+    if (sender->tick != NULL) event_free(sender->tick);
+    endpoints_free(sender->endpoints);
+    free(sender->memberships);
+    free(sender->partitions);
+    free(sender);
+}
+
+const char *webhook_sender_obstacle(const struct webhook_sender *sender, struct degraded *degraded)
+{
+    size_t lags = 0;
+    for (int32_t i = 0; i < SENDER_PARTITIONS_MAX; i++) {
+        for (const struct lag *lag = sender->partitions[i].lags; lag != NULL; lag = lag->next_of_partition) lags++;
+    }
+    if (lags > 0) degraded_add(degraded, "%zu positions of endpoints are behind the head", lags);
+    if (sender->is_draining) return "the process is stopping";
+    if (!webhook_db_is_ready(sender->writes)) return "the database cannot be reached";
+    return NULL;
+}

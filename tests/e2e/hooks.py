@@ -1,0 +1,69 @@
+"""Senders of webhooks under test, and endpoints for them. No URL that a test registers names anything but 127.0.0.1."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from line import BINARY, PARTITIONS, Line
+from receiver import Receiver, Script
+from servers import Webhooks, wait_until
+
+KEY = "0123456789abcdef" * 4
+OURS = ["SCHEDULE_CREATED", "SCHEDULE_UPDATED", "SCHEDULE_DELETED"]
+
+
+class Hooks:
+    """A line with what a test of webhooks needs; everything ends with the test."""
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
+        self.senders: list[Webhooks] = []
+        self.receivers: list[Receiver] = []
+
+    def send(self, wait: bool = True, **env: str) -> Webhooks:
+        log = self.line.directory / f"webhooks-{len(self.senders)}.log"
+        sender = Webhooks(BINARY, self.line.env | {"WEBHOOK_SECRET_KEY": KEY} | env, log)
+        self.senders.append(sender)
+        self.line.replicas.append(sender)  # its log, and how it ends
+        sender.start(wait)
+        return sender
+
+    def wait_assigned(self, sender: Webhooks) -> None:
+        wanted = f"schedule_webhook_partitions {PARTITIONS}"
+        assert wait_until(lambda: wanted in self.line.http.get(f"{sender.url}/metrics", timeout=10).text, 30), sender.log_tail()
+
+    def receive(self, script: Script = lambda number, got: 200) -> Receiver:
+        self.receivers.append(Receiver(script))
+        return self.receivers[-1]
+
+    def endpoint(self, url: str, user: int | None = None, org: int | None = None, triggers: list[str] | None = None,
+                 fmt: str = "cal") -> str:
+        """An endpoint of the member, or of a user or an organization."""
+        user = self.line.people.member if user is None and org is None else user
+        made = str(uuid.uuid4())
+        rows = self.line.sql("SELECT (c).verdict FROM (SELECT create_webhook(%s, %s, %s, NULL, %s, %s, true, NULL, %s, 100) AS c) AS t",
+                             made, user, org, url, OURS if triggers is None else triggers, fmt)
+        assert rows == [("stored",)], rows
+        return made
+
+    def create(self, **fields: Any) -> int:
+        answer = self.line.post({"name": "S", "timeZone": "UTC", "isDefault": False} | fields)
+        assert answer.status_code == 201, answer.text
+        return answer.json()["data"]["id"]
+
+    def update(self, schedule: int, name: str) -> None:
+        answer = self.line.patch(f"{self.line.schedules_path()}/{schedule}", {"name": name})
+        assert answer.status_code == 200, answer.text
+
+    def delete(self, schedule: int) -> None:
+        answer = self.line.delete(f"{self.line.schedules_path()}/{schedule}")
+        assert answer.status_code == 200, answer.text
+
+    def deliveries(self, webhook: str) -> list[tuple[Any, ...]]:
+        return self.line.sql("SELECT event_id, state, attempts, status, error FROM webhook_deliveries WHERE webhook_id = %s "
+                             "ORDER BY partition, event_offset", webhook)
+
+    def hasten(self) -> None:
+        """What is to be tried again is due now."""
+        self.line.sql("UPDATE webhook_deliveries SET next_attempt_at = now() WHERE state = 'retrying' AND next_attempt_at > now() RETURNING 1")

@@ -1,0 +1,211 @@
+"""What senders of webhooks do, seen by receivers on 127.0.0.1."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from hooks import OURS, Hooks
+from line import Line, until
+from servers import wait_until
+
+@pytest.fixture
+def hooks(make_line: Callable[..., Line]) -> Iterator[Hooks]:
+    """With a running service; senders are a test's to start."""
+    made = Hooks(make_line())
+    made.line.start()
+    yield made
+    for receiver in made.receivers:
+        receiver.close()
+
+
+def test_events_of_a_schedule_arrive_in_their_order(hooks: Hooks) -> None:
+    receiver = hooks.receive()
+    hooks.send()
+    hooks.endpoint(receiver.url())
+    schedule = hooks.create(name="First")
+    hooks.update(schedule, "Second")
+    hooks.delete(schedule)
+    receiver.wait_for([f"{schedule}.{version}" for version in (1, 2, 3)])
+    first, second, third = receiver.at()
+    assert [got.json["triggerEvent"] for got in (first, second, third)] == OURS
+    assert list(first.json) == ["triggerEvent", "createdAt", "payload"]
+    payload = second.json["payload"]
+    assert payload["id"] == schedule and payload["name"] == "Second" and payload["ownerId"] == hooks.line.people.member
+    assert (payload["orgId"], payload["version"], payload["previousVersion"]) == (hooks.line.people.org, 2, 1)
+    assert "previousVersion" not in first.json["payload"]
+    assert first.headers["x-cal-signature-256"] == "no-secret-provided"
+    assert first.headers["x-cal-webhook-version"] == "2021-10-20"
+    assert first.headers["user-agent"].startswith("schedule-service/")
+    assert abs(int(first.headers["webhook-timestamp"]) - time.time()) < 60
+
+
+def test_endpoints_get_what_their_owner_may_see_and_their_triggers_name(hooks: Hooks) -> None:
+    people, receiver = hooks.line.people, hooks.receive()
+    hooks.send()
+    hooks.endpoint(receiver.url("/own"))
+    hooks.endpoint(receiver.url("/stranger"), user=people.stranger)
+    hooks.endpoint(receiver.url("/org"), org=people.org)
+    hooks.endpoint(receiver.url("/deleted"), org=people.org, triggers=["SCHEDULE_DELETED", "BOOKING_CREATED"])
+    hooks.endpoint(receiver.url("/standard"), org=people.org, fmt="standard")
+    other = hooks.line.sql("SELECT max(id) FROM organizations")[0][0]
+    hooks.endpoint(receiver.url("/other"), org=other)
+    schedule = hooks.create()
+    personal = hooks.line.post({"name": "P", "timeZone": "UTC", "isDefault": False}, key=people.member_key, path="/v2/schedules")
+    assert personal.status_code == 201, personal.text
+    own = personal.json()["data"]["id"]
+    hooks.delete(schedule)
+    everything = {f"{schedule}.1", f"{schedule}.2", f"{own}.1"}
+    for path in ("/own", "/org", "/standard"):
+        receiver.wait_for(everything, path)
+        assert set(receiver.acknowledged(path)) == everything
+    receiver.wait_for({f"{schedule}.2"}, "/deleted")
+    assert receiver.acknowledged("/deleted") == [f"{schedule}.2"]
+    assert receiver.at("/stranger") == receiver.at("/other") == []
+    standard = receiver.at("/standard")[0].json
+    assert list(standard) == ["type", "timestamp", "data"] and standard["type"] == "schedule.created"
+
+
+def test_a_failing_schedule_parks_alone_and_goes_on_in_order(hooks: Hooks) -> None:
+    failing: set[int] = set()
+    receiver = hooks.receive(lambda number, got: 500 if got.json["payload"]["id"] in failing else 200)
+    hooks.send()
+    webhook = hooks.endpoint(receiver.url())
+    one, two = hooks.create(), hooks.create()
+    receiver.wait_for({f"{one}.1", f"{two}.1"})
+    failing.add(one)
+    for name in ("B", "C", "D"):
+        hooks.update(one, name)
+        hooks.update(two, name)
+    receiver.wait_for({f"{two}.{version}" for version in (2, 3, 4)})
+    until(lambda: len(hooks.deliveries(webhook)) == 3, "what failed is kept, with what waits behind it")
+    assert hooks.deliveries(webhook)[0][:4] == (f"{one}.2", "retrying", 1, 500)
+    assert [row[1] for row in hooks.deliveries(webhook)[1:]] == ["waiting", "waiting"]
+    assert f"{one}.3" not in {got.event_id for got in receiver.at()}
+    failing.clear()
+    receiver.wait_for({f"{one}.{version}" for version in (2, 3, 4)})  # the first retry comes after 5 s
+    receiver.assert_in_order()
+    until(lambda: not hooks.deliveries(webhook), "nothing is kept of what was acknowledged")
+
+
+def test_all_ways_to_fail_are_kept_and_tried_again(hooks: Hooks) -> None:
+    ways: dict[str, Any] = {"/500": 500, "/reset": "reset", "/302": (302, {"Location": "http://169.254.169.254/"}),
+                            "/429": (429, {"Retry-After": "3600"}), "/404": 404}
+    receiver = hooks.receive(lambda number, got: ways[got.path] if number == 0 and got.path in ways else (200, {"bytes": "10000000"}))
+    hooks.send()
+    webhooks = {path: hooks.endpoint(receiver.url(path)) for path in (*ways, "/large")}
+    schedule = hooks.create()
+    receiver.wait_for({f"{schedule}.1"}, "/large")
+    for path in ways:
+        until(lambda path=path: len(hooks.deliveries(webhooks[path])) == 1, f"{path} is kept")
+    waits = hooks.line.sql("SELECT extract(epoch FROM next_attempt_at - last_failed_at) FROM webhook_deliveries WHERE webhook_id = %s",
+                           webhooks["/429"])
+    assert 59 < float(waits[0][0]) <= 61  # what is asked for is bounded
+    hooks.hasten()
+    for path in ways:
+        receiver.wait_for({f"{schedule}.1"}, path)
+        assert len(receiver.at(path)) == 2
+
+
+def test_one_that_hangs_holds_nobody_else_up(hooks: Hooks) -> None:
+    receiver = hooks.receive(lambda number, got: "hang" if got.path == "/hang" else "drip" if got.path == "/drip" else 200)
+    hooks.send()
+    hung, dripping = hooks.endpoint(receiver.url("/hang")), hooks.endpoint(receiver.url("/drip"))
+    hooks.endpoint(receiver.url())
+    created = [hooks.create() for _ in range(20)]
+    receiver.wait_for({f"{schedule}.1" for schedule in created}, deadline_s=10)
+    for webhook in (hung, dripping):
+        until(lambda webhook=webhook: [row[4] for row in hooks.deliveries(webhook)[:1]] == ["timeout"], "a time-out is kept", 40)
+
+
+def test_an_endpoint_that_is_gone_is_disabled_and_goes_on_where_it_was(hooks: Hooks) -> None:
+    is_gone = True
+    receiver = hooks.receive(lambda number, got: 410 if is_gone and got.path == "/gone" else 200)
+    hooks.send()
+    webhook = hooks.endpoint(receiver.url("/gone"))
+    hooks.endpoint(receiver.url())
+    first = hooks.create()
+    until(lambda: hooks.line.sql("SELECT active, disabled_reason FROM webhooks WHERE id = %s", webhook) == [(False, "gone")], "it is disabled")
+    event = hooks.line.topic(hooks.line.place.events).wait_for(lambda message: message.key == webhook.encode())[0]
+    assert event.headers["ce_type"] == b"schedules.v1.WebhookDisabled"
+    second = hooks.create()
+    receiver.wait_for({f"{first}.1", f"{second}.1"})
+    assert len(receiver.at("/gone")) == 1
+    is_gone = False
+    hooks.line.sql("SELECT (update_webhook(%s, NULL, NULL, true, false, NULL, NULL, false)).verdict", webhook)
+    receiver.wait_for({f"{first}.1", f"{second}.1"}, "/gone")
+    receiver.assert_in_order("/gone")
+
+
+def test_nothing_is_lost_when_a_sender_is_killed(hooks: Hooks) -> None:
+    receiver = hooks.receive(lambda number, got: 503 if number % 7 == 3 else 200)
+    sender = hooks.send()
+    hooks.endpoint(receiver.url())
+    wanted = set()
+    schedules = [hooks.create() for _ in range(5)]
+    for round_ in range(12):
+        for schedule in schedules:
+            hooks.update(schedule, f"Round {round_}")
+            wanted |= {f"{schedule}.{round_ + 2}", f"{schedule}.1"}
+        if round_ % 4 == 1:
+            sender.kill()
+            hooks.line.replicas.remove(sender)
+            sender = hooks.send(wait=False)
+        hooks.hasten()
+    until(lambda: hooks.hasten() or wanted <= set(receiver.acknowledged()), "every event is acknowledged", 90)
+    receiver.assert_in_order()
+
+
+def test_two_senders_share_the_partitions(hooks: Hooks) -> None:
+    receiver = hooks.receive()
+    hooks.endpoint(receiver.url(), org=hooks.line.people.org)
+    first, second = hooks.send(), hooks.send()
+    owners = hooks.line.make_owners(12)
+    made = [hooks.line.post({"name": "S", "timeZone": "UTC", "isDefault": False}, user=owner).json()["data"]["id"] for owner in owners]
+    receiver.wait_for({f"{schedule}.1" for schedule in made}, deadline_s=40)
+    hooks.line.stop(first)
+    hooks.line.replicas.remove(first)
+    more = [hooks.line.post({"name": "S", "timeZone": "UTC", "isDefault": False}, user=owner).json()["data"]["id"] for owner in owners]
+    receiver.wait_for({f"{schedule}.1" for schedule in more}, deadline_s=40)
+    receiver.assert_in_order()
+    assert second.is_ready()
+
+
+def test_an_endpoint_that_fails_leaves_the_head_and_catches_up(hooks: Hooks) -> None:
+    is_down = True
+    receiver = hooks.receive(lambda number, got: 500 if is_down and got.path == "/down" else 200)
+    hooks.send()
+    webhook = hooks.endpoint(receiver.url("/down"))
+    hooks.endpoint(receiver.url())
+    made = [hooks.create() for _ in range(30)]
+    wanted = {f"{schedule}.1" for schedule in made}
+    receiver.wait_for(wanted)
+    until(lambda: hooks.line.sql("SELECT count(*) > 0 FROM webhook_cursors WHERE webhook_id = %s", webhook)[0][0], "it has left the head")
+    assert len(hooks.deliveries(webhook)) < 15  # the rest is in the topic
+    is_down = False
+    hooks.hasten()
+    receiver.wait_for(wanted, "/down", 60)
+    receiver.assert_in_order("/down")
+    until(lambda: not hooks.line.sql("SELECT 1 FROM webhook_cursors WHERE webhook_id = %s", webhook), "it is at the head again", 40)
+
+
+def test_refused_addresses_are_never_connected_to(hooks: Hooks) -> None:
+    receiver = hooks.receive()
+    hooks.send(WEBHOOK_ALLOWED_NETWORKS="127.0.0.2/32")
+    refused = hooks.endpoint(receiver.url("/refused"))
+    named = hooks.endpoint(f"http://localhost:{receiver.port}/named")
+    schedule = hooks.create()
+    for webhook in (refused, named):
+        until(lambda webhook=webhook: [row[::4] for row in hooks.deliveries(webhook)] == [(f"{schedule}.1", "refused")], "it is refused")
+    assert receiver.got == []
+
+
+def test_a_sender_says_how_it_stands(hooks: Hooks) -> None:
+    sender = hooks.send()
+    hooks.endpoint(hooks.receive().url())
+    text = hooks.line.http.get(f"{sender.url}/metrics", timeout=10).text
+    assert "schedule_webhook_partitions 4" in text and "schedule_webhook_lag_seconds" in text
+    assert wait_until(lambda: "schedule_webhook_endpoints 1" in hooks.line.http.get(f"{sender.url}/metrics", timeout=10).text, 10)
