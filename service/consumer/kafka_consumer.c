@@ -24,7 +24,8 @@
 enum {
     COMMIT_EVERY_TICKS = 25,
     LOOK_EVERY_TICKS = 10, /* at stored offsets that somebody may have moved */
-    LEAVE_POLL_MS = 10
+    LEAVE_POLL_MS = 10,
+    ARENAS_KEPT_MAX = 1024 /* 2 MiB */
 };
 
 /* ---- metrics ---- */
@@ -202,9 +203,15 @@ struct kafka_consumer *kafka_consumer_new(struct event_base *base, const struct 
     if (consumer == NULL) return NULL;
     consumer->base = base;
     consumer->config = config;
-    consumer->context = (struct kafka_context){config->handler, config->zones, config->events, DEAD_LETTER_BYTES_UNKNOWN};
     consumer->wake_fd = -1;
-    if (!start_events(consumer) || !start_consumer(consumer)) {
+    consumer->context = (struct kafka_context){
+        .arenas = arena_pool_new(ARENAS_KEPT_MAX),
+        .handler = config->handler,
+        .zones = config->zones,
+        .events = config->events,
+        .dead_letter_bytes_max = DEAD_LETTER_BYTES_UNKNOWN,
+    };
+    if (consumer->context.arenas == NULL || !start_events(consumer) || !start_consumer(consumer)) {
         kafka_consumer_free(consumer);
         return NULL;
     }
@@ -269,5 +276,6 @@ void kafka_consumer_free(struct kafka_consumer *consumer)
     if (consumer->rest != NULL) event_free(consumer->rest);
     if (consumer->tick != NULL) event_free(consumer->tick);
     if (consumer->wake_fd >= 0) close(consumer->wake_fd);
+    arena_pool_free(consumer->context.arenas);
     free(consumer);
 }

@@ -77,17 +77,25 @@ bool kafka_message_is_elsewhere(const struct kafka_message *message, enum status
     return status == STATUS_OFFSET_MOVED || (status == STATUS_DUPLICATE && message->write.schedule_id == 0);
 }
 
-/* What is carried out may still be refused. False when memory is out. */
+static struct slice copy_or_null(struct kafka_message *message, struct slice bytes)
+{
+    return bytes.data == NULL ? bytes : arena_copy(message->arena, bytes);
+}
+
+/* What is carried out may still be refused. What does not fit beside all that was decoded is a dead letter now. False when memory is out. */
 static bool keep_original(struct kafka_message *message, rd_kafka_message_t *raw)
 {
-    size_t len = raw->key_len + raw->len;
-    message->kept = malloc(len > 0 ? len : 1);
-    if (message->kept == NULL) return false;
-    if (raw->key != NULL) message->key.data = memcpy(message->kept, raw->key, raw->key_len);
-    if (raw->payload != NULL) message->value.data = memcpy(message->kept + raw->key_len, raw->payload, raw->len);
+    struct slice key = copy_or_null(message, message->key);
+    struct slice value = copy_or_null(message, message->value);
+    enum status status = arena_failure(message->arena);
+    if (status == STATUS_TOO_LARGE) return kafka_message_make_dead_letter(message, slice_of(status_text(status)));
+    if (status != STATUS_OK) return false;
+    message->is_kept = true;
+    message->key = key;
+    message->value = value;
     message->headers = NULL;
     (void)rd_kafka_message_detach_headers(raw, &message->headers); /* fails when there are none */
-    message->bytes = len;
+    message->bytes = key.len + value.len;
     return true;
 }
 
@@ -97,22 +105,34 @@ static void forget_original(struct kafka_message *message)
     message->headers = NULL;
 }
 
+static struct kafka_message *message_new(const struct kafka_context *context)
+{
+    struct arena *arena = arena_pool_take(context->arenas, ARENA_MAX_BYTES);
+    struct kafka_message *message = arena == NULL ? NULL : arena_calloc(arena, 1, sizeof(*message));
+    if (message == NULL) {
+        arena_free(arena);
+        return NULL;
+    }
+    message->arena = arena;
+    message->context = context;
+    buf_init(&message->text, RECORD_MAX_BYTES);
+    return message;
+}
+
 struct kafka_message *kafka_message_new(rd_kafka_message_t *raw, const struct kafka_context *context,
                                         struct partition *partition)
 {
-    struct kafka_message *message = calloc(1, sizeof(*message));
+    struct kafka_message *message = message_new(context);
     if (message == NULL) return NULL;
-    message->context = context;
     message->key = (struct slice){raw->key, raw->key_len};
     message->value = (struct slice){raw->payload, raw->len};
     (void)rd_kafka_message_headers(raw, &message->headers);
-    message->arena = arena_new(ARENA_MAX_BYTES);
-    buf_init(&message->text, RECORD_MAX_BYTES);
     message->write.partition = partition;
     message->write.offset = raw->offset;
     message->write.traceparent = traceparent_of(kafka_message_header(message, "traceparent"));
-    bool checked = message->arena != NULL && context->handler->decode_and_validate(message, context->zones);
-    if (!checked || (message->verdict == VERDICT_WRITE && !keep_original(message, raw))) {
+    bool ok = context->handler->decode_and_validate(message, context->zones);
+    if (ok && message->verdict == VERDICT_WRITE) ok = keep_original(message, raw);
+    if (!ok) {
         kafka_message_free(message);
         return NULL;
     }
@@ -124,9 +144,7 @@ struct kafka_message *kafka_message_new(rd_kafka_message_t *raw, const struct ka
 void kafka_message_free(struct kafka_message *message)
 {
     if (message == NULL) return;
-    if (message->kept != NULL && message->headers != NULL) rd_kafka_headers_destroy(message->headers);
-    free(message->kept);
+    if (message->is_kept && message->headers != NULL) rd_kafka_headers_destroy(message->headers);
     buf_done(&message->text);
     arena_free(message->arena);
-    free(message);
 }

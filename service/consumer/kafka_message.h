@@ -41,6 +41,7 @@ struct message_handler {
 
 /* What a consumer checks its messages with. Borrowed; outlives them. */
 struct kafka_context {
+    struct arena_pool *arenas; /* what messages are made in */
     const struct message_handler *handler;
     const struct time_zones *zones;
     struct event_context events;
@@ -55,8 +56,8 @@ struct kafka_message {
     struct slice key;   /* as it came; kept, with value and headers, as long as it may still become a dead letter */
     struct slice value;
     rd_kafka_headers_t *headers; /* NULL: none */
-    char *kept;                  /* owned: key and value; NULL: they and the headers are librdkafka's */
-    struct arena *arena;         /* owned: everything decoded */
+    bool is_kept;                /* key, value and headers are the message's; else librdkafka's */
+    struct arena *arena;         /* holds the message and everything decoded */
     struct buf text;             /* owned: the record or the entry */
     const struct kafka_context *context;
     enum kafka_verdict verdict;

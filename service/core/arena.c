@@ -5,6 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(from, len) ((void)0)
+#define ASAN_UNPOISON_MEMORY_REGION(from, len) ((void)0)
+#endif
+
 enum { CHUNK_BYTES = 2048 };
 
 struct chunk {
@@ -17,8 +24,14 @@ struct chunk {
 /* The arena lives at the start of its first chunk, so that a small command costs one malloc. */
 struct arena {
     struct chunk *chunks;
+    struct arena_pool *pool; /* NULL: of none */
     size_t left;
     enum status failure;
+};
+
+struct arena_pool {
+    struct chunk *chunks; /* of CHUNK_BYTES */
+    size_t left;          /* so many more may be kept */
 };
 
 static struct chunk *chunk_new(size_t size)
@@ -27,6 +40,15 @@ static struct chunk *chunk_new(size_t size)
     if (chunk == NULL) return NULL;
     *chunk = (struct chunk){.size = size};
     return chunk;
+}
+
+static void chunks_free(struct chunk *chunk)
+{
+    while (chunk != NULL) {
+        struct chunk *next = chunk->next;
+        free(chunk);
+        chunk = next;
+    }
 }
 
 static void *chunk_take(struct chunk *chunk, size_t size)
@@ -42,23 +64,65 @@ static size_t align_up(size_t size)
     return (size + mask) & ~mask;
 }
 
-struct arena *arena_new(size_t max_bytes)
+/* NULL: there is none, or there is no pool. */
+static struct chunk *take_kept(struct arena_pool *pool)
 {
-    struct chunk *chunk = chunk_new(CHUNK_BYTES);
+    struct chunk *chunk = pool == NULL ? NULL : pool->chunks;
+    if (chunk == NULL) return NULL;
+    ASAN_UNPOISON_MEMORY_REGION(chunk->data, CHUNK_BYTES);
+    pool->chunks = chunk->next;
+    pool->left++;
+    *chunk = (struct chunk){.size = CHUNK_BYTES};
+    return chunk;
+}
+
+static bool keep(struct arena_pool *pool, struct chunk *chunk)
+{
+    if (pool == NULL || pool->left == 0 || chunk->size != CHUNK_BYTES) return false;
+    ASAN_POISON_MEMORY_REGION(chunk->data, CHUNK_BYTES);
+    chunk->next = pool->chunks;
+    pool->chunks = chunk;
+    pool->left--;
+    return true;
+}
+
+struct arena *arena_pool_take(struct arena_pool *pool, size_t max_bytes)
+{
+    struct chunk *chunk = take_kept(pool);
+    if (chunk == NULL) chunk = chunk_new(CHUNK_BYTES);
     if (chunk == NULL) return NULL;
     struct arena *arena = chunk_take(chunk, align_up(sizeof(*arena)));
-    *arena = (struct arena){.chunks = chunk, .left = max_bytes};
+    *arena = (struct arena){.chunks = chunk, .pool = pool, .left = max_bytes};
     return arena;
 }
 
+struct arena *arena_new(size_t max_bytes)
+{
+    return arena_pool_take(NULL, max_bytes);
+}
+
+/* The arena itself is in the last one. */
 void arena_free(struct arena *arena)
 {
-    struct chunk *chunk = arena == NULL ? NULL : arena->chunks;
-    while (chunk != NULL) {
+    struct arena_pool *pool = arena == NULL ? NULL : arena->pool;
+    for (struct chunk *chunk = arena == NULL ? NULL : arena->chunks; chunk != NULL;) {
         struct chunk *next = chunk->next;
-        free(chunk);
+        if (!keep(pool, chunk)) free(chunk);
         chunk = next;
     }
+}
+
+struct arena_pool *arena_pool_new(size_t arenas_max)
+{
+    struct arena_pool *pool = malloc(sizeof(*pool));
+    if (pool != NULL) *pool = (struct arena_pool){.left = arenas_max};
+    return pool;
+}
+
+void arena_pool_free(struct arena_pool *pool)
+{
+    if (pool != NULL) chunks_free(pool->chunks);
+    free(pool);
 }
 
 enum status arena_failure(const struct arena *arena)

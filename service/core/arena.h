@@ -14,6 +14,15 @@ struct arena;
 /* Makes an arena that will hand out at most max_bytes; NULL when memory is out. Free it with arena_free. */
 struct arena *arena_new(size_t max_bytes);
 
+/* Keeps the memory of arenas that were freed, up to so many small ones, for those that come: the allocator's way costs more than what most
+ * commands do with theirs. NULL when memory is out. Free it once no arena of it is left. */
+struct arena_pool;
+struct arena_pool *arena_pool_new(size_t arenas_max);
+void arena_pool_free(struct arena_pool *pool);
+
+/* As arena_new, with memory of the pool where there is some. */
+struct arena *arena_pool_take(struct arena_pool *pool, size_t max_bytes);
+
 /* Frees the arena and all that was allocated from it. NULL is fine. */
 void arena_free(struct arena *arena);
 

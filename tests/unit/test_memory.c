@@ -65,6 +65,33 @@ static void arena_refuses_what_cannot_be(void **state)
     arena_free(NULL);
 }
 
+static void pool_hands_out_again_what_was_freed_up_to_its_maximum(void **state)
+{
+    (void)state;
+    enum { KEPT = 2, MADE = 4 };
+    struct arena_pool *pool = arena_pool_new(KEPT);
+    struct arena *arenas[MADE];
+    assert_non_null(pool);
+    for (size_t i = 0; i < MADE; i++) {
+        arenas[i] = arena_pool_take(pool, 1 << 20);
+        assert_non_null(memset(arena_alloc(arenas[i], 1000), 'x', 1000));
+        assert_non_null(arena_alloc(arenas[i], 100000)); /* is not kept */
+    }
+    for (size_t i = 0; i < MADE; i++) arena_free(arenas[i]);
+    struct arena *last = arena_pool_take(pool, 64);
+    struct arena *first = arena_pool_take(pool, 64);
+    assert_ptr_equal(last, arenas[1]);
+    assert_ptr_equal(first, arenas[0]);
+    assert_null(arena_alloc(last, 65)); /* the maximum is its own */
+    assert_int_equal(arena_failure(last), STATUS_TOO_LARGE);
+    assert_int_equal(arena_failure(first), STATUS_OK);
+    assert_non_null(memset(arena_alloc(first, 64), 'y', 64));
+    arena_free(first);
+    arena_free(last);
+    arena_pool_free(pool);
+    arena_pool_free(NULL);
+}
+
 static void arena_calloc_zeroes_memory(void **state)
 {
     (void)state;
@@ -204,6 +231,7 @@ int main(void)
         cmocka_unit_test(arena_memory_is_aligned_distinct_and_writable),
         cmocka_unit_test(arena_ends_at_its_maximum_and_not_before),
         cmocka_unit_test(arena_refuses_what_cannot_be),
+        cmocka_unit_test(pool_hands_out_again_what_was_freed_up_to_its_maximum),
         cmocka_unit_test(arena_calloc_zeroes_memory),
         cmocka_unit_test(arena_copies_end_with_nul),
         cmocka_unit_test(buf_grows_and_keeps_what_it_holds),
