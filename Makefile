@@ -296,7 +296,7 @@ charts: ## checks deploy/helm, and writes deploy/kubernetes from it; builds Helm
 C_FILES = $(shell find service tests -name '*.[ch]')
 
 .PHONY: lint format proto-lock functions-lock
-lint: ## format, clang-tidy, layers, documents, messages, the image's sources, shell and Python
+lint: ## format, clang-tidy, layers, documents, messages, alerts, the image's sources, shell and Python
 	@deploy/local/setup.sh lint
 	@$(MAKE) -s build compile_commands.json
 	clang-format --dry-run -Werror $(C_FILES)
@@ -307,6 +307,7 @@ lint: ## format, clang-tidy, layers, documents, messages, the image's sources, s
 	$(PYTHON) tests/lint/check_functions.py
 	$(PYTHON) tests/lint/check_packages.py
 	$(PYTHON) tests/lint/check_image.py
+	$(PYTHON) tests/lint/check_alerts.py $$($(PYTHON) deploy/local/servers.py promtool)
 	$(VENV_PYTHON) tests/lint/check_interfaces.py $$($(PYTHON) deploy/local/servers.py asyncapi)
 	shellcheck $$(git ls-files '*.sh') .ci/run
 	$(PYTHON) -m compileall -q $$(git ls-files '*.py') -f >/dev/null

@@ -6,12 +6,14 @@ ends, so that a crashed test run leaves nothing behind: start servers from a thr
 
     python3 servers.py kafka|python|viewer|asyncapi    prints where the Kafka of setup.sh, the Python with its packages,
                                                        Swagger UI or AsyncAPI's schema belongs
+    python3 servers.py prometheus|promtool|pgbouncer   prints where that program is
     python3 servers.py warm                            keeps the broker's loaded classes, so that later brokers start faster
 """
 
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import os
 import random
@@ -69,6 +71,12 @@ def asyncapi() -> Path:
     name = re.search(r"asyncapi-specs-[\d.]+\d", (ROOT / "deploy/local/asyncapi.sha256").read_text())
     assert name
     return CACHE / name[0]
+
+
+def program(name: str) -> Path:
+    """A program of a Debian package: the installed one, or where setup.sh unpacks those whose installation would start a server."""
+    installed = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    return Path(installed) if installed else next(CACHE.glob(f"unpacked/*/usr/*bin/{name}"), CACHE / "unpacked" / name)
 
 
 def free_port(preferred: int = 0) -> int:
@@ -609,7 +617,9 @@ def prepare(binary: Path, env: Mapping[str, str], topics: bool = True) -> dict[s
     }
 
 
-PLACES = {"kafka": kafka_home, "python": python, "viewer": viewer, "asyncapi": asyncapi}
+PROGRAMS = ("prometheus", "promtool", "pgbouncer")
+PLACES = {name: functools.partial(program, name) for name in PROGRAMS} | {
+    "kafka": kafka_home, "python": python, "viewer": viewer, "asyncapi": asyncapi}
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["warm"]:

@@ -23,7 +23,7 @@ run_packages=(
     tzdata ca-certificates kcat curl jq protobuf-compiler python3 python3-protobuf
 )
 harness_packages=(
-    libcmocka-dev python3-venv python3-pytest python3-psycopg2 python3-requests python3-protobuf python3-lz4 python3-icalendar
+    libcmocka-dev python3-venv python3-pytest python3-psycopg2 python3-requests python3-protobuf python3-lz4 python3-icalendar python3-yaml
 )
 
 say() {
@@ -180,6 +180,22 @@ fetch_viewer() {
         say "WARNING: Swagger UI could not be downloaded from PyPI: /docs will say so, and \`make test\` will fail."
 }
 
+# A package of which a program is wanted, and not the server that its installation would start.
+unpack() {
+    local program=$1 package=$2 unpacked=${kafka%/*}/unpacked new
+    [ ! -x "$($python "$here/servers.py" "$program")" ] || return 0
+    mkdir -p "$unpacked"
+    new=$(mktemp -d "$unpacked/new.XXXXXX")
+    say "Fetching $program from Debian's archive"
+    [ -n "$(apt-cache policy "$package")" ] || as_root apt-get update -qq
+    if (cd "$new" && apt-get download -qq "$package" && dpkg-deb -x ./*.deb . && rm ./*.deb); then
+        mv -T "$new" "$unpacked/$package"
+    else
+        rm -rf "$new"
+        say "WARNING: $program could not be downloaded from Debian's archive: what needs it will fail."
+    fi
+}
+
 # The npm package that asyncapi.sha256 names; of its files only the schema is kept.
 fetch_asyncapi() {
     local directory=$1 version=${1##*-} new
@@ -202,7 +218,7 @@ have_java || packages+=(default-jre-headless)
 have_postgres || packages+=(postgresql)
 ! has_harness || packages+=("${harness_packages[@]}")
 ! wants deb || packages+=(debhelper lintian man-db)
-! wants test || packages+=(chromium-headless-shell)
+! wants test || packages+=(chromium-headless-shell libc-ares2)
 ! wants lint || packages+=(clang clang-format clang-tidy shellcheck)
 ! wants fuzz || packages+=(clang)
 ! wants hours || packages+=(golang-go)
@@ -228,5 +244,8 @@ flock 9
 ! has_harness || [ -x "$client" ] || fetch_client "${client%/bin/python}"
 [ -d "$viewer" ] || fetch_viewer "$viewer"
 ! wants lint || [ -d "$asyncapi" ] || fetch_asyncapi "$asyncapi"
+! wants lint || unpack promtool prometheus
+! wants test || unpack prometheus prometheus
+! wants test || unpack pgbouncer pgbouncer
 [ -d "$kafka/lib" ] || fetch_kafka "$kafka" || exit 0
 $python "$here/servers.py" warm

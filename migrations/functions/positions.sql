@@ -28,7 +28,7 @@ AS $$
         OR EXISTS (SELECT FROM relay_positions WHERE slot = p_slot)
 $$;
 
--- A slot is made anew: the relay then reads all that is in it, and what was said of the former one is void.
+-- A slot is made again: the relay then reads all that is in it, and what was said of the former one is void.
 CREATE OR REPLACE FUNCTION begin_slot_generation(p_slot text) RETURNS void
 LANGUAGE sql
 AS $$

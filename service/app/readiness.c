@@ -4,6 +4,8 @@ enum { SAFE_SHARE_MIN = 10 }; /* of max_slot_wal_keep_size less than a tenth is 
 
 const char *readiness_database_obstacle(const struct database_view *view)
 {
+    if (view->is_pooled)
+        return "a pooler before the database gives each transaction another session; set it to session pooling";
     if (!view->is_known) return "the database is away";
     if (view->is_read_only) return "the database is read-only";
     if (!view->has_schema) return "the schema is older than this build; run schedule-service migrate";

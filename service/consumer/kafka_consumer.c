@@ -79,11 +79,25 @@ static void leave_group(struct kafka_consumer *consumer)
     consumer->leaving = NULL;
 }
 
+/* Messages come too, which nobody takes any more. */
+static void serve_leaving(struct kafka_consumer *consumer, int timeout_ms)
+{
+    for (;;) {
+        rd_kafka_event_t *event = rd_kafka_queue_poll(consumer->leaving, timeout_ms);
+        if (event == NULL) return;
+        if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_REBALANCE) {
+            consumer_on_rebalance(consumer->client, rd_kafka_event_error(event), rd_kafka_event_topic_partition_list(event),
+                                  consumer);
+        }
+        rd_kafka_event_destroy(event);
+    }
+}
+
 /* Once nothing is in flight others may have the partitions. */
 static void go_on_leaving(struct kafka_consumer *consumer)
 {
     if (consumer->leaving == NULL && consumer->in_flight == 0) leave_group(consumer);
-    if (consumer->leaving != NULL) rd_kafka_queue_poll_callback(consumer->leaving, 0);
+    if (consumer->leaving != NULL) serve_leaving(consumer, 0);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *ctx)
@@ -258,7 +272,7 @@ static void close_client(struct kafka_consumer *consumer)
         consumer_commit_to_group(consumer);
         rd_kafka_consumer_close(consumer->client);
     } else {
-        while (!rd_kafka_consumer_closed(consumer->client)) rd_kafka_queue_poll_callback(consumer->leaving, LEAVE_POLL_MS);
+        while (!rd_kafka_consumer_closed(consumer->client)) serve_leaving(consumer, LEAVE_POLL_MS);
         rd_kafka_queue_destroy(consumer->leaving);
     }
     rd_kafka_destroy(consumer->client);

@@ -37,8 +37,10 @@ struct pg {
     char abandoned[BACKEND_SIZE]; /* the one of a lost connection that had work; "": none */
     bool wants_write;
     bool lacks_schema; /* doomed for that */
-    bool doomed;       /* to be dropped from the loop, not from inside the caller */
-    const char *doom;  /* why; NULL: libpq knows */
+    bool lacks_session;
+    bool has_own_session; /* so far, in the unit at hand */
+    bool doomed;          /* to be dropped from the loop, not from inside the caller */
+    const char *doom;     /* why; NULL: libpq knows */
 };
 
 static void on_socket(evutil_socket_t fd, short what, void *ctx);
@@ -82,7 +84,7 @@ static void watch(struct pg *pg, int fd, short what)
 static void drop(struct pg *pg, const char *reason)
 {
     bool was_ready = pg->state == PG_READY;
-    LOG_AT(pg->lacks_schema ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN, "postgres connection lost",
+    LOG_AT(pg->lacks_schema || pg->lacks_session ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN, "postgres connection lost",
            LOG_STR("name", pg->config->application_name), LOG_STR("reason", reason));
     forget_socket(pg);
     pg_dial_free(pg->dial);
@@ -212,6 +214,8 @@ static void on_unit_done(struct pg *pg)
     if (pg->units_sent > 0) arm(pg, pg->config->unit_timeout_ms);
     else event_del(pg->timer);
     if (pg->state == PG_READY) {
+        if (pg->has_own_session) pg->lacks_session = false;
+        pg->has_own_session = true;
         pg->handler.on_sync(pg->ctx);
         return;
     }
@@ -232,8 +236,24 @@ static bool is_schema_overdue(void)
     return is_overdue;
 }
 
+/* 26000: prepared, and not there; 42P05: there, and not prepared. All connections fare alike: one line now and then is enough. */
+static void mind_session(struct pg *pg, const PGresult *result)
+{
+    static int64_t next_us;
+    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    if (sqlstate == NULL || (strcmp(sqlstate, "26000") != 0 && strcmp(sqlstate, "42P05") != 0)) return;
+    pg->lacks_session = true;
+    pg->has_own_session = false;
+    if (clock_steady_us() < next_us) return;
+    next_us = clock_steady_us() + SCHEMA_REPORT_US;
+    LOG_ERROR("a pooler before PostgreSQL gives each transaction another session; set it to session pooling",
+              LOG_STR("name", pg->config->application_name), LOG_STR("sqlstate", sqlstate),
+              LOG_STR("reason", PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)));
+}
+
 static void on_result(struct pg *pg, const PGresult *result)
 {
+    mind_session(pg, result);
     if (PQresultStatus(result) == PGRES_PIPELINE_SYNC) {
         on_unit_done(pg);
     } else if (pg->state == PG_READY) {
@@ -243,7 +263,8 @@ static void on_result(struct pg *pg, const PGresult *result)
             snprintf(pg->backend, sizeof(pg->backend), "%s", PQgetvalue(result, 0, 0));
     } else if (PQresultStatus(result) != PGRES_COMMAND_OK) {
         pg->lacks_schema = pg_lacks_schema(result);
-        LOG_AT(pg->lacks_schema && !is_schema_overdue() ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR, "statement not prepared",
+        bool is_reported = pg->lacks_session || (pg->lacks_schema && !is_schema_overdue());
+        LOG_AT(is_reported ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR, "statement not prepared",
                LOG_STR("name", pg->config->application_name), LOG_STR("reason", PQresultErrorMessage(result)));
         doom(pg);
     }
@@ -382,6 +403,11 @@ void pg_drop(struct pg *pg, const char *reason)
 {
     pg->doom = reason;
     doom(pg);
+}
+
+bool pg_lacks_session(const struct pg *pg)
+{
+    return pg->lacks_session;
 }
 
 bool pg_lacks_schema(const PGresult *result)

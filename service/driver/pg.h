@@ -51,6 +51,10 @@ void pg_free(struct pg *pg);
 
 bool pg_is_ready(const struct pg *pg);
 
+/* Whether a statement was last found missing that this session has prepared, or there that it has not: a pooler between gives each transaction
+ * another session. */
+bool pg_lacks_session(const struct pg *pg);
+
 /* A parameter: binary when is_binary, else text. data NULL is SQL null. */
 struct pg_param {
     const char *data;

@@ -101,6 +101,7 @@ static void show(struct database_monitor *monitor)
     metric_set(&slot_active, monitor->view.is_slot_active);
     metric_set(&slot_behind, monitor->view.slot_behind_bytes);
     metric_set(&accepted, monitor->view.is_accepted);
+    monitor->view.is_pooled = !monitor->view.is_known && pg_lacks_session(monitor->pg);
     monitor->changed(monitor->ctx, &monitor->view);
 }
 

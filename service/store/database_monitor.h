@@ -20,6 +20,7 @@ struct database_schema {
 /* What was seen last. All false or 0, and nothing near its limit, until the first answer, and while the database is away. */
 struct database_view {
     bool is_known;
+    bool is_pooled;    /* not known, as a pooler gives each transaction another session */
     bool is_read_only; /* a standby, or set so */
     bool has_schema;   /* that of this build, or a newer one */
     bool knows_slot;   /* it is there, or was */

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -21,37 +22,46 @@ Labels = frozenset[tuple[str, str]]
 Samples = dict[tuple[str, Labels], float]  # by name and labels, of which `instance` is the replica
 Vector = dict[Labels, float]
 
-OVER: dict[str, Callable[[list[float]], float]] = {"sum": sum, "min": min, "max": max}
-COMPARE = {">": operator.gt, "<": operator.lt}
+OVER: dict[str, Callable[[list[float]], float]] = {"sum": sum, "min": min, "max": max, "count": lambda values: float(len(values))}
+COMPARE = {">": operator.gt, "<": operator.lt, "==": operator.eq}
 MATCH: dict[str, Callable[[str, str], bool]] = {
     "=": operator.eq, "!=": operator.ne, "=~": lambda value, pattern: re.fullmatch(pattern, value) is not None}
 
 
 def scrape(line: Line) -> Samples:
-    """The metrics of all replicas that answer, as they are now."""
+    """The metrics of all replicas that answer, as they are now, and which do."""
     samples: Samples = {}
     for replica in line.replicas:
+        target = [("job", "schedule-service"), ("instance", replica.url)]
         try:
             text = line.http.get(f"{replica.url}/metrics", timeout=10).text
         except requests.ConnectionError:
-            continue  # it is starting
+            text = ""  # it is starting, or has ended
+        samples["up", frozenset(target)] = float(text != "")
         for name, labels, value in re.findall(r"^(\w+)(?:\{(.*)\})? (\S+)$", text, re.MULTILINE):
-            pairs = [*re.findall(r'(\w+)="([^"]*)"', labels), ("instance", replica.url)]
-            samples[name, frozenset(pairs)] = float(value)
+            samples[name, frozenset([*re.findall(r'(\w+)="([^"]*)"', labels), *target])] = float(value)
     return samples
 
 
 def rings(alert: str, before: Samples, now: Samples) -> bool:
     """Whether the alert's expression has a result. What it counts in a range is what came since `before`: the range is longer than a
     test, so that Prometheus counts no less."""
-    expression, comparison, threshold = re.fullmatch(r"(.+) ([<>]) ([\d.]+)", RULES[alert]).groups()  # type: ignore[union-attr]
-    return any(COMPARE[comparison](value, float(threshold)) for value in _value(expression, before, now).values())
+    return bool(_value(RULES[alert], before, now))
 
 
 def _value(expression: str, before: Samples, now: Samples) -> Vector:
+    if call := re.fullmatch(r"absent\((.+)\)", expression):
+        return {} if _value(call[1], before, now) else {frozenset(): 1.0}
+    if call := re.fullmatch(r"([^()]*|.*\)[^()]*) (<|>|==) ([\d.]+)", expression):
+        value = _value(call[1], before, now)
+        return {labels: sample for labels, sample in value.items() if COMPARE[call[2]](sample, float(call[3]))}
+    if call := re.fullmatch(r"(.+) - time\(\)", expression):
+        return {labels: sample - time.time() for labels, sample in _value(call[1], before, now).items()}
+    if call := re.fullmatch(r"\((.+) or vector\(0\)\)", expression):
+        return _value(call[1], before, now) or {frozenset(): 0.0}
     if call := re.fullmatch(r"histogram_quantile\(([\d.]+), (.+)\)", expression):
         return _quantile(float(call[1]), _value(call[2], before, now))
-    if call := re.fullmatch(r"(sum|min|max)(?: by \((\w+)\))? ?\((.+)\)", expression):
+    if call := re.fullmatch(r"(sum|min|max|count)(?: by \((\w+)\))? ?\((.+)\)", expression):
         return _over(OVER[call[1]], call[2], _value(call[3], before, now))
     if call := re.fullmatch(r"increase\((.+)\[\d+m\]\)", expression):
         earlier = _select(call[1], before)

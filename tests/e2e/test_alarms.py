@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
+import signal
 import string
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
+from pathlib import Path
 
 import psycopg2
 import pytest
 
 import ledger
 from alerts import ROOT, RULES, rings, scrape
+from certificates import Authority, Certificate
 from conftest import MakeLine
 from hooks import Hooks
 from line import MINIMAL, PARTITIONS, Line, kafka_stands_still, server_settings, until
@@ -74,7 +78,9 @@ def end_writers(line: Line) -> None:
 def restart(line: Line, **env: str) -> None:
     line.stop()
     line.service.env |= env
+    starts = line.log().count("msg=started ")
     line.service.start(wait=False)
+    until(lambda: line.log().count("msg=started ") > starts, "it listens")
 
 
 def wait_offsets(line: Line, topic: str) -> None:
@@ -97,6 +103,35 @@ def ask(line: Line, count: int, key: str | None) -> None:
 
 
 # ---- what brings each alarm about, until the end of the block
+
+@contextmanager
+def nobody_answers(line: Line) -> Iterator[None]:
+    line.stop()
+    yield
+
+
+@contextmanager
+def replica_down(line: Line) -> Iterator[None]:
+    line.stop(line.start())
+    yield
+
+
+@contextmanager
+def certificate_ends(line: Line) -> Iterator[None]:
+    """In its place comes one of two days."""
+    renewed = certificates(line, 2)
+    for name, path in (("HTTP_TLS_CERTIFICATE", renewed.certificate), ("HTTP_TLS_KEY", renewed.key)):
+        Path(line.env[name]).write_bytes(path.read_bytes())
+    os.kill(line.service.pid, signal.SIGHUP)
+    yield
+
+
+def certificates(line: Line, days: int) -> Certificate:
+    """The one that is good for so many days, of an authority of the line."""
+    line.directory.mkdir(exist_ok=True)
+    authority = Authority(line.directory, f"days-{days}")
+    return authority.issue("here", "DNS:localhost", days=days)
+
 
 @contextmanager
 def nobody_publishes(line: Line) -> Iterator[None]:
@@ -340,6 +375,7 @@ def callers_limited(line: Line) -> Iterator[None]:
 
 
 TRIED: dict[str, Callable[[Line], AbstractContextManager[None]]] = {
+    "NobodyAnswers": nobody_answers, "ReplicaDown": replica_down, "CertificateEnds": certificate_ends,
     "SlotLost": without_slot, "PositionNotAccepted": nobody_publishes, "EventsWithoutChange": events_without_change,
     "NobodyPublishes": nobody_publishes, "DatabaseAway": without_database,
     "PartitionStopped": partition_stopped, "DirectoryPartitionStopped": directory_partition_stopped,
@@ -358,6 +394,10 @@ TRIED: dict[str, Callable[[Line], AbstractContextManager[None]]] = {
 @pytest.mark.parametrize("alarm", TRIED)
 def test_an_alarm_rings_when_it_should_and_not_before(make_line: MakeLine, alarm: str) -> None:
     line = make_line(**FEW if alarm in ("KeysGuessed", "CallersLimited") else {})
+    if alarm == "CertificateEnds":
+        own = certificates(line, 30)
+        line.env |= {"HTTP_TLS_CERTIFICATE": str(own.certificate), "HTTP_TLS_KEY": str(own.key)}
+        line.http.trust_env = line.http.verify = False
     line.start()
     until(lambda: line.metric("schedule_relay_active") == 1, "it publishes")
     before = scrape(line)
@@ -367,6 +407,9 @@ def test_an_alarm_rings_when_it_should_and_not_before(make_line: MakeLine, alarm
 
 
 def test_each_alarm_is_tried_and_told() -> None:
-    told = re.findall(r"^\| `([A-Z]\w+)` \| `(.+?)` \|", (ROOT / "docs/operations.md").read_text(), re.MULTILINE)
-    assert {alarm: expression.replace("\\|", "|") for alarm, expression in told} == RULES
+    row = r'^\| <a id="([a-z]+)"></a>`([A-Z]\w+)` \| `(.+?)` \|'
+    told = re.findall(row, (ROOT / "docs/operations.md").read_text(), re.MULTILINE)
+    assert all(anchor == alarm.lower() for anchor, alarm, _ in told)
+    of_the_job = {alarm: re.sub(r'\{job="schedule-service"\}|(?<=\{)job="schedule-service",', "", rule) for alarm, rule in RULES.items()}
+    assert {alarm: expression.replace("\\|", "|") for _, alarm, expression in told} == of_the_job
     assert TRIED.keys() == RULES.keys()
