@@ -356,6 +356,12 @@ class Postgres(Server):
         style = options or ("-At",)
         return run(*self._tool("psql", "-Xq", "-v", "ON_ERROR_STOP=1", *style, "-c", sql, self.dsn(database)))
 
+    def read_slot(self, slot: str, database: str, end: str) -> None:
+        """Decodes what a slot of the service has up to a position, and throws it away."""
+        options = {"proto_version": "1", "publication_names": "schedule_service", "messages": "true"}
+        run(*self._tool("pg_recvlogical", "-d", self.dsn(database), "--slot", slot, "--start", "--endpos", end, "-f", os.devnull,
+                        "--no-loop", *(word for name, value in options.items() for word in ("-o", f"{name}={value}"))))
+
     def _tool(self, name: str, *arguments: str) -> list[str]:
         return [str(self.bin / name), *arguments]
 

@@ -22,7 +22,7 @@ import growth
 import limits
 import report
 from cost import cost
-from drain import drain
+from drain import MIX, drain
 from hours import hours
 from rig import OWNERS, ROOT, Rig, World, say, servers
 from steady import steady
@@ -57,8 +57,8 @@ class Run:
 
     def limit(self) -> None:
         self.batch = self.batch or limits.best_batch(self.world, min(self.commands, TRIAL_COMMANDS))
-        with self.world("limit", topics=False) as world:
-            self.add("limit", {"rows_per_s": limits.pg_rows_per_s(world, self.commands, self.batch)})
+        with self.world("limit") as world:
+            self.add("limit", limits.parts_per_s(world, self.commands, self.batch))
         with self.world("commit", topics=False) as world:
             self.add("limit", {"commit_ms": limits.commit_ms(world)})
 
@@ -66,9 +66,11 @@ class Run:
         with self.world("drain") as world:
             self.add("drain", drain(world, self.commands))
 
-    def kafka(self) -> None:
-        with self.world("kafka") as world:
-            self.add("kafka", limits.kafka(world, self.commands))
+    def mix(self) -> None:
+        with self.world("mix") as world:
+            commands = min(self.commands, TRIAL_COMMANDS)
+            world.fill(commands)
+            self.add("mix", drain(world, commands, MIX))
 
     def steady(self) -> None:
         with self.world("steady") as world:
@@ -97,11 +99,11 @@ class Run:
 
 # In the order of a round: what is compared stands side by side.
 PARTS: dict[str, Callable[[Run], None]] = {
-    "limit": Run.limit, "drain": Run.drain, "kafka": Run.kafka, "steady": Run.steady, "web": Run.web, "hours": Run.hours, "cost": Run.cost,
+    "limit": Run.limit, "drain": Run.drain, "mix": Run.mix, "steady": Run.steady, "web": Run.web, "hours": Run.hours, "cost": Run.cost,
     "growth": Run.growth,
 }
-NEEDS = {"steady": {"drain"}, "growth": {"drain", "web"}}
-OF_BUILDS = {"drain", "steady", "web", "cost"}
+NEEDS = {"mix": {"drain"}, "steady": {"drain"}, "growth": {"drain", "web"}}
+OF_BUILDS = {"drain", "mix", "steady", "web", "cost"}
 WARM_UPS = 2  # a broker that has just begun is still being compiled
 
 

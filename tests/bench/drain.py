@@ -10,11 +10,17 @@ OFFSETS = "SELECT coalesce(sum(next_offset), 0)::bigint FROM command_offsets"
 PUBLISHED = 'schedule_relay_events_total{topic="events"}'
 
 
-def drain(world: World, commands: int) -> dict[str, float]:
+# What is put on the topic, and how many rows more there are for each of its commands.
+CREATES = ("produce", 1.0)
+MIX = ("mix", 0.3)  # of ten commands four create, five change, one deletes
+
+
+def drain(world: World, commands: int, load: tuple[str, float] = CREATES) -> dict[str, float]:
     """Puts commands on the topic, starts a service and measures from its first commit on. Every row and event is counted
     afterwards. Raises ServerError where one is missing."""
     before, rows_before = world.produced, world.rows()
-    world.produce(commands)
+    what, rows_each = load
+    world.produce(commands, what)
     world.rig.postgres.psql("CHECKPOINT")
     with world.database() as database, EventWatch(world) as watch, world.service() as service:
         def completed() -> int:
@@ -29,9 +35,9 @@ def drain(world: World, commands: int) -> dict[str, float]:
         wait_for(lambda: metrics.value(PUBLISHED) >= commands, 0.02)
         used, idle_percent = world.rig.cpu(service), idle.percent()
         rows = world.rows()
-        if rows - rows_before != commands:
+        if rows - rows_before != round(commands * rows_each):
             raise servers.ServerError(f"{rows - rows_before} rows for {commands} commands")
-        world.consume("EVENTS", rows - world.filled)
+        world.consume("EVENTS", rows_before - world.filled + commands)
         counted = commands - already
         return {
             "rows_per_s": counted / rows_s,

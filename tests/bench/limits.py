@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from rig import FIRST_OWNER, World, say, tool
@@ -35,9 +36,20 @@ def pg_limit(world: World, commands: int, batch: int, connections: int) -> str:
     return tool("pg_limit", world.env["DATABASE_URL"], commands, batch, connections, world.org, FIRST_OWNER)
 
 
-def kafka(world: World, commands: int) -> dict[str, float]:
-    """librdkafka alone, producing the commands to eight partitions and consuming them."""
-    return {"produced_per_s": commands / world.produce(commands), "consumed_per_s": commands / world.consume("COMMANDS", commands)}
+def decoded_per_s(world: World, rows: int) -> float:
+    """What the slot has of so many rows, decoded as for the relay."""
+    begin = time.monotonic()
+    world.rig.postgres.read_slot(world.name, world.name, world.sql("SELECT pg_current_wal_flush_lsn()"))
+    return rows / (time.monotonic() - begin)
+
+
+def parts_per_s(world: World, commands: int, batch: int) -> dict[str, float]:
+    """Each part of the way alone: librdkafka consumes the commands, libpq stores rows and records, the WAL is decoded, and librdkafka
+    produces. And how many commands a second would go through all of them, one after the other, with nothing between."""
+    results = {"produced": commands / world.produce(commands), "consumed": commands / world.consume("COMMANDS", commands),
+               "rows": pg_rows_per_s(world, commands, batch), "decoded": decoded_per_s(world, commands)}
+    results["parts"] = 1 / sum(1 / rate for rate in results.values())
+    return {f"{name}_per_s": rate for name, rate in results.items()}
 
 
 def parse(printed: str) -> dict[str, float]:

@@ -179,9 +179,9 @@ class World(servers.Startable):
     def rows(self) -> int:
         return int(self.sql("SELECT count(*) FROM schedules"))
 
-    def produce(self, count: int) -> float:
-        """Puts commands on the topic; the seconds it took."""
-        seconds = tool("load", "produce", self.env["KAFKA_BROKERS"], self.env["COMMANDS_TOPIC"], self.produced, count, self.org,
+    def produce(self, count: int, what: str = "produce") -> float:
+        """Puts commands on the topic, with "mix" some that change and delete what filled the table; the seconds it took."""
+        seconds = tool("load", what, self.env["KAFKA_BROKERS"], self.env["COMMANDS_TOPIC"], self.produced, count, self.org,
                        FIRST_OWNER)
         self.produced += count
         return float(seconds)

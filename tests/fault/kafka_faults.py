@@ -84,7 +84,7 @@ def answer_end_txn_late(rig: Rig, times: int, seconds: float) -> None:
     rig.wait_events()
 
 
-def lose_end_txn(rig: Rig, times: int) -> None:
+def drop_end_txn(rig: Rig, times: int) -> None:
     """The relay is never told whether Kafka has committed, and Kafka has not."""
     proxy = rig.world.kafka_proxy
     for _ in range(times):

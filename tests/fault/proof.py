@@ -69,7 +69,7 @@ MUTANTS = [
         Edit("service/relay/acceptance.c", "    if (source->confirmed > smaller(progress->lsn, end)) return VERDICT_FOREIGN_SLOT;\n", ""),)),
     Mutant("a create is not looked for behind its insert", "repeat-deleted", "twice: ", (
         Edit("migrations/functions/schedules.sql", "    IF cardinality(v_processed) > 0 THEN\n", "    IF false THEN\n"),)),
-    Mutant("a later transaction commits without the earlier one", "end-txn-lost", "lost: |is not there|comes after version", (
+    Mutant("a later transaction commits without the earlier one", "end-txn-dropped", "lost: |is not there|comes after version", (
         Edit("service/relay/publisher.c", "if (error != NULL) return fail_with(publisher, \"committing a transaction\", error);",
              "if (error != NULL) rd_kafka_error_destroy(error);"),)),
     Mutant("a relay that takes over leaves open what is open", "forgotten", "twice: ", (

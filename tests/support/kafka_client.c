@@ -41,16 +41,41 @@ rd_kafka_t *consumer_new(const char *brokers)
     return client;
 }
 
+static void send_command(rd_kafka_t *producer, const char *topic, const char *type, int64_t owner, uint8_t *value,
+                         size_t len)
+{
+    char key[24];
+    snprintf(key, sizeof(key), "%" PRId64, owner);
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(1);
+    if (type != NULL) rd_kafka_header_add(headers, "ce_type", -1, type, -1);
+    while (rd_kafka_producev(producer, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_KEY(key, strlen(key)),
+                             RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_VALUE(value, len),
+                             RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END) == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+        rd_kafka_poll(producer, 100);
+    }
+}
 void producer_send(rd_kafka_t *producer, const char *topic, int64_t number, int64_t org_id, int64_t first_owner)
 {
     uint8_t value[SAMPLE_BYTES_MAX];
-    char key[24];
     size_t len = sample_pack(number, org_id, first_owner, value);
-    snprintf(key, sizeof(key), "%" PRId64, sample_owner(number, first_owner));
-    while (rd_kafka_producev(producer, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_KEY(key, strlen(key)),
-                             RD_KAFKA_V_VALUE(value, len), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-                             RD_KAFKA_V_END) == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
-        rd_kafka_poll(producer, 100);
+    send_command(producer, topic, NULL, sample_owner(number, first_owner), value, len);
+}
+
+void producer_send_mixed(rd_kafka_t *producer, const char *topic, int64_t number, int64_t org_id, int64_t first_owner)
+{
+    enum { OF = 10, CREATES = 4 };
+    uint8_t value[SAMPLE_BYTES_MAX];
+    int64_t kind = number % OF;
+    int64_t schedule = number / OF * (OF - CREATES) + kind - CREATES + 1;
+    int64_t owner = sample_owner(schedule - 1, first_owner);
+    if (kind < CREATES) {
+        producer_send(producer, topic, number, org_id, first_owner);
+    } else if (kind < OF - 1) {
+        size_t len = sample_pack_update(number, org_id, owner, schedule, value);
+        send_command(producer, topic, "schedules.v1.UpdateSchedule", owner, value, len);
+    } else {
+        size_t len = sample_pack_delete(number, org_id, owner, schedule, value);
+        send_command(producer, topic, "schedules.v1.DeleteSchedule", owner, value, len);
     }
 }
 

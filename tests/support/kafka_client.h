@@ -14,6 +14,10 @@ rd_kafka_t *consumer_new(const char *brokers);
 /* Sends the command of a number, keyed by its owner; waits while the producer's queue is full. */
 void producer_send(rd_kafka_t *producer, const char *topic, int64_t number, int64_t org_id, int64_t first_owner);
 
+/* The same with one command in ten that deletes a schedule, five that change one and four that create one. What there is to change has the ids
+ * from 1 on, by the owners in turn; each command takes another. */
+void producer_send_mixed(rd_kafka_t *producer, const char *topic, int64_t number, int64_t org_id, int64_t first_owner);
+
 /* All partitions of a topic, each with the given offset. The caller destroys the list. */
 rd_kafka_topic_partition_list_t *topic_partitions(rd_kafka_t *client, const char *topic, int64_t offset);
 

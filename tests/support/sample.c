@@ -6,6 +6,8 @@
 
 #include "driver/clock.h"
 #include "schedules/v1/create_schedule.pb-c.h"
+#include "schedules/v1/delete_schedule.pb-c.h"
+#include "schedules/v1/update_schedule.pb-c.h"
 
 /* Where a version 7 UUID holds what is neither time, version nor variant in whole bytes. */
 enum { NUMBER_AT = 9, NUMBER_BYTES = 7, RANDOM_AT = 6 };
@@ -75,4 +77,46 @@ size_t sample_pack(int64_t number, int64_t org_id, int64_t first_owner, uint8_t 
     command.time_zone = text(zones[number / 3 % 8]);
     command.availability = &availability;
     return schedules__v1__create_schedule__pack(&command, ret_value);
+}
+
+size_t sample_pack_update(int64_t number, int64_t org_id, int64_t owner, int64_t schedule_id,
+                          uint8_t ret_value[SAMPLE_BYTES_MAX])
+{
+    Schedules__V1__Weekday days[] = {1, 2, 3, 4};
+    Schedules__V1__AvailabilityWindow window = SCHEDULES__V1__AVAILABILITY_WINDOW__INIT;
+    Schedules__V1__AvailabilityWindow *windows[] = {&window};
+    Schedules__V1__Availability availability = SCHEDULES__V1__AVAILABILITY__INIT;
+    Schedules__V1__UpdateSchedule command;
+    char id[UUID_TEXT_LEN + 1];
+    char name[40];
+    make_id(number, id);
+    snprintf(name, sizeof(name), "Other hours %" PRId64, number);
+    schedules__v1__update_schedule__init(&command);
+    window.n_days = sizeof(days) / sizeof(days[0]);
+    window.days = days;
+    window.start_time = text("08:30");
+    window.end_time = text("18:00");
+    availability.n_windows = 1;
+    availability.windows = windows;
+    command.command_id = text(id);
+    command.org_id = org_id;
+    command.user_id = owner;
+    command.schedule_id = schedule_id;
+    command.optional_name_case = SCHEDULES__V1__UPDATE_SCHEDULE__OPTIONAL_NAME_NAME;
+    command.name = text(name);
+    command.availability = &availability;
+    return schedules__v1__update_schedule__pack(&command, ret_value);
+}
+
+size_t sample_pack_delete(int64_t number, int64_t org_id, int64_t owner, int64_t schedule_id,
+                          uint8_t ret_value[SAMPLE_BYTES_MAX])
+{
+    Schedules__V1__DeleteSchedule command = SCHEDULES__V1__DELETE_SCHEDULE__INIT;
+    char id[UUID_TEXT_LEN + 1];
+    make_id(number, id);
+    command.command_id = text(id);
+    command.org_id = org_id;
+    command.user_id = owner;
+    command.schedule_id = schedule_id;
+    return schedules__v1__delete_schedule__pack(&command, ret_value);
 }

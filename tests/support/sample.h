@@ -17,6 +17,12 @@ int64_t sample_owner(int64_t number, int64_t first_owner);
  * differ from one to the next. */
 size_t sample_pack(int64_t number, int64_t org_id, int64_t first_owner, uint8_t ret_value[SAMPLE_BYTES_MAX]);
 
+/* The same for an UpdateSchedule of a schedule, with another name and other hours, and for a DeleteSchedule. */
+size_t sample_pack_update(int64_t number, int64_t org_id, int64_t owner, int64_t schedule_id,
+                          uint8_t ret_value[SAMPLE_BYTES_MAX]);
+size_t sample_pack_delete(int64_t number, int64_t org_id, int64_t owner, int64_t schedule_id,
+                          uint8_t ret_value[SAMPLE_BYTES_MAX]);
+
 /* The number that an id holds. */
 int64_t sample_number(const struct uuid *command_id);
 

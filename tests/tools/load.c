@@ -2,6 +2,7 @@
  *
  *   load produce BROKERS TOPIC FIRST COUNT ORG OWNER   puts the commands FIRST to FIRST + COUNT - 1 on the topic, of the owners
  *                                                      from OWNER on; prints the seconds until Kafka had them all
+ *   load mix BROKERS TOPIC FIRST COUNT ORG OWNER       the same with changes and deletions (producer_send_mixed)
  *   load consume BROKERS TOPIC COUNT                   reads COUNT messages read_committed; prints the seconds from the first to the last
  *   load watch BROKERS TOPIC                           until it is ended prints the Unix time whenever more became readable
  *                                                      read_committed: cheap, as it asks for offsets only */
@@ -16,11 +17,14 @@
 
 enum { QUIET_US = 60 * 1000000, WATCH_US = 20000 };
 
-static int produce(const char *brokers, const char *topic, int64_t first, int64_t count, int64_t org, int64_t owner)
+typedef void send_function(rd_kafka_t *producer, const char *topic, int64_t number, int64_t org, int64_t owner);
+
+static int produce(const char *brokers, const char *topic, send_function *send, int64_t first, int64_t count, int64_t org,
+                   int64_t owner)
 {
     rd_kafka_t *producer = producer_new(brokers, "20");
     int64_t start_us = clock_steady_us();
-    for (int64_t i = first; i < first + count; i++) producer_send(producer, topic, i, org, owner);
+    for (int64_t i = first; i < first + count; i++) send(producer, topic, i, org, owner);
     bool ok = rd_kafka_flush(producer, QUIET_US / 1000) == RD_KAFKA_RESP_ERR_NO_ERROR;
     printf("%.3f\n", (double)(clock_steady_us() - start_us) / 1e6);
     rd_kafka_destroy(producer);
@@ -75,12 +79,14 @@ static int64_t number(const char *text)
 
 int main(int argc, char **argv)
 {
-    if (argc == 8 && strcmp(argv[1], "produce") == 0) {
-        return produce(argv[2], argv[3], number(argv[4]), number(argv[5]), number(argv[6]), number(argv[7]));
+    send_function *send = strcmp(argc == 8 ? argv[1] : "", "mix") == 0 ? producer_send_mixed : producer_send;
+    if (argc == 8 && (send == producer_send_mixed || strcmp(argv[1], "produce") == 0)) {
+        return produce(argv[2], argv[3], send, number(argv[4]), number(argv[5]), number(argv[6]), number(argv[7]));
     }
     if (argc == 5 && strcmp(argv[1], "consume") == 0) return consume(argv[2], argv[3], number(argv[4]));
     if (argc == 4 && strcmp(argv[1], "watch") == 0) watch(argv[2], argv[3]);
-    fprintf(stderr,
-            "usage: load produce BROKERS TOPIC FIRST COUNT ORG OWNER | consume BROKERS TOPIC COUNT | watch BROKERS TOPIC\n");
+    fprintf(
+        stderr,
+        "usage: load produce|mix BROKERS TOPIC FIRST COUNT ORG OWNER | consume BROKERS TOPIC COUNT | watch BROKERS TOPIC\n");
     return 2;
 }
