@@ -69,7 +69,7 @@ securityContext:
   capabilities: {drop: [ALL]}
 {{- end }}
 
-{{- /* Of the roles that run somewhere, with commas around each. */ -}}
+{{- /* The roles that run somewhere, with a comma before and behind each. */ -}}
 {{- define "roles" -}}
-,{{ range .Values.deployments }}{{ if .enabled }}{{ .roles }},{{ end }}{{ end }}
+,{{ range .Values.deployments }}{{ if .enabled }}{{ .roles | default "" }},{{ end }}{{ end }}
 {{- end }}
