@@ -14,6 +14,7 @@
 #include "api/http_api.h"
 #include "app/config_typo.h"
 #include "app/descriptors.h"
+#include "app/log_signal.h"
 #include "app/process_metrics.h"
 #include "app/readiness.h"
 #include "app/schema.h"
@@ -34,7 +35,7 @@
 
 enum { DRAIN_MAX_MS = 25000, DRAIN_STUCK_MS = 2000, DRAIN_TICK_MS = 20 };
 
-enum { SIGNALS = 5 };
+enum { SIGNALS = 3 };
 
 enum { COMMANDS_CONSUMER, DIRECTORY_CONSUMER, KAFKA_CONSUMERS };
 
@@ -52,6 +53,7 @@ struct service {
     struct kafka_consumer_config kafka_configs[KAFKA_CONSUMERS];
     struct relay_config relay_config;
     struct event *signals[SIGNALS];
+    struct log_signals log_signals;
     struct event *drain_tick;
     const char *obstacle;   /* what is amiss with the database, as the log has it; NULL: nothing, or it is not known yet */
     int64_t drain_until_us; /* 0: not draining */
@@ -209,20 +211,6 @@ static void on_hangup(evutil_socket_t number, short what, void *ctx)
     if (http_api_load_tls(service->http)) LOG_INFO("certificate reloaded");
 }
 
-static void set_log_level(enum log_level level)
-{
-    log_set_level(level < LOG_LEVEL_INFO ? level : LOG_LEVEL_INFO); /* so that the change itself is logged */
-    LOG_INFO("log level", LOG_STR("level", log_level_name(level)));
-    log_set_level(level);
-}
-
-static void on_user_signal(evutil_socket_t number, short what, void *ctx)
-{
-    const struct service *service = ctx;
-    (void)what;
-    set_log_level(number == SIGUSR1 ? LOG_LEVEL_DEBUG : log_level_of(service->config->log_level));
-}
-
 /* ---- starting ---- */
 
 static struct event_context event_context_of(const struct config *config)
@@ -329,18 +317,15 @@ static bool start_signals(struct service *service)
     static const struct {
         int number;
         event_callback_fn on_signal;
-    } signals[SIGNALS] = {{SIGTERM, on_signal},
-                          {SIGINT, on_signal},
-                          {SIGHUP, on_hangup},
-                          {SIGUSR1, on_user_signal},
-                          {SIGUSR2, on_user_signal}};
+    } signals[SIGNALS] = {{SIGTERM, on_signal}, {SIGINT, on_signal}, {SIGHUP, on_hangup}};
     signal(SIGPIPE, SIG_IGN);
     service->drain_tick = event_new(service->base, -1, EV_PERSIST, on_drain_tick, service);
     for (int i = 0; i < SIGNALS; i++) {
         service->signals[i] = evsignal_new(service->base, signals[i].number, signals[i].on_signal, service);
         if (service->signals[i] == NULL || event_add(service->signals[i], NULL) != 0) return false;
     }
-    return service->drain_tick != NULL;
+    return service->drain_tick != NULL &&
+           log_signals_start(&service->log_signals, service->base, service->config->log_level);
 }
 
 static void on_libevent_log(int severity, const char *message)
@@ -376,6 +361,7 @@ static void stop(struct service *service)
     for (int i = 0; i < SIGNALS; i++) {
         if (service->signals[i] != NULL) event_free(service->signals[i]);
     }
+    log_signals_stop(&service->log_signals);
     if (service->drain_tick != NULL) event_free(service->drain_tick);
     if (service->base != NULL) event_base_free(service->base);
     zone_files_free(service->zones);

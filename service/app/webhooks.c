@@ -9,6 +9,7 @@
 
 #include "api/http_api.h"
 #include "app/descriptors.h"
+#include "app/log_signal.h"
 #include "app/process_metrics.h"
 #include "app/version.h"
 #include "driver/clock.h"
@@ -25,6 +26,7 @@ struct webhooks {
     struct webhook_sender *sender;
     struct webhook_sender_config sender_config;
     struct event *signals[SIGNALS];
+    struct log_signals log_signals;
     struct event *drain_tick;
     char user_agent[64];
     int64_t drain_until_us; /* 0: not draining */
@@ -65,7 +67,8 @@ static bool start_signals(struct webhooks *webhooks)
         webhooks->signals[i] = evsignal_new(webhooks->base, numbers[i], on_signal, webhooks);
         if (webhooks->signals[i] == NULL || event_add(webhooks->signals[i], NULL) != 0) return false;
     }
-    return webhooks->drain_tick != NULL;
+    return webhooks->drain_tick != NULL &&
+           log_signals_start(&webhooks->log_signals, webhooks->base, webhooks->config->log_level);
 }
 
 static bool start_http(struct webhooks *webhooks)
@@ -123,6 +126,7 @@ static void stop(struct webhooks *webhooks)
     for (int i = 0; i < SIGNALS; i++) {
         if (webhooks->signals[i] != NULL) event_free(webhooks->signals[i]);
     }
+    log_signals_stop(&webhooks->log_signals);
     if (webhooks->drain_tick != NULL) event_free(webhooks->drain_tick);
     if (webhooks->base != NULL) event_base_free(webhooks->base);
     zone_files_free(webhooks->zones);

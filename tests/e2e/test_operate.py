@@ -39,6 +39,26 @@ def test_the_log_level_changes_at_run_time(make_line: MakeLine) -> None:
     assert "http request" not in line.log()[len(before):]
 
 
+class Webhooks(Service):
+    """`schedule-service webhooks`."""
+
+    def command(self) -> list[str]:
+        return [str(self.binary), "webhooks"]
+
+    def environment(self) -> dict[str, str]:
+        return super().environment() | {"WEBHOOK_LISTEN": self.env["HTTP_LISTEN"]}
+
+
+def test_so_does_that_of_the_sender_of_webhooks(make_line: MakeLine) -> None:
+    line = make_line()
+    sender = Webhooks(BINARY, line.env, line.directory / "webhooks.log")
+    with sender:
+        for number, level in ((signal.SIGUSR1, "debug"), (signal.SIGUSR2, "info")):
+            os.kill(sender.pid, number)
+            until(lambda: f'msg="log level" level={level}' in sender.log_tail(100), "it says so")
+        assert sender.stop() == 0
+
+
 def test_polls_of_readiness_are_no_warnings_and_an_open_intake_is_reported(make_line: MakeLine) -> None:
     line = make_line()
     line.start()
