@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <libpq-fe.h>
 
 enum { PORT_MAX = 65535, TOPIC_LEN_MAX = 249, SLOT_LEN_MAX = 63 };
@@ -32,14 +33,29 @@ static bool is_port(const char *text, size_t len, long min)
 /* A name or a numeric address, of which an IPv6 one stands in brackets. */
 static bool is_host(const char *text, size_t len)
 {
-    if (len >= 2 && text[0] == '[') return text[len - 1] == ']' && strspn(text + 1, DIGITS "abcdefABCDEF:.%") >= len - 2;
+    if (len >= 2 && text[0] == '[')
+        return text[len - 1] == ']' && strspn(text + 1, LETTERS CAPITALS DIGITS ":.%") >= len - 2;
     return len > 0 && strspn(text, LETTERS CAPITALS DIGITS ".-_") >= len;
 }
 
 /* ---- Kafka and HTTP ---- */
 
+/* Librdkafka takes "SSL://" and the like before a host. */
+static size_t protocol_len(const char *text)
+{
+    static const char *const protocols[] = {"PLAINTEXT://", "SSL://", "SASL_PLAINTEXT://", "SASL_SSL://"};
+    for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++) {
+        size_t len = strlen(protocols[i]);
+        if (strncasecmp(text, protocols[i], len) == 0) return len;
+    }
+    return 0;
+}
+
 static bool is_broker(const char *text, size_t len)
 {
+    size_t skipped = protocol_len(text);
+    text += skipped;
+    len -= skipped;
     const char *colon = memrchr(text, ':', len);
     const char *bracket = memrchr(text, ']', len);
     if (colon != NULL && (bracket == NULL || colon > bracket)) {

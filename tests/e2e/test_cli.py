@@ -278,7 +278,7 @@ def test_a_file_that_kafka_needs_is_looked_for() -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), [
-    ("HTTP_LISTEN", ":8080"), ("HTTP_LISTEN", "[::]:0"), ("HTTP_LISTEN", "localhost:65535"), ("KAFKA_BROKERS", "a:9092, b:9093,[::1]:1,c"),
+    ("HTTP_LISTEN", ":8080"), ("HTTP_LISTEN", "[::]:0"), ("HTTP_LISTEN", "localhost:65535"), ("KAFKA_BROKERS", "a:9092, b:9093,[::1]:1,c"), ("KAFKA_BROKERS", "SASL_SSL://a:9092,ssl://b"),
     ("DATABASE_URL", "host=/run/postgresql dbname='my db' password='a b'"), ("DATABASE_URL", "postgresql:///d?host=@socket"),
     ("DATABASE_URL", "postgresql://u:p%40ss@one:1,two/d?sslmode=verify-full&target_session_attrs=read-write"),
     ("DATABASE_URL", "service=schedules"), ("RELAY_DATABASE_URL", ""), ("DIRECTORY_TOPIC", ""), ("CLIENT_ADDRESS_HEADER", "")])
