@@ -7,25 +7,29 @@
 
 enum { VARIABLES_MAX = 128 };
 
-/* No input names a file that is there: their content is of no use here. A database's address is printed as "***". */
+/* What is printed of a secret of ours is no value of it: an address stands for a database's, and nothing for the others. */
+static char *unhidden_new(struct slice line)
+{
+    static const char hidden[] = "=***";
+    static const char property[] = "RDKAFKA_";
+    size_t len = sizeof(hidden) - 1;
+    bool is_ours = line.len < sizeof(property) - 1 || memcmp(line.data, property, sizeof(property) - 1) != 0;
+    bool is_hidden = is_ours && line.len >= len && memcmp(line.data + line.len - len, hidden, len) == 0;
+    bool is_url = is_hidden && memmem(line.data, line.len, "DATABASE_URL", 12) != NULL;
+    char *text = NULL;
+    MUST(asprintf(&text, "%.*s%s", (int)(is_hidden ? line.len - 3 : line.len), line.data, is_url ? "dbname=d" : "") >= 0);
+    return text;
+}
+
+/* No input names a file that is there: their content is of no use here. */
 static char *variable_new(struct slice line)
 {
     static const char file[] = "_FILE=";
-    static const char hidden[] = "DATABASE_URL=***";
-    size_t hidden_len = sizeof(hidden) - 1;
-    bool is_hidden = line.len >= hidden_len && memcmp(line.data + line.len - hidden_len, hidden, hidden_len) == 0;
-    char *text = strndup(line.data, is_hidden ? line.len - 3 : line.len);
-    if (text != NULL && is_hidden) {
-        char *whole = NULL;
-        MUST(asprintf(&whole, "%spostgresql://h/d", text) > 0);
-        free(text);
-        text = whole;
-    }
-    MUST(text != NULL);
+    char *text = unhidden_new(line);
     char *equals = strchr(text, '=');
     size_t len = sizeof(file) - 1;
     size_t end = equals == NULL ? 0 : (size_t)(equals + 1 - text);
-    if (end < len || memcmp(text + end - len, file, len) != 0) return text;
+    if (end < len || memcmp(text + end - len, file, len) != 0 || text[end] == '\0') return text;
     char *none = NULL;
     MUST(asprintf(&none, "%.*s/dev/null", (int)end, text) > 0);
     free(text);
