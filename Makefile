@@ -295,7 +295,15 @@ charts: ## checks deploy/helm, and writes deploy/kubernetes from it; builds Helm
 
 C_FILES = $(shell find service tests -name '*.[ch]')
 
-.PHONY: lint format proto-lock functions-lock
+# Spectral, Redocly and buf.
+LINT_NODE := build/lint/node_modules/.bin
+build/lint/.stamp: tests/lint/package.json
+	@mkdir -p $(@D) && cp $< $(@D)/ && npm install --prefix $(@D) --silent --no-audit --no-fund --no-package-lock && touch $@
+
+# The messages as buf sees them, without comments.
+MESSAGES := $(LINT_NODE)/buf build proto --exclude-source-info -o -\#format=json | $(PYTHON) -m json.tool --indent 1
+
+.PHONY: lint format proto-lock functions-lock openapi-30
 lint: ## format, clang-tidy, layers, documents, messages, alerts, the image's sources, shell and Python
 	@deploy/local/setup.sh lint
 	@$(MAKE) -s build compile_commands.json
@@ -303,7 +311,13 @@ lint: ## format, clang-tidy, layers, documents, messages, alerts, the image's so
 	$(PYTHON) tests/lint/check_includes.py
 	$(PYTHON) tests/lint/check_names.py
 	$(PYTHON) tests/lint/check_documents.py $(BINARY)
-	$(PYTHON) tests/lint/proto_lock.py
+	@$(MAKE) -s build/lint/.stamp
+	$(LINT_NODE)/buf lint proto
+	$(LINT_NODE)/buf breaking proto --against proto/v1.lock.json
+	@$(MESSAGES) | cmp -s - proto/v1.lock.json || { echo "messages are new: run \`make proto-lock\` to record them"; exit 1; }
+	$(LINT_NODE)/spectral lint --quiet --fail-severity=hint --ruleset tests/lint/spectral.yaml docs/openapi.json docs/openapi-3.0.json docs/asyncapi.json
+	$(LINT_NODE)/redocly lint --format=summary --config tests/lint/redocly.yaml docs/openapi.json docs/openapi-3.0.json
+	$(VENV_PYTHON) tests/lint/openapi_30.py
 	$(PYTHON) tests/lint/check_functions.py
 	$(PYTHON) tests/lint/check_packages.py
 	$(PYTHON) tests/lint/check_image.py
@@ -317,7 +331,12 @@ format: ## format the C files
 	clang-format -i $(C_FILES)
 
 proto-lock: ## record the messages after a field was added
-	$(PYTHON) tests/lint/proto_lock.py --write
+	@$(MAKE) -s build/lint/.stamp
+	@[ ! -f proto/v1.lock.json ] || $(LINT_NODE)/buf breaking proto --against proto/v1.lock.json
+	@$(MESSAGES) > build/lint/messages.json && mv build/lint/messages.json proto/v1.lock.json
+
+openapi-30: ## write docs/openapi-3.0.json after docs/openapi.json has changed
+	@$(VENV_PYTHON) tests/lint/openapi_30.py --write
 
 functions-lock: ## record the functions of the database after their text has changed
 	$(PYTHON) tests/lint/check_functions.py --write

@@ -234,7 +234,7 @@ viewer=$($python "$here/servers.py" viewer)
 asyncapi=$($python "$here/servers.py" asyncapi)
 [ -d "$kafka/lib" ] || packages+=(maven)
 [ -d "$viewer" ] || packages+=(python3-pip-whl)
-! wants lint || [ -d "$asyncapi" ] || command -v npm >/dev/null || packages+=(npm)
+! wants lint || command -v npm >/dev/null || packages+=(npm)
 install_missing "${packages[@]}"
 ! wants fuzz || install_missing "$(clang_runtime)"
 

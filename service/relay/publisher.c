@@ -148,7 +148,6 @@ static rd_kafka_t *make_client(struct publisher *publisher, const char *id)
         {"message.timeout.ms", "30000"},
         {"socket.timeout.ms", "15000"},
         {"linger.ms", "5"}, /* costs no time: each batch ends with a flush */
-        {"compression.type", "lz4"},
         {"partitioner", "murmur2_random"},
         {"queue.buffering.max.kbytes", "16384"},
         {"queue.buffering.max.messages", "20000"},

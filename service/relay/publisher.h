@@ -51,7 +51,7 @@ bool publisher_begin(struct publisher *publisher, struct slice progress_key, con
 bool publisher_send(struct publisher *publisher, const struct record *record);
 
 /* The bytes (record_wire_bytes) of the largest record that is surely taken: by the topic, whose max.message.bytes was read when the
- * publisher was opened, and by librdkafka. A larger one may be, as brokers look at it compressed. */
+ * publisher was opened, and by librdkafka. */
 size_t publisher_room(const struct publisher *publisher, enum record_topic topic);
 
 /* Sends the record as the only one of the open transaction and waits until it is delivered or, which sets *ret_is_refused and the reason,

@@ -7,7 +7,6 @@ to their own schemas, their version to VERSION, and the messages of the latter t
 from __future__ import annotations
 
 import json
-import re
 import sys
 from pathlib import Path
 
@@ -51,9 +50,9 @@ def version(document: Document) -> list[str]:
 def protobuf_fields() -> dict[str, set[str]]:
     """The fields of each message, by their names in JSON."""
     fields: dict[str, set[str]] = {}
-    for line in (ROOT / "proto/schedules/v1.lock").read_text().splitlines():
-        message, _, name, *_ = line.split()
-        fields.setdefault(message, set()).add(re.sub(r"_(.)", lambda match: match[1].upper(), name))
+    for file in json.loads((ROOT / "proto/v1.lock.json").read_text())["file"]:
+        for message in file.get("messageType", []):
+            fields[f"{file['package']}.{message['name']}"] = {field["jsonName"] for field in message.get("field", [])}
     return fields
 
 

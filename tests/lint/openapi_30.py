@@ -27,15 +27,20 @@ def schema_30(schema: dict[str, Any]) -> dict[str, Any]:
     if isinstance(schema.get("type"), list):
         made |= {"type": next(name for name in schema["type"] if name != "null"), "nullable": True}
     if NULL in schema.get("oneOf", []):
-        del made["oneOf"]
-        made |= {"nullable": True, "allOf": [one for one in schema["oneOf"] if one != NULL]}
-    for key in ("properties",):
-        if key in made:
-            made[key] = {name: schema_30(value) for name, value in made[key].items()}
+        [other] = (one for one in schema["oneOf"] if one != NULL)
+        return {"$ref": nullable(other["$ref"])}
+    if "properties" in made:
+        made["properties"] = {name: schema_30(value) for name, value in made["properties"].items()}
     for key in ("items", "additionalProperties"):
         if isinstance(made.get(key), dict):
             made[key] = schema_30(made[key])
     return made
+
+
+def nullable(reference: str) -> str:
+    """The name of the schema's nullable form: beside a reference nothing else counts in 3.0."""
+    start, _, name = reference.rpartition("/")
+    return f"{start}/Nullable{name}"
 
 
 def part_30(part: Any) -> Any:
@@ -50,6 +55,8 @@ def part_30(part: Any) -> Any:
 
 def rendered(document: dict[str, Any]) -> dict[str, Any]:
     schemas = {name: schema_30(schema) for name, schema in document["components"]["schemas"].items()}
+    wanted = {name for name in schemas if f'"{nullable("#/components/schemas/" + name)}"' in json.dumps(schemas)}
+    schemas |= {f"Nullable{name}": schemas[name] | {"nullable": True} for name in sorted(wanted)}
     made = part_30(document)
     made["openapi"] = "3.0.3"
     made["info"] = {key: value for key, value in document["info"].items() if key != "summary"}
