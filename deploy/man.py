@@ -59,8 +59,9 @@ def main() -> None:
              "properties of librdkafka."),
         *settings(binary),
         ".SH FILES",
-        ".TP", ".I /etc/default/schedule\\-service", "The settings of the systemd unit.",
-        ".TP", ".I /etc/schedule\\-service/database\\-url", "The value of DATABASE_URL for it; without this file it does not start.",
+        ".TP", ".I /etc/default/schedule\\-service", "The settings of the systemd units.",
+        ".TP", ".I /etc/schedule\\-service/database\\-url", roff("The value of `DATABASE_URL` for `serve`; without this file its unit does not start."),
+        ".TP", ".I /etc/schedule\\-service/webhooks\\-database\\-url", roff("The same for `webhooks`."),
         ".SH EXIT STATUS", "0: done. 1: failed. 2: wrong arguments or settings.",
         ".SH SIGNALS", "SIGTERM: it completes what it has taken, and ends within 30 seconds. SIGHUP: it reads a renewed certificate and the time "
         "zones again.",

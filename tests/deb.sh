@@ -34,7 +34,8 @@ rm -rf "$unpacked"
 
 chroot_run "$root" '
     export DEBIAN_FRONTEND=noninteractive
-    unit=/lib/systemd/system/schedule-service.service settings=/etc/default/schedule-service secret=/etc/schedule-service/database-url
+    units=(/lib/systemd/system/schedule-service.service /lib/systemd/system/schedule-service-webhooks.service)
+    settings=/etc/default/schedule-service secret=/etc/schedule-service/database-url
 
     fail() {
         echo "FAILED: $*" >&2
@@ -44,12 +45,12 @@ chroot_run "$root" '
     # What the unit runs, with its settings and secret, as a user who owns nothing: it answers, and ends at SIGTERM with 0.
     run_unit() {
         local command pid status=000
-        command=$(sed -n "s/^ExecStart=//p" $unit)
+        command=$(sed -n "s/^ExecStart=//p" "$1")
         # shellcheck disable=SC2086
         (set -a && . $settings && export DATABASE_URL_FILE=/credential && exec setpriv --reuid=65534 --regid=65534 --clear-groups $command) 2>/log &
         pid=$!
         for _ in $(seq 300); do
-            { exec 3<>/dev/tcp/127.0.0.1/"$1"; } 2>/dev/null && break
+            { exec 3<>/dev/tcp/127.0.0.1/"$2"; } 2>/dev/null && break
             kill -0 $pid || { cat /log >&2; fail "the command of the unit has ended"; }
             sleep 0.1
         done
@@ -63,30 +64,36 @@ chroot_run "$root" '
     apt-get update -qq
     apt-get install -qq -y --no-install-recommends /old.deb >/dev/null
     schedule-service version | sed -n 1p
-    [ -L /etc/systemd/system/multi-user.target.wants/schedule-service.service ] || fail "the unit is not enabled"
     man --warnings -w schedule-service >/dev/null
-    systemd-analyze verify $unit
-    systemd-analyze security --no-pager --offline=true --threshold=20 $unit >/security || { cat /security; fail "the unit is too exposed"; }
-    tail -n 1 /security
+    for unit in "${units[@]}"; do
+        [ -L "/etc/systemd/system/multi-user.target.wants/${unit##*/}" ] || fail "$unit is not enabled"
+        systemd-analyze verify "$unit"
+        systemd-analyze security --no-pager --offline=true --threshold=20 "$unit" >/security || { cat /security; fail "$unit is too exposed"; }
+        tail -n 1 /security
+    done
 
     echo postgresql://nobody@127.0.0.1:1/nothing >$secret
     install -m 0444 $secret /credential
     port=$((20000 + RANDOM % 10000))
-    echo "HTTP_LISTEN=127.0.0.1:$port" >>$settings
-    run_unit $port
+    printf "HTTP_LISTEN=127.0.0.1:$port\nWEBHOOK_LISTEN=127.0.0.1:$((port + 1))\n" >>$settings
+    run_units() {
+        run_unit "${units[0]}" $port
+        run_unit "${units[1]}" $((port + 1))
+    }
+    run_units
 
     apt-get install -qq -y /new.deb >/dev/null
     dpkg-query -W -f "\${Version}\n" schedule-service | grep -q "+upgrade" || fail "it is not upgraded"
     grep -q "^HTTP_LISTEN=127.0.0.1:$port" $settings || fail "an upgrade loses settings"
     [ -s $secret ] || fail "an upgrade loses the database URL"
-    run_unit $port
+    run_units
 
     mapfile -t files < <(dpkg -L schedule-service | while read -r path; do [ -d "$path" ] || echo "$path"; done)
     apt-get remove -qq -y schedule-service >/dev/null
     [ -f $settings ] && [ -s $secret ] || fail "a removal takes the settings"
     [ ! -e /usr/bin/schedule-service ] || fail "a removal leaves the program"
     apt-get purge -qq -y schedule-service >/dev/null
-    for file in "${files[@]}" /etc/schedule-service /etc/systemd/system/multi-user.target.wants/schedule-service.service; do
+    for file in "${files[@]}" /etc/schedule-service /etc/systemd/system/multi-user.target.wants/schedule-service*; do
         [ ! -e "$file" ] && [ ! -L "$file" ] || fail "a purge leaves $file"
     done
     echo "The package installs, runs, upgrades, and goes without a trace."
