@@ -113,11 +113,11 @@ void batch_start(struct batch *batch, int64_t written_us)
     for (int i = 0; i < COLUMNS; i++) pg_array_start(&batch->columns[i], column_types[i]);
 }
 
-void batch_add_offset(struct batch *batch, const struct partition *partition, int64_t next)
+void batch_add_offset(struct batch *batch, const struct partition *partition, int64_t expected, int64_t next)
 {
     pg_array_add(&batch->columns[TOPIC], slice_of(partition->topic));
     pg_array_add_int4(&batch->columns[PARTITION], partition->number);
-    pg_array_add_int8(&batch->columns[EXPECTED], partition->next_offset);
+    pg_array_add_int8(&batch->columns[EXPECTED], expected);
     pg_array_add_int8(&batch->columns[NEXT], next);
 }
 

@@ -25,8 +25,8 @@ void batch_free(struct batch *batch);
 /* Empties it; everything in it happens at this time (wall clock). */
 void batch_start(struct batch *batch, int64_t written_us);
 
-/* Adds the offset of one partition: it must be partition->next_offset and becomes next. */
-void batch_add_offset(struct batch *batch, const struct partition *partition, int64_t next);
+/* Adds the offset of one partition: it must be the expected one and becomes next. */
+void batch_add_offset(struct batch *batch, const struct partition *partition, int64_t expected, int64_t next);
 
 /* Adds a write as the next row; schedule_id is the new schedule's or the changed one's. STATUS_NO_MEMORY makes the whole batch
  * void; STATUS_TOO_LARGE, for one batch, adds nothing. */

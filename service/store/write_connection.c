@@ -47,7 +47,7 @@ static void enter(struct write_connection *connection, enum write_connection_sta
     if (log_enabled(LOG_LEVEL_DEBUG) && state != connection->state) {
         LOG_DEBUG("write connection", LOG_INT("purpose", connection->pool->purpose), LOG_INT("number", connection->number),
                   LOG_STR("from", state_names[connection->state]), LOG_STR("to", state_names[state]),
-                  LOG_INT("rows", connection->rows_len));
+                  LOG_INT("batches", connection->batches_len));
     }
     connection->state = state;
 }
@@ -63,23 +63,44 @@ void write_connection_pause(struct write_connection *connection, const char *rea
     connection->retry_ms = retry_ms * 2 < RETRY_MAX_MS ? retry_ms * 2 : RETRY_MAX_MS;
 }
 
-void write_connection_end_batch(struct write_connection *connection)
+/* Of what is under way still. */
+static void note_oldest(const struct write_batch *batch)
 {
-    for (size_t i = 0; i < connection->partitions_len; i++) {
-        connection->partitions[i]->sent_next = 0;
-        connection->partitions[i]->sent_us = 0;
+    for (size_t row = batch->rows_len; row > 0; row--) {
+        const struct write *write = batch->rows[row - 1];
+        if (write != NULL && write->partition != NULL) write->partition->sent_us = write->submitted_us;
     }
-    if (connection->is_patient) connection->pool->patient--;
-    connection->is_alone = connection->is_patient = false;
-    connection->rows_len = connection->partitions_len = 0;
-    PQclear(connection->answer);
-    connection->answer = NULL;
+}
+
+static void forget_sent(struct partition *partition)
+{
+    if (--partition->sent_batches > 0) return;
+    partition->sent_next = 0;
+    partition->sent_us = 0;
+    partition->sent_in = NULL;
+}
+
+void write_connection_end_batch(struct write_batch *batch)
+{
+    struct write_connection *connection = batch->connection;
+    for (size_t i = 0; i < batch->partitions_len; i++) forget_sent(batch->partitions[i]);
+    if (batch->is_patient) connection->pool->patient--;
+    batch->is_alone = batch->is_patient = false;
+    batch->rows_len = batch->partitions_len = 0;
+    PQclear(batch->answer);
+    batch->answer = NULL;
+    if (batch == connection->batches[0]) { /* the next one is the oldest now */
+        connection->batches[0] = connection->batches[1];
+        connection->batches[1] = batch;
+    }
+    connection->batches_len--;
+    if (connection->batches_len > 0) note_oldest(connection->batches[0]);
 }
 
 struct write *write_connection_alone(const struct write_connection *connection)
 {
-    return connection->is_alone && connection->pool->purpose == WRITE_HTTP && connection->rows_len > 0 ? connection->rows[0]
-                                                                                                       : NULL;
+    const struct write_batch *batch = connection->batches[0];
+    return batch->is_alone && connection->pool->purpose == WRITE_HTTP && batch->rows_len > 0 ? batch->rows[0] : NULL;
 }
 
 /* ---- a batch ---- */
@@ -94,18 +115,28 @@ static bool needs_id(const struct write *write)
     return write->kind == WRITE_COMMAND && write->command.kind == COMMAND_CREATE;
 }
 
-static bool has_room(const struct write_connection *connection, size_t rows_max)
+static bool has_room(const struct write_batch *batch, size_t rows_max)
 {
-    return connection->rows_len < rows_max && batch_bytes(connection->pool->shared->batch) < BATCH_FULL_BYTES;
+    return batch->rows_len < rows_max && batch_bytes(batch->connection->pool->shared->batch) < BATCH_FULL_BYTES;
 }
 
-static enum status add_row(struct write_connection *connection, struct write *write)
+static bool has_id(struct write_connection *connection)
 {
-    connection->rows[connection->rows_len++] = write;
-    write->schedule_id = needs_id(write) ? connection->id_next++ : write->command.schedule_id;
+    if (connection->id_next == connection->id_end && connection->id_spare != 0) {
+        connection->id_next = connection->id_spare;
+        connection->id_end = connection->id_next + IDS_IN_BLOCK;
+        connection->id_spare = 0;
+    }
+    return connection->id_next < connection->id_end;
+}
+
+static enum status add_row(struct write_batch *batch, struct write *write)
+{
+    batch->rows[batch->rows_len++] = write;
+    write->schedule_id = needs_id(write) ? batch->connection->id_next++ : write->command.schedule_id;
     write->is_repeat = false;
     write->state = (struct slice){NULL, 0};
-    return batch_add(connection->pool->shared->batch, write, write->schedule_id);
+    return batch_add(batch->connection->pool->shared->batch, write, write->schedule_id);
 }
 
 /* A command below its partition's offset was completed by another consumer or by an earlier try of ours; one below the batch's
@@ -116,69 +147,79 @@ static bool is_complete(const struct write *write)
     return write->offset < partition->next_offset || write->offset < partition->sent_next;
 }
 
-/* Moves writes of the partition into the batch while there is room. */
-static enum status fill_from(struct write_connection *connection, struct partition *partition, size_t rows_max)
+static void note_sent(struct write_batch *batch, struct partition *partition, int64_t expected)
 {
-    struct write_pool *pool = connection->pool;
+    batch->partitions[batch->partitions_len++] = partition;
+    partition->sent_batches++;
+    partition->sent_in = batch;
+    batch_add_offset(batch->connection->pool->shared->batch, partition, expected, partition->sent_next);
+}
+
+/* Moves writes of the partition into the batch while there is room. What is under way already has to be stored before: the offset that is
+ * expected is the one behind it, so that without it nothing of this batch is stored either. */
+static enum status fill_from(struct write_batch *batch, struct partition *partition, size_t rows_max)
+{
+    struct write_pool *pool = batch->connection->pool;
     enum status status = STATUS_OK;
-    size_t before = connection->rows_len;
-    while (status == STATUS_OK && partition->waiting.first != NULL && has_room(connection, rows_max)) {
+    size_t before = batch->rows_len;
+    int64_t expected = partition->sent_batches > 0 ? partition->sent_next : partition->next_offset;
+    while (status == STATUS_OK && partition->waiting.first != NULL && has_room(batch, rows_max)) {
         if (is_complete(partition->waiting.first)) {
             struct write *write = write_pool_take(pool, partition);
             write->schedule_id = 0;
             write_pool_complete(pool, write, STATUS_DUPLICATE);
             continue;
         }
-        if (needs_id(partition->waiting.first) && connection->id_next == connection->id_end) break;
+        if (needs_id(partition->waiting.first) && !has_id(batch->connection)) break;
         struct write *write = write_pool_take(pool, partition);
         if (partition->sent_next == 0) partition->sent_us = write->submitted_us;
         partition->sent_next = write->offset + 1;
-        status = add_row(connection, write);
+        status = add_row(batch, write);
     }
     write_pool_rotate(pool, partition);
-    if (connection->rows_len == before) return status;
-    connection->partitions[connection->partitions_len++] = partition;
-    batch_add_offset(pool->shared->batch, partition, partition->sent_next);
+    if (batch->rows_len > before) note_sent(batch, partition, expected);
     return status;
 }
 
-static enum status fill_from_partitions(struct write_connection *connection, bool only_own)
+static enum status fill_from_partitions(struct write_batch *batch, bool only_own)
 {
+    const struct write_connection *connection = batch->connection;
     int64_t now_us = clock_steady_us();
     size_t rows_max = BATCH_ROWS_MAX;
     enum status status = STATUS_OK;
-    while (status == STATUS_OK && has_room(connection, rows_max)) {
-        size_t before = connection->rows_len;
-        struct partition *partition = write_pool_next_partition(connection->pool, connection->number, only_own, now_us);
-        if (partition == NULL || (partition->hold.is_alone && before > 0)) break;
+    while (status == STATUS_OK && has_room(batch, rows_max)) {
+        size_t before = batch->rows_len;
+        struct partition *partition = write_pool_next_partition(connection->pool, batch, only_own, now_us);
+        if (partition == NULL) break;
+        if (partition->hold.is_alone && (before > 0 || batch != connection->batches[0])) break;
         if (partition->hold.is_alone) {
-            connection->is_alone = true;
-            connection->is_patient = hold_has_failed(&partition->hold);
+            batch->is_alone = true;
+            batch->is_patient = hold_has_failed(&partition->hold);
             rows_max = partition->rows_max;
         }
-        status = fill_from(connection, partition, rows_max);
-        if (connection->is_alone || (connection->rows_len == before && partition->waiting.first != NULL)) break;
+        status = fill_from(batch, partition, rows_max);
+        if (batch->is_alone || (batch->rows_len == before && partition->waiting.first != NULL)) break;
     }
     return status;
 }
 
-static enum status fill_from_http(struct write_connection *connection)
+static enum status fill_from_http(struct write_batch *batch)
 {
-    struct write_pool *pool = connection->pool;
+    struct write_pool *pool = batch->connection->pool;
     size_t changes = 0;
     enum status status = STATUS_OK;
     struct write *alone = write_pool_next_alone(pool, clock_steady_us());
     if (alone != NULL) {
-        connection->is_alone = true;
-        connection->is_patient = hold_has_failed(&alone->hold);
-        return add_row(connection, alone);
+        batch->is_alone = true;
+        batch->is_patient = hold_has_failed(&alone->hold);
+        return add_row(batch, alone);
     }
-    while (status == STATUS_OK && has_room(connection, BATCH_ROWS_MAX) && changes < HTTP_CHANGES_MAX &&
-           connection->id_next < connection->id_end) {
+    while (status == STATUS_OK && has_room(batch, BATCH_ROWS_MAX) && changes < HTTP_CHANGES_MAX &&
+           has_id(batch->connection)) {
         struct write *write = write_pool_take_fresh(pool);
         if (write == NULL) break;
         changes += is_change(write);
-        status = add_row(connection, write);
+        status = add_row(batch, write);
     }
     return status;
 }
@@ -186,13 +227,13 @@ static enum status fill_from_http(struct write_connection *connection)
 /* ---- sending ---- */
 
 /* One that is in the way gets more time, as it holds up none but its own; over HTTP as much as it has left. */
-static bool send_patience(struct write_connection *connection)
+static bool send_patience(struct write_batch *batch)
 {
     char lock_ms[24];
     char statement_ms[24];
     int64_t lock = PATIENT_LOCK_MS;
     int64_t statement = PATIENT_STATEMENT_MS;
-    int64_t deadline_us = connection->rows[0]->deadline_us;
+    int64_t deadline_us = batch->rows[0]->deadline_us;
     if (deadline_us != 0) {
         int64_t left_ms = (deadline_us - clock_steady_us()) / 1000;
         if (left_ms < lock) lock = left_ms < 1 ? 1 : left_ms;
@@ -202,39 +243,41 @@ static bool send_patience(struct write_connection *connection)
     snprintf(statement_ms, sizeof(statement_ms), "%" PRId64, statement);
     const struct pg_param params[] = {{lock_ms, (int)strlen(lock_ms), false},
                                       {statement_ms, (int)strlen(statement_ms), false}};
-    return pg_send(connection->pg, "patience", params, 2, true);
+    return pg_send(batch->connection->pg, "patience", params, 2, true);
 }
 
-static void forget_answer(struct write_connection *connection)
+/* The next block comes along, so that the connection does not wait for it. */
+static bool send_for_ids(struct write_connection *connection)
 {
-    connection->outcome = STATUS_OK;
-    connection->is_short = false;
-    connection->sqlstate[0] = '\0';
-    free(connection->reason);
-    connection->reason = NULL;
+    if (connection->id_spare != 0 || connection->is_asking_ids) return true;
+    connection->is_asking_ids = true;
+    return pg_send(connection->pg, "ids", NULL, 0, true);
 }
 
-static void send_batch(struct write_connection *connection)
+/* False: memory is out, and the batch was put back. */
+static bool send_batch(struct write_batch *batch)
 {
+    struct write_connection *connection = batch->connection;
     struct pg_param params[BATCH_PARAMS];
-    forget_answer(connection);
-    connection->sent_us = clock_steady_us();
+    write_outcome_forget(batch);
+    batch->sent_us = clock_steady_us();
     if (!batch_params(connection->pool->shared->batch, params)) {
-        write_outcome_put_back(connection);
-        write_connection_pause(connection, "out of memory");
-        return;
+        write_outcome_put_back(batch);
+        return false;
     }
     enter(connection, CONNECTION_WRITING);
-    if (connection->is_patient && !send_patience(connection)) return;          /* on_lost follows */
-    if (!pg_send(connection->pg, "write", params, BATCH_PARAMS, true)) return; /* likewise */
+    if (!send_for_ids(connection)) return true;                                     /* on_lost follows */
+    if (batch->is_patient && !send_patience(batch)) return true;                    /* likewise */
+    if (!pg_send(connection->pg, "write", params, BATCH_PARAMS, true)) return true; /* likewise */
     FAILPOINT("store.before_sync");
     (void)pg_sync(connection->pg); /* likewise */
+    return true;
 }
 
 static void take_ids(struct write_connection *connection)
 {
     enter(connection, CONNECTION_TAKING_IDS);
-    forget_answer(connection);
+    write_outcome_forget(connection->batches[0]);
     if (pg_send(connection->pg, "ids", NULL, 0, true)) (void)pg_sync(connection->pg);
 }
 
@@ -245,7 +288,7 @@ static void look(struct write_connection *connection)
     if (connection->looked_at == shared->marks) return;
     connection->looked_at = shared->marks;
     enter(connection, CONNECTION_LOOKING);
-    forget_answer(connection);
+    write_outcome_forget(connection->batches[0]);
     if (pg_send(connection->pg, "position", NULL, 0, true)) (void)pg_sync(connection->pg);
 }
 
@@ -264,44 +307,54 @@ static bool has_work(const struct write_connection *connection)
     return pool->first != NULL || pool->fresh.first != NULL || pool->alone.first != NULL;
 }
 
-void write_connection_serve(struct write_connection *connection, bool only_own)
+/* One batch behind another: only a full one, as a smaller one would be fuller by the time that the other is answered. */
+static bool may_send_another(const struct write_connection *connection)
+{
+    return connection->state == CONNECTION_WRITING && connection->pool->purpose != WRITE_HTTP && connection->is_at_mark &&
+           connection->batches_len < CONNECTION_BATCHES_MAX && !connection->batches[0]->is_alone &&
+           write_pool_has_rows(connection->pool, connection, BATCH_ROWS_MAX);
+}
+
+static void send_next(struct write_connection *connection, bool only_own)
 {
     struct write_pool *pool = connection->pool;
-    if (connection->state != CONNECTION_IDLE || !pool->shared->open) return;
-    if (!connection->is_at_mark) {
-        look(connection);
-        return;
-    }
-    if (!has_work(connection)) return;
-    if (connection->id_next == connection->id_end) {
-        take_ids(connection);
-        return;
-    }
+    struct write_batch *batch = connection->batches[connection->batches_len++];
+    bool is_only = connection->batches_len == 1;
     batch_start(pool->shared->batch, clock_wall_us());
-    enum status status =
-        pool->purpose == WRITE_HTTP ? fill_from_http(connection) : fill_from_partitions(connection, only_own);
-    if (connection->is_patient) pool->patient++;
-    if (status == STATUS_TOO_LARGE) { /* as a row that the database refuses */
-        forget_answer(connection);
-        connection->outcome = STATUS_UNSTORABLE;
-        write_outcome_complete(connection);
+    enum status status = pool->purpose == WRITE_HTTP ? fill_from_http(batch) : fill_from_partitions(batch, only_own);
+    if (batch->is_patient) pool->patient++;
+    if (status == STATUS_OK && batch->rows_len == 0) {
+        write_connection_end_batch(batch);
+    } else if (status == STATUS_TOO_LARGE && is_only) { /* as a row that the database refuses */
+        write_outcome_forget(batch);
+        batch->outcome = STATUS_UNSTORABLE;
+        write_outcome_complete(batch);
         write_pool_kick(pool);
     } else if (status != STATUS_OK) {
-        write_outcome_put_back(connection);
+        write_outcome_put_back(batch);
+        if (is_only) write_connection_pause(connection, "out of memory");
+    } else if (!send_batch(batch) && is_only) {
         write_connection_pause(connection, "out of memory");
-    } else if (connection->rows_len > 0) {
-        send_batch(connection);
-    } else {
-        write_connection_end_batch(connection);
     }
+}
+
+void write_connection_serve(struct write_connection *connection, bool only_own)
+{
+    if (!connection->pool->shared->open) return;
+    if (may_send_another(connection)) send_next(connection, true);
+    if (connection->state != CONNECTION_IDLE) return;
+    if (!connection->is_at_mark) look(connection);
+    else if (has_work(connection) && !has_id(connection)) take_ids(connection);
+    else if (has_work(connection)) send_next(connection, only_own);
 }
 
 void write_connection_expire(struct write_connection *connection, int64_t now_us)
 {
-    for (size_t i = 0; i < connection->rows_len; i++) {
-        struct write *write = connection->rows[i];
+    struct write_batch *batch = connection->batches[0]; /* of HTTP there is no other */
+    for (size_t i = 0; i < batch->rows_len; i++) {
+        struct write *write = batch->rows[i];
         if (write == NULL || write->deadline_us == 0 || write->deadline_us > now_us) continue;
-        connection->rows[i] = NULL;
+        batch->rows[i] = NULL;
         write_pool_complete(connection->pool, write, STATUS_UNKNOWN_OUTCOME);
     }
 }
@@ -317,47 +370,88 @@ static void on_retry(evutil_socket_t fd, short what, void *ctx)
 
 /* ---- the connection ---- */
 
+static void read_ids(struct write_connection *connection, const PGresult *result)
+{
+    connection->id_spare = pg_get_int8(PQgetvalue(result, 0, 0));
+    connection->is_asking_ids = false;
+}
+
 static void on_result(void *ctx, const PGresult *result)
 {
     struct write_connection *connection = ctx;
-    if (connection->state == CONNECTION_TAKING_IDS && PQresultStatus(result) == PGRES_TUPLES_OK) {
-        connection->id_next = pg_get_int8(PQgetvalue(result, 0, 0));
-        connection->id_end = connection->id_next + IDS_IN_BLOCK;
-    } else if (connection->state == CONNECTION_LOOKING && PQresultStatus(result) == PGRES_TUPLES_OK) {
-        on_position(connection, result);
-    } else {
-        write_outcome_read(connection, result);
-    }
+    bool is_ok = PQresultStatus(result) == PGRES_TUPLES_OK;
+    if (is_ok && connection->state == CONNECTION_LOOKING) on_position(connection, result);
+    else if (is_ok && PQnfields(result) == 1) read_ids(connection, result);
+    else write_outcome_read(connection->batches[connection->answered], result);
 }
 
-/* A database that is read-only stays so for longer than a request waits: all that wait are answered at once. */
-static void refuse_if_read_only(struct write_connection *connection)
+/* A database that is read-only stays so for longer than a request waits: all that wait are told at once. */
+static void refuse_if_read_only(struct write_connection *connection, const struct write_batch *batch)
 {
-    bool is_read_only = connection->outcome != STATUS_OK && strcmp(connection->sqlstate, "25006") == 0;
+    bool is_read_only = batch->outcome != STATUS_OK && strcmp(batch->sqlstate, "25006") == 0;
     if (is_read_only && connection->pool->purpose == WRITE_HTTP) write_pool_expire(connection->pool, INT64_MAX);
+}
+
+static void note_stored(const struct write_batch *batch)
+{
+    metric_observe(&commit_time, clock_steady_us() - batch->sent_us);
+    metric_observe(&batch_rows, (int64_t)batch->rows_len);
+}
+
+/* The last one under way is answered. What failed goes back last first, so that it comes first again; behind one that failed nothing was
+ * tried. */
+static bool complete_batches(struct write_connection *connection)
+{
+    bool is_short = false;
+    while (connection->batches_len > 0) {
+        struct write_batch *batch = connection->batches[connection->batches_len - 1];
+        is_short = is_short || batch->is_short;
+        if (batch->outcome == STATUS_OK || connection->batches_len == 1) write_outcome_complete(batch);
+        else write_outcome_put_back(batch);
+    }
+    connection->answered = 0;
+    return is_short;
+}
+
+static void on_written(struct write_connection *connection)
+{
+    struct write_batch *batch = connection->batches[connection->answered];
+    bool is_stored = batch->outcome == STATUS_OK;
+    bool is_last = connection->answered + 1 == connection->batches_len;
+    connection->is_asking_ids = connection->is_asking_ids && !is_last;
+    if (is_stored) note_stored(batch);
+    if (is_stored) connection->retry_ms = 0;
+    else metric_add(&retries, 1);
+    if (!is_last) {
+        if (is_stored) write_outcome_complete(batch);
+        else connection->answered++;
+        return;
+    }
+    enter(connection, CONNECTION_IDLE);
+    bool is_short = complete_batches(connection);
+    refuse_if_read_only(connection, batch);
+    if (is_short) write_connection_pause(connection, "the database is short of something");
+}
+
+static void on_asked(struct write_connection *connection)
+{
+    struct write_batch *answer = connection->batches[0];
+    enter(connection, CONNECTION_IDLE);
+    connection->is_asking_ids = false;
+    if (answer->outcome == STATUS_OK) {
+        connection->retry_ms = 0;
+        return;
+    }
+    metric_add(&retries, 1);
+    refuse_if_read_only(connection, answer);
+    write_connection_pause(connection, "the database is short of something");
 }
 
 static void on_sync(void *ctx)
 {
     struct write_connection *connection = ctx;
-    bool was_writing = connection->state == CONNECTION_WRITING;
-    enter(connection, CONNECTION_IDLE);
-    if (connection->outcome == STATUS_OK) {
-        connection->retry_ms = 0;
-    } else {
-        metric_add(&retries, 1);
-    }
-    if (was_writing) {
-        if (connection->outcome == STATUS_OK) {
-            metric_observe(&commit_time, clock_steady_us() - connection->sent_us);
-            metric_observe(&batch_rows, (int64_t)connection->rows_len);
-        }
-        write_outcome_complete(connection);
-    }
-    refuse_if_read_only(connection);
-    if (connection->is_short || (!was_writing && connection->outcome != STATUS_OK)) {
-        write_connection_pause(connection, "the database is short of something");
-    }
+    if (connection->state == CONNECTION_WRITING) on_written(connection);
+    else on_asked(connection);
     write_pool_kick(connection->pool);
     write_connection_serve(connection, true);
 }
@@ -372,16 +466,28 @@ static void on_ready(void *ctx)
     write_pool_kick(connection->pool);
 }
 
+static void lose_batches(struct write_connection *connection)
+{
+    while (connection->batches_len > 0) {
+        struct write_batch *batch = connection->batches[connection->batches_len - 1];
+        for (size_t i = 0; i < batch->rows_len; i++) {
+            if (batch->rows[i] != NULL) batch->rows[i]->is_doubtful = true;
+        }
+        snprintf(batch->sqlstate, sizeof(batch->sqlstate), "%s", "08006");
+        if (connection->batches_len > 1) write_outcome_put_back(batch);
+        else write_outcome_fail(batch);
+    }
+    connection->answered = 0;
+}
+
 static void on_lost(void *ctx)
 {
     struct write_connection *connection = ctx;
-    for (size_t i = 0; i < connection->rows_len; i++) {
-        if (connection->rows[i] != NULL) connection->rows[i]->is_doubtful = true;
-    }
-    snprintf(connection->sqlstate, sizeof(connection->sqlstate), "%s", "08006");
-    write_outcome_fail(connection);
+    lose_batches(connection);
     event_del(connection->retry);
-    connection->id_next = connection->id_end = 0; /* a failed-over server may have an older sequence */
+    connection->id_next = connection->id_end = connection->id_spare =
+        0; /* a failed-over server may have an older sequence */
+    connection->is_asking_ids = false;
     enter(connection, CONNECTION_AWAY);
     metric_add(&retries, 1);
     write_pool_kick(connection->pool);
@@ -404,20 +510,33 @@ struct write_connection *write_connection_new(struct write_pool *pool, size_t nu
     connection->pool = pool;
     connection->number = number;
     connection->pg_config = *pg;
+    bool ok = true;
+    for (size_t i = 0; i < CONNECTION_BATCHES_MAX; i++) {
+        connection->batches[i] = calloc(1, sizeof(*connection->batches[i]));
+        ok = ok && connection->batches[i] != NULL;
+        if (ok) connection->batches[i]->connection = connection;
+    }
     connection->retry = evtimer_new(pool->shared->base, on_retry, connection);
-    connection->pg = pg_new(pool->shared->base, &connection->pg_config, &handler, connection);
+    if (ok) connection->pg = pg_new(pool->shared->base, &connection->pg_config, &handler, connection);
     if (connection->retry != NULL && connection->pg != NULL) return connection;
     write_connection_free(connection);
     return NULL;
 }
 
+static void batch_done(struct write_batch *batch)
+{
+    if (batch == NULL) return;
+    PQclear(batch->answer);
+    free(batch->reason);
+    free(batch->detail);
+    free(batch);
+}
+
 void write_connection_free(struct write_connection *connection)
 {
     if (connection == NULL) return;
-    pg_free(connection->pg);
+    if (connection->pg != NULL) pg_free(connection->pg);
     if (connection->retry != NULL) event_free(connection->retry);
-    PQclear(connection->answer);
-    free(connection->reason);
-    free(connection->detail);
+    for (size_t i = 0; i < CONNECTION_BATCHES_MAX; i++) batch_done(connection->batches[i]);
     free(connection);
 }

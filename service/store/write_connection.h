@@ -1,4 +1,5 @@
-/* A write connection: takes what waits in its pool, one batch after the other, each as one transaction. Internal to the writer. */
+/* A write connection: takes what waits in its pool, one batch after the other, each as one transaction. A full batch of Kafka's writes is sent
+ * while the one before it is under way, so that the server need not wait for the next. Internal to the writer. */
 #ifndef STORE_WRITE_CONNECTION_H
 #define STORE_WRITE_CONNECTION_H
 
@@ -14,19 +15,36 @@ enum write_connection_state {
     CONNECTION_PAUSED
 };
 
+/* A batch under way, and what became of it. */
+struct write_batch {
+    struct write_connection *connection;
+    struct write *rows[BATCH_ROWS_MAX]; /* in its order; NULL: given up meanwhile */
+    size_t rows_len;
+    struct partition *partitions[BATCH_ROWS_MAX]; /* of the rows, in the order of the batch */
+    size_t partitions_len;
+    bool is_alone;       /* it is one partition's, or one write of HTTP, that is tried by itself */
+    bool is_patient;     /* of one that has failed so before */
+    int64_t sent_us;     /* steady clock */
+    enum status outcome; /* so far */
+    bool is_short;       /* the server lacks something that all writes need */
+    char sqlstate[6];    /* of the error; "": none */
+    char *reason;        /* likewise, owned; NULL: none */
+    char *detail;        /* of SS001 and SS002; owned */
+    PGresult *answer;    /* what it was told; owned. The states of its writes are in it */
+};
+
+enum { CONNECTION_BATCHES_MAX = 2 };
+
 struct write_connection {
     struct write_pool *pool;
     size_t number; /* in the pool */
     struct pg_config pg_config;
     struct pg *pg;
     enum write_connection_state state;
-    struct write *rows[BATCH_ROWS_MAX]; /* of the batch under way, in its order; NULL: given up meanwhile */
-    size_t rows_len;
-    struct partition *partitions[BATCH_ROWS_MAX]; /* of the rows, in the order of the batch */
-    size_t partitions_len;
-    bool is_alone;   /* the batch is one partition's, or one write of HTTP, that is tried by itself */
-    bool is_patient; /* of one that has failed so before */
-    int64_t sent_us; /* steady clock */
+    struct write_batch
+        *batches[CONNECTION_BATCHES_MAX]; /* owned; the first batches_len of them are under way, the oldest first */
+    size_t batches_len;
+    size_t answered; /* of them: it failed, and waits for those that were sent behind it */
     struct event *retry;
     int64_t retry_ms;   /* of the next pause; 0: the first */
     bool is_at_mark;    /* its server is the accepted one */
@@ -34,12 +52,8 @@ struct write_connection {
     int misses;         /* marks that it was not at */
     int64_t id_next;    /* ids in hand: id_next up to id_end */
     int64_t id_end;
-    enum status outcome; /* of the unit under way, so far */
-    bool is_short;       /* the server lacks something that all writes need */
-    char sqlstate[6];    /* of the error; "": none */
-    char *reason;        /* likewise, owned; NULL: none */
-    char *detail;        /* of SS001 and SS002; owned */
-    PGresult *answer;    /* the result of the batch; owned. The states of its writes are in it */
+    int64_t id_spare; /* where the block begins that comes behind them; 0: there is none */
+    bool is_asking_ids;
 };
 
 /* The metrics of all connections; call once. */
@@ -64,18 +78,21 @@ struct write *write_connection_alone(const struct write_connection *connection);
 void write_connection_pause(struct write_connection *connection, const char *reason);
 
 /* Forgets the batch, whose rows are all completed or put back. */
-void write_connection_end_batch(struct write_connection *connection);
+void write_connection_end_batch(struct write_batch *batch);
+
+/* Forgets what an earlier unit was answered. */
+void write_outcome_forget(struct write_batch *batch);
 
 /* Notes what the database answered to the batch. */
-void write_outcome_read(struct write_connection *connection, const PGresult *result);
+void write_outcome_read(struct write_batch *batch, const PGresult *result);
 
 /* Does what the outcome asks for: completes the batch, or changes it and puts it back. */
-void write_outcome_complete(struct write_connection *connection);
+void write_outcome_complete(struct write_batch *batch);
 
 /* Puts the batch back as it was: there was no try. */
-void write_outcome_put_back(struct write_connection *connection);
+void write_outcome_put_back(struct write_batch *batch);
 
 /* The batch failed: puts it back, to be tried apart. */
-void write_outcome_fail(struct write_connection *connection);
+void write_outcome_fail(struct write_batch *batch);
 
 #endif

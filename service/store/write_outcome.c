@@ -9,13 +9,13 @@
 /* ---- reading ---- */
 
 /* Rows are the writes that have a result to report: repeats, with the original's id, and changes. */
-static void read_outcomes(struct write_connection *connection, const PGresult *result)
+static void read_outcomes(struct write_batch *batch, const PGresult *result)
 {
     enum { ORDINAL, VERDICT, SCHEDULE_ID, STATE };
     for (int row = 0; row < PQntuples(result); row++) {
         int64_t ordinal = pg_get_int8(PQgetvalue(result, row, ORDINAL));
-        if (ordinal < 1 || ordinal > (int64_t)connection->rows_len) continue;
-        struct write *write = connection->rows[ordinal - 1];
+        if (ordinal < 1 || ordinal > (int64_t)batch->rows_len) continue;
+        struct write *write = batch->rows[ordinal - 1];
         if (write == NULL) continue;
         struct slice verdict = {PQgetvalue(result, row, VERDICT), (size_t)PQgetlength(result, row, VERDICT)};
         write->schedule_id = pg_get_int8(PQgetvalue(result, row, SCHEDULE_ID));
@@ -37,108 +37,117 @@ static bool is_short_of_something(const char *sqlstate)
 }
 
 /* An entry whose user or organization is being removed meanwhile meets a foreign key; it is valid again when that is done. */
-static enum status status_of(const struct write_connection *connection, const PGresult *result)
+static enum status status_of(const struct write_batch *batch, const PGresult *result)
 {
-    const char *sqlstate = connection->sqlstate;
+    const char *sqlstate = batch->sqlstate;
     if (strcmp(sqlstate, "SS001") == 0) return STATUS_OFFSET_MOVED;
     if (strcmp(sqlstate, "SS002") == 0) return STATUS_INVALID;
-    if (strcmp(sqlstate, "23503") == 0 && connection->pool->purpose == WRITE_DIRECTORY) return STATUS_UNAVAILABLE;
+    if (strcmp(sqlstate, "23503") == 0 && batch->connection->pool->purpose == WRITE_DIRECTORY) return STATUS_UNAVAILABLE;
     return pg_result_status(result);
 }
 
 /* What fails again and again is said once, when its partition waits. */
-static void log_failure(const struct write_connection *connection)
+static void log_failure(const struct write_batch *batch)
 {
-    bool is_known = connection->outcome == STATUS_INVALID || connection->is_patient;
-    LOG_AT(is_known ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN, "transaction failed", LOG_STR("sqlstate", connection->sqlstate),
-           LOG_STR("reason", connection->reason), LOG_INT("rows", connection->rows_len));
+    bool is_known = batch->outcome == STATUS_INVALID || batch->is_patient;
+    LOG_AT(is_known ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN, "transaction failed", LOG_STR("sqlstate", batch->sqlstate),
+           LOG_STR("reason", batch->reason), LOG_INT("rows", batch->rows_len));
 }
 
-static void read_failure(struct write_connection *connection, const PGresult *result)
+void write_outcome_forget(struct write_batch *batch)
+{
+    batch->outcome = STATUS_OK;
+    batch->is_short = false;
+    batch->sqlstate[0] = '\0';
+    free(batch->reason);
+    batch->reason = NULL;
+}
+
+static void read_failure(struct write_batch *batch, const PGresult *result)
 {
     const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     const char *reason = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
     const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
-    snprintf(connection->sqlstate, sizeof(connection->sqlstate), "%s", sqlstate == NULL ? "" : sqlstate);
-    free(connection->reason);
-    connection->reason = strdup(reason == NULL ? "" : reason);
-    free(connection->detail);
-    connection->detail = strdup(detail == NULL ? "" : detail);
-    connection->outcome = status_of(connection, result);
-    connection->is_short = connection->outcome == STATUS_UNAVAILABLE && is_short_of_something(connection->sqlstate);
-    log_failure(connection);
+    snprintf(batch->sqlstate, sizeof(batch->sqlstate), "%s", sqlstate == NULL ? "" : sqlstate);
+    free(batch->reason);
+    batch->reason = strdup(reason == NULL ? "" : reason);
+    free(batch->detail);
+    batch->detail = strdup(detail == NULL ? "" : detail);
+    batch->outcome = status_of(batch, result);
+    batch->is_short = batch->outcome == STATUS_UNAVAILABLE && is_short_of_something(batch->sqlstate);
+    log_failure(batch);
 }
 
-void write_outcome_read(struct write_connection *connection, const PGresult *result)
+void write_outcome_read(struct write_batch *batch, const PGresult *result)
 {
     if (PQresultStatus(result) == PGRES_PIPELINE_ABORTED) return;
     if (PQresultStatus(result) != PGRES_TUPLES_OK) {
-        read_failure(connection, result);
+        read_failure(batch, result);
     } else if (PQnfields(result) == WRITE_OUTCOME_FIELDS) {
-        read_outcomes(connection, result);
-        connection->answer = pg_take_result(connection->pg);
+        read_outcomes(batch, result);
+        batch->answer = pg_take_result(batch->connection->pg);
     }
 }
 
 /* ---- putting back ---- */
 
-void write_outcome_put_back(struct write_connection *connection)
+void write_outcome_put_back(struct write_batch *batch)
 {
-    for (size_t i = connection->rows_len; i > 0; i--) {
-        if (connection->rows[i - 1] != NULL) write_pool_put_back(connection->pool, connection->rows[i - 1]);
+    for (size_t i = batch->rows_len; i > 0; i--) {
+        if (batch->rows[i - 1] != NULL) write_pool_put_back(batch->connection->pool, batch->rows[i - 1]);
     }
-    write_connection_end_batch(connection);
+    write_connection_end_batch(batch);
 }
 
-void write_outcome_fail(struct write_connection *connection)
+void write_outcome_fail(struct write_batch *batch)
 {
-    struct write_pool *pool = connection->pool;
-    size_t rows_len = connection->rows_len;
-    const char *reason = connection->reason == NULL ? "" : connection->reason;
-    if (rows_len == 1 && connection->rows[0] != NULL) {
-        write_pool_fail_alone(pool, connection->rows[0], connection->sqlstate, reason);
+    struct write_pool *pool = batch->connection->pool;
+    size_t rows_len = batch->rows_len;
+    const char *reason = batch->reason == NULL ? "" : batch->reason;
+    if (rows_len == 1 && batch->rows[0] != NULL) {
+        write_pool_fail_alone(pool, batch->rows[0], batch->sqlstate, reason);
     } else {
         for (size_t i = rows_len; i > 0; i--) {
-            if (connection->rows[i - 1] != NULL) write_pool_part(pool, connection->rows[i - 1]);
+            if (batch->rows[i - 1] != NULL) write_pool_part(pool, batch->rows[i - 1]);
         }
-        if (connection->partitions_len == 1) partition_halve(connection->partitions[0], rows_len);
+        if (batch->partitions_len == 1) partition_halve(batch->partitions[0], rows_len);
     }
-    write_connection_end_batch(connection);
+    write_connection_end_batch(batch);
 }
 
 /* ---- completing ---- */
 
-static void complete_stored(struct write_connection *connection)
+static void complete_stored(struct write_batch *batch)
 {
-    struct write_pool *pool = connection->pool;
+    struct write_pool *pool = batch->connection->pool;
     FAILPOINT("store.after_commit");
-    for (size_t i = 0; i < connection->partitions_len; i++) partition_succeed(connection->partitions[i]);
-    for (size_t i = 0; i < connection->rows_len; i++) {
-        struct write *write = connection->rows[i];
+    for (size_t i = 0; i < batch->partitions_len; i++) partition_succeed(batch->partitions[i]);
+    for (size_t i = 0; i < batch->rows_len; i++) {
+        struct write *write = batch->rows[i];
         if (write == NULL) continue;
         if (write->partition != NULL) write->partition->next_offset = write->offset + 1;
         write_pool_complete(pool, write, write->is_repeat ? STATUS_DUPLICATE : STATUS_OK);
     }
-    write_connection_end_batch(connection);
+    write_connection_end_batch(batch);
 }
 
 /* Forward: what was completed elsewhere is dropped when it is taken next. Backward (an operator's reset, a database restored):
  * the consumer has to read again from there, so nothing of the partition may go on. Neither: its row is gone, and is made again when
  * the consumer reads again. */
-static void complete_moved(struct write_connection *connection)
+static void complete_moved(struct write_batch *batch)
 {
-    for (char *p = connection->detail; p != NULL && *p != '\0';) {
+    for (char *p = batch->detail; p != NULL && *p != '\0';) {
         int64_t ordinal = strtoll(p, &p, 10);
         int64_t stored = *p == ':' ? strtoll(p + 1, &p, 10) : 0;
         if (*p == ',') p++;
-        if (ordinal < 1 || ordinal > (int64_t)connection->partitions_len) break;
-        struct partition *partition = connection->partitions[ordinal - 1];
+        if (ordinal < 1 || ordinal > (int64_t)batch->partitions_len) break;
+        struct partition *partition = batch->partitions[ordinal - 1];
         LOG_WARN("stored offset differs", LOG_STR("topic", partition->topic), LOG_INT("partition", partition->number),
                  LOG_INT("expected", partition->next_offset), LOG_INT("stored", stored));
-        if (stored <= partition->next_offset) write_pool_drop(connection->pool, partition);
+        if (stored <= partition->next_offset) write_pool_drop(batch->connection->pool, partition);
         partition->next_offset = stored;
     }
-    write_outcome_put_back(connection);
+    write_outcome_put_back(batch);
 }
 
 /* The verdicts of migrations/functions/schedules.sql; what follows the word is not looked at. */
@@ -159,49 +168,49 @@ static enum status refusal_of(const char *word)
 }
 
 /* Asks the consumer; a write that is not replaced leaves the batch. */
-static void refuse(struct write_connection *connection, size_t row, enum status status)
+static void refuse(struct write_batch *batch, size_t row, enum status status)
 {
-    struct write *write = connection->rows[row];
+    struct write *write = batch->rows[row];
     if (write == NULL) return;
-    write->schedules_max = connection->pool->shared->schedules_max;
+    write->schedules_max = batch->connection->pool->shared->schedules_max;
     if (write->ops->refuse(write, status)) return;
-    connection->rows[row] = NULL;
-    write_pool_complete(connection->pool, write, status);
+    batch->rows[row] = NULL;
+    write_pool_complete(batch->connection->pool, write, status);
 }
 
-static void complete_refused(struct write_connection *connection)
+static void complete_refused(struct write_batch *batch)
 {
-    const char *p = connection->detail == NULL ? "" : connection->detail;
+    const char *p = batch->detail == NULL ? "" : batch->detail;
     for (char *word = NULL; *p != '\0';) {
         int64_t ordinal = strtoll(p, &word, 10);
-        if (ordinal < 1 || ordinal > (int64_t)connection->rows_len || *word != ':') break;
-        refuse(connection, (size_t)ordinal - 1, refusal_of(word + 1));
+        if (ordinal < 1 || ordinal > (int64_t)batch->rows_len || *word != ':') break;
+        refuse(batch, (size_t)ordinal - 1, refusal_of(word + 1));
         const char *comma = strchr(word, ',');
         p = comma == NULL ? "" : comma + 1;
     }
-    write_outcome_put_back(connection);
+    write_outcome_put_back(batch);
 }
 
 /* One that is a record already cannot be replaced by another: its partition waits. */
-static void complete_unstorable(struct write_connection *connection)
+static void complete_unstorable(struct write_batch *batch)
 {
-    bool is_refused = connection->rows_len == 1 && connection->rows[0] != NULL && connection->rows[0]->kind != WRITE_RECORD;
+    bool is_refused = batch->rows_len == 1 && batch->rows[0] != NULL && batch->rows[0]->kind != WRITE_RECORD;
     if (!is_refused) {
-        write_outcome_fail(connection);
+        write_outcome_fail(batch);
         return;
     }
-    refuse(connection, 0, STATUS_UNSTORABLE);
-    if (connection->partitions_len == 1) partition_goes_on(connection->partitions[0]);
-    write_outcome_put_back(connection);
+    refuse(batch, 0, STATUS_UNSTORABLE);
+    if (batch->partitions_len == 1) partition_goes_on(batch->partitions[0]);
+    write_outcome_put_back(batch);
 }
 
-void write_outcome_complete(struct write_connection *connection)
+void write_outcome_complete(struct write_batch *batch)
 {
-    switch (connection->outcome) {
-    case STATUS_OK: complete_stored(connection); break;
-    case STATUS_OFFSET_MOVED: complete_moved(connection); break;
-    case STATUS_INVALID: complete_refused(connection); break;
-    case STATUS_UNSTORABLE: complete_unstorable(connection); break;
-    default: write_outcome_fail(connection); break;
+    switch (batch->outcome) {
+    case STATUS_OK: complete_stored(batch); break;
+    case STATUS_OFFSET_MOVED: complete_moved(batch); break;
+    case STATUS_INVALID: complete_refused(batch); break;
+    case STATUS_UNSTORABLE: complete_unstorable(batch); break;
+    default: write_outcome_fail(batch); break;
     }
 }

@@ -55,15 +55,31 @@ static bool may_be_tried(const struct write_pool *pool, const struct hold *hold,
     return !hold_has_failed(hold) || (hold->next_us <= now_us && pool->patient < patient_max);
 }
 
-struct partition *write_pool_next_partition(struct write_pool *pool, size_t connection, bool only_own, int64_t now_us)
+/* What is behind writes that are under way goes where they went: on another connection their offset would not be there yet. */
+static bool may_take(const struct write_pool *pool, const struct write_connection *connection,
+                     const struct partition *partition, bool only_own)
+{
+    if (partition->sent_in != NULL) return partition->sent_in->connection == connection;
+    return !only_own || (size_t)partition->number % pool->connections_len == connection->number;
+}
+
+struct partition *write_pool_next_partition(struct write_pool *pool, const struct write_batch *batch, bool only_own,
+                                            int64_t now_us)
 {
     for (struct partition *partition = pool->first; partition != NULL; partition = partition->next) {
-        bool is_own = (size_t)partition->number % pool->connections_len == connection;
-        bool is_on_its_way = partition->sent_next != 0;
-        if (is_on_its_way || (only_own && !is_own)) continue;
+        if (partition->sent_in == batch || !may_take(pool, batch->connection, partition, only_own)) continue;
         if (may_be_tried(pool, &partition->hold, now_us)) return partition;
     }
     return NULL;
+}
+
+bool write_pool_has_rows(const struct write_pool *pool, const struct write_connection *connection, size_t rows)
+{
+    size_t waiting = 0;
+    for (const struct partition *partition = pool->first; partition != NULL && waiting < rows; partition = partition->next) {
+        if (!partition->hold.is_alone && may_take(pool, connection, partition, true)) waiting += partition->waiting.len;
+    }
+    return waiting >= rows;
 }
 
 /* ---- writes of HTTP ---- */

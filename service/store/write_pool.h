@@ -49,10 +49,15 @@ void write_pool_expire(struct write_pool *pool, int64_t now_us);
 
 /* ---- what is taken ---- */
 
-/* The next partition, or the next HTTP write, that may be tried by the connection; NULL: none. Its own are the partitions whose number
- * modulo the connections is its number. The caller takes it before it asks again. */
-struct partition *write_pool_next_partition(struct write_pool *pool, size_t connection, bool only_own, int64_t now_us);
+/* The next partition, or the next HTTP write, that may be tried in the connection's batch; NULL: none. Its own are the partitions whose number
+ * modulo the connections is its number. Of a partition that is under way only the same connection may take more, into its next batch. The
+ * caller takes it before it asks again. */
+struct partition *write_pool_next_partition(struct write_pool *pool, const struct write_batch *batch, bool only_own,
+                                            int64_t now_us);
 struct write *write_pool_next_alone(struct write_pool *pool, int64_t now_us);
+
+/* Whether so many writes are there for another batch of the connection, of its own partitions or behind what it has under way. */
+bool write_pool_has_rows(const struct write_pool *pool, const struct write_connection *connection, size_t rows);
 
 /* Takes the partition's first write. */
 struct write *write_pool_take(struct write_pool *pool, struct partition *partition);

@@ -74,11 +74,11 @@ static int64_t waiting_partitions(const struct write_pool *pool)
 {
     int64_t waiting = 0;
     for (const struct partition *partition = pool->first; partition != NULL; partition = partition->next) {
-        waiting += partition->sent_next == 0 && partition_is_waiting(partition);
+        waiting += partition->sent_batches == 0 && partition_is_waiting(partition);
     }
     for (size_t i = 0; i < pool->connections_len; i++) {
-        const struct write_connection *connection = pool->connections[i];
-        waiting += connection->is_alone && connection->partitions_len > 0 && partition_is_waiting(connection->partitions[0]);
+        const struct write_batch *batch = pool->connections[i]->batches[0];
+        waiting += batch->is_alone && batch->partitions_len > 0 && partition_is_waiting(batch->partitions[0]);
     }
     return waiting;
 }
@@ -89,13 +89,14 @@ static int64_t earlier(int64_t one_us, int64_t other_us)
     return one_us < other_us ? one_us : other_us;
 }
 
-/* Of what it has under way, and of what waits for it; but what is retried is reported of its partition alone. */
+/* Of what it has under way, and of what waits for it; but what is tried again and again is told of its partition alone. */
 static int64_t oldest_of(const struct write_connection *connection)
 {
     const struct write_pool *pool = connection->pool;
+    const struct write_batch *batch = connection->batches[0]; /* what was sent behind it is newer */
     int64_t oldest_us = 0;
-    for (size_t i = 0; i < connection->rows_len && !connection->is_patient; i++) {
-        if (connection->rows[i] != NULL) oldest_us = earlier(oldest_us, connection->rows[i]->submitted_us);
+    for (size_t i = 0; i < batch->rows_len && !batch->is_patient; i++) {
+        if (batch->rows[i] != NULL) oldest_us = earlier(oldest_us, batch->rows[i]->submitted_us);
     }
     for (const struct partition *partition = pool->first; partition != NULL; partition = partition->next) {
         bool is_own = (size_t)partition->number % pool->connections_len == connection->number;
@@ -105,12 +106,17 @@ static int64_t oldest_of(const struct write_connection *connection)
     return oldest_us;
 }
 
+/* Of a partition that is in two batches once, with the later. */
 static void show_connection(const struct write_connection *connection, struct look *look)
 {
     oldest_see_connection(look, purposes[connection->pool->purpose], connection->number, oldest_of(connection));
-    for (size_t i = 0; i < connection->partitions_len; i++) {
-        const struct partition *partition = connection->partitions[i];
-        if (!partition->is_listed) oldest_see_partition(look, partition, partition->sent_us);
+    for (size_t i = 0; i < connection->batches_len; i++) {
+        const struct write_batch *batch = connection->batches[i];
+        for (size_t p = 0; p < batch->partitions_len; p++) {
+            const struct partition *partition = batch->partitions[p];
+            if (!partition->is_listed && partition->sent_in == batch)
+                oldest_see_partition(look, partition, partition->sent_us);
+        }
     }
 }
 

@@ -16,6 +16,7 @@
 
 struct writer;
 struct write;
+struct write_batch;
 
 /* What writes are for. Each purpose has connections of its own. */
 enum write_purpose { WRITE_COMMANDS, WRITE_DIRECTORY, WRITE_HTTP, WRITE_PURPOSES };
@@ -43,8 +44,10 @@ struct partition {
     enum write_purpose purpose;
     int64_t next_offset; /* as the database has it, to the writer's knowledge */
     /* the writer's */
-    int64_t sent_next; /* one past the last offset in the batch under way, else 0 */
-    int64_t sent_us;   /* when the oldest write in that batch was submitted; steady clock */
+    int64_t sent_next;                 /* one past the last offset that is under way, else 0 */
+    int64_t sent_us;                   /* when the oldest write that is under way was submitted; steady clock */
+    size_t sent_batches;               /* that have writes of it and are under way, all on one connection */
+    const struct write_batch *sent_in; /* the last of them */
     struct queue waiting;
     size_t rows_max; /* of its next batch, halved to find what is in the way; 0: as many as go */
     struct hold hold;
