@@ -47,9 +47,14 @@ MUTANTS = [
     Mutant("a write is completed by its row, before the commit", "short-cut", "lost: HTTP answered", (
         Edit("service/driver/pg.c", "    return is_sent == 1 || doom(pg);\n}\n\nbool pg_sync",
              "    return (is_sent == 1 && PQsendFlushRequest(pg->conn) == 1) || doom(pg);\n}\n\nbool pg_sync"),
-        Edit("service/store/write_connection.c", "        write_outcome_read(connection, result);\n",
-             "        write_outcome_read(connection, result);\n"
-             "        if (PQresultStatus(result) == PGRES_TUPLES_OK) write_outcome_complete(connection);\n"))),
+        Edit("service/store/write_connection.c", "    else write_outcome_read(connection->batches[connection->answered], result);\n",
+             "    else write_outcome_read(connection->batches[connection->answered], result);\n"
+             "    if (!is_ok || PQnfields(result) != WRITE_OUTCOME_FIELDS) return;\n"
+             "    struct write_batch *batch = connection->batches[connection->answered];\n"
+             "    for (size_t i = 0; i < batch->rows_len; i++) {\n"
+             "        if (batch->rows[i] != NULL) write_pool_complete(connection->pool, batch->rows[i], STATUS_OK);\n"
+             "        batch->rows[i] = NULL;\n"
+             "    }\n"))),
     Mutant("published transactions are not skipped", "short-postgres-kill", "twice: ", (
         Edit("service/relay/relay_loop.c", "loop->is_skipping = message->commit_lsn < loop->progress.lsn;", "loop->is_skipping = false;"),)),
     Mutant("what is published of a transaction is not passed over", "large-transaction", "twice: ", (
@@ -89,9 +94,9 @@ MUTANTS = [
              "kafka_consumer_degraded(parts->consumers[i], &ret->degraded);\n    }\n"
              "    if (ret->degraded.len > 0) ret->reason = \"degraded\";\n"),)),
     Mutant("a batch that fails is tried again as it was", "locked-row", "of another partition waited|the caller", (
-        Edit("service/store/write_outcome.c", "    size_t rows_len = connection->rows_len;\n    const char *reason",
-             "    if (connection->outcome == STATUS_UNAVAILABLE) {\n        write_outcome_put_back(connection);\n        return;\n    }\n"
-             "    size_t rows_len = connection->rows_len;\n    const char *reason"),)),
+        Edit("service/store/write_outcome.c", "    size_t rows_len = batch->rows_len;\n    const char *reason",
+             "    if (batch->outcome == STATUS_UNAVAILABLE) {\n        write_outcome_put_back(batch);\n        return;\n    }\n"
+             "    size_t rows_len = batch->rows_len;\n    const char *reason"),)),
     Mutant("a lock is waited for without end", "locked-row", "of another partition waited|the caller|it was answered after", (
         Edit("service/store/writer.c", ".lock_timeout_ms = config->lock_timeout_ms == 0 ? WRITE_LOCK_TIMEOUT_MS : config->lock_timeout_ms,",
              ".lock_timeout_ms = 0,"),
