@@ -61,7 +61,9 @@ MUTANTS = [
         Edit("service/relay/relay_loop.c", "message->commit_lsn == loop->progress.commit_lsn ? loop->progress.records : 0", "0"),)),
     Mutant("the slot is confirmed before Kafka has committed", "open-transaction", "is not there|comes after version", (
         Edit("service/relay/relay_loop.c", "    if (batch_records(loop) > 0) return;\n", ""),
-        Edit("service/relay/relay_loop.c", "loop->progress.lsn < loop->seen ? loop->progress.lsn : loop->seen", "loop->seen"))),
+        Edit("service/relay/relay_loop.c", "loop->progress.lsn < loop->seen ? loop->progress.lsn : loop->seen", "loop->seen"),
+        # Without this the relay refuses such a slot, and waits.
+        Edit("service/relay/acceptance.c", "    if (source->confirmed > smaller(progress->lsn, end)) return VERDICT_FOREIGN_SLOT;\n", ""))),
     Mutant("positions of another timeline are taken for this one's", "failover", "lost: ", (
         Edit("service/relay/acceptance.c", "if (verdict == VERDICT_SWITCHED) next.lsn = smaller(next.lsn, end);", ""),)),
     Mutant("ids are not moved behind those that are published", "restore", "twice: ", (
