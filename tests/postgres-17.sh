@@ -12,7 +12,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/chroot.sh"
 export CHROOT_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/schedule-service CI=true
 root=$CHROOT_CACHE/debian-13
-default=(pages_sql failover synchronized_slot relay rebuild roles)
+default=(pages_sql failover synchronized_slot relay rebuild roles pooler)
 
 # The tree as it is here, beside what was built there before.
 copy_tree() {

@@ -196,6 +196,11 @@ unpack() {
     fi
 }
 
+# The one that nothing else brings; each release of Debian has another name for it.
+pgbouncer_library() {
+    apt-cache depends --important pgbouncer | sed -n 's/.*Depends: \(libc-\{0,1\}ares2\)$/\1/p'
+}
+
 # The npm package that asyncapi.sha256 names; of its files only the schema is kept.
 fetch_asyncapi() {
     local directory=$1 version=${1##*-} new
@@ -218,7 +223,7 @@ have_java || packages+=(default-jre-headless)
 have_postgres || packages+=(postgresql)
 ! has_harness || packages+=("${harness_packages[@]}")
 ! wants deb || packages+=(debhelper lintian man-db)
-! wants test || packages+=(chromium-headless-shell libc-ares2)
+! wants test || packages+=(chromium-headless-shell)
 ! wants lint || packages+=(clang clang-format clang-tidy shellcheck)
 ! wants fuzz || packages+=(clang)
 ! wants hours || packages+=(golang-go)
@@ -246,6 +251,10 @@ flock 9
 ! wants lint || [ -d "$asyncapi" ] || fetch_asyncapi "$asyncapi"
 ! wants lint || unpack promtool prometheus
 ! wants test || unpack prometheus prometheus
-! wants test || unpack pgbouncer pgbouncer
+if wants test || wants harness; then
+    mapfile -t libraries < <(pgbouncer_library)
+    [ ${#libraries[@]} -eq 0 ] || install_missing "${libraries[@]}"
+    unpack pgbouncer pgbouncer
+fi
 [ -d "$kafka/lib" ] || fetch_kafka "$kafka" || exit 0
 $python "$here/servers.py" warm

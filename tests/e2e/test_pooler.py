@@ -1,14 +1,25 @@
-"""Behind PgBouncer, Debian's: session pooling works; pooling of transactions does not, and the service says so."""
+"""Behind PgBouncer, Debian's: session pooling works, and what carries prepared statements along; else pooling of transactions does not, and the
+service says so."""
 
 from __future__ import annotations
 
 import os
+import re
 import socket
 from pathlib import Path
 
+import pytest
+
 from conftest import MakeLine
 from line import MINIMAL, until
-from servers import Server, free_port, program
+from servers import Server, free_port, program, run
+
+
+def carries_statements() -> bool:
+    """From 1.21 on, where it is told to."""
+    version = re.search(r"PgBouncer (\d+)\.(\d+)", run(str(program("pgbouncer")), "--version"))
+    assert version
+    return (int(version[1]), int(version[2])) >= (1, 21)
 
 
 class PgBouncer(Server):
@@ -16,9 +27,10 @@ class PgBouncer(Server):
 
     name = "pgbouncer"
 
-    def __init__(self, directory: Path, url: str, mode: str) -> None:
+    def __init__(self, directory: Path, url: str, mode: str, statements: int = 0) -> None:
         super().__init__(directory / "pgbouncer.log")
         self.directory, self.mode, self.port = directory, mode, free_port()
+        self.more = f"max_prepared_statements={statements}\n" if carries_statements() else ""
         self.database, self.server_port = url.rpartition("/")[2], url.rpartition(":")[2].partition("/")[0]
         if os.geteuid() == 0:
             self.identity = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
@@ -29,7 +41,7 @@ class PgBouncer(Server):
         # auth_type=any has one user for all, who is named with the database.
         config.write_text(f"[databases]\n{self.database} = host=127.0.0.1 port={self.server_port} user=postgres\n[pgbouncer]\n"
                           f"listen_addr=127.0.0.1\nlisten_port={self.port}\nunix_socket_dir=\nauth_type=any\n"
-                          f"pool_mode={self.mode}\ndefault_pool_size=30\n")
+                          f"pool_mode={self.mode}\ndefault_pool_size=30\n{self.more}")
         return [str(program("pgbouncer")), str(config)]
 
     def is_ready(self) -> bool:
@@ -47,10 +59,13 @@ class PgBouncer(Server):
 POOLED = (503, "a pooler before the database gives each transaction another session; set it to session pooling")
 
 
-def test_session_pooling_works(make_line: MakeLine) -> None:
+@pytest.mark.parametrize(("mode", "statements"), [("session", 0), ("transaction", 200)])
+def test_sessions_or_statements_that_are_kept_are_enough(make_line: MakeLine, mode: str, statements: int) -> None:
+    if statements and not carries_statements():
+        pytest.skip("this PgBouncer carries no prepared statements along")
     line = make_line()
     line.directory.mkdir(exist_ok=True)
-    with PgBouncer(line.directory, line.database_url, "session") as pooler:
+    with PgBouncer(line.directory, line.database_url, mode, statements) as pooler:
         line.start(DATABASE_URL=pooler.url, RELAY_DATABASE_URL=line.database_url)
         command = line.command()
         line.send(command)
