@@ -480,7 +480,7 @@ def warm() -> None:
     directory = scratch_dir()
     made = directory / "classes.jsa"
     with Kafka(directory, jvm=(f"-XX:ArchiveClassesAtExit={made}",)) as kafka:
-        kafka.stop()
+        kafka.stop(deadline_s=300)  # it writes the archive as it ends, which a busy machine takes its time for
     shutil.move(made, _class_archive().with_suffix(".new"))
     _class_archive().with_suffix(".new").rename(_class_archive())
     shutil.rmtree(directory)

@@ -257,4 +257,4 @@ if wants test || wants harness; then
     unpack pgbouncer pgbouncer
 fi
 [ -d "$kafka/lib" ] || fetch_kafka "$kafka" || exit 0
-$python "$here/servers.py" warm
+$python "$here/servers.py" warm || say "WARNING: Kafka's class archive could not be made; brokers start more slowly without it."

@@ -174,14 +174,22 @@ def show(binary: Path, stay: bool, began: float) -> None:
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     if not stay:
-        places = {str(CACHE): CACHE, "build": ROOT / "build"}
-        disk = ", ".join(f"{megabytes(path):.0f} MB in {name}" for name, path in places.items())
-        print(f"All was as it should be, after {time.time() - began:.0f} s, and all is stopped. It keeps {disk}, beside Debian's packages.\n"
-              "To start it again, in the background:\n\n"
-              "   make up && . .run/env\n"
-              '   curl -s -H "Authorization: Bearer $ADMIN_API_KEY" '
-              '"$HTTP_URL/v2/organizations/$ORG_ID/users/$MEMBER_USER_ID/schedules"\n\n'
-              "docs/quickstart.md goes on from there.")
+        tell_what_next(began)
+
+
+def tell_what_next(began: float) -> None:
+    places = {str(CACHE): CACHE, "build": ROOT / "build"}
+    disk = ", ".join(f"{megabytes(path):.0f} MB in {name}" for name, path in places.items())
+    print(f"Everything was as expected. It took {time.time() - began:.0f} s; all servers are stopped. On disk: {disk}, and Debian's packages.")
+    if not Kafka.is_installed():
+        print("`make up` needs Kafka, which `make setup` tries to fetch again.")
+        return
+    print("""To start it again, in the background:
+
+   make up && . .run/env
+   curl -s -H "Authorization: Bearer $ADMIN_API_KEY" "$HTTP_URL/v2/organizations/$ORG_ID/users/$MEMBER_USER_ID/schedules"
+
+docs/quickstart.md continues from there.""")
 
 
 def megabytes(directory: Path) -> float:
