@@ -37,7 +37,7 @@ def messages() -> SimpleNamespace:
     names = {"CreateSchedule": "create_schedule", "UpdateSchedule": "update_schedule", "DeleteSchedule": "delete_schedule",
              "ScheduleCreated": "schedule_created", "ScheduleUpdated": "schedule_updated",
              "ScheduleDeleted": "schedule_deleted", "ScheduleCommandRejected": "schedule_command_rejected",
-             "EventUnpublishable": "event_unpublishable", "DirectoryEntry": "directory_entry", "Role": "role"}
+             "EventUnpublishable": "event_unpublishable", "WebhookDisabled": "webhook_disabled", "DirectoryEntry": "directory_entry", "Role": "role"}
     with tempfile.TemporaryDirectory() as directory:
         files = [str(path) for path in sorted(ROOT.glob("proto/schedules/v1/*.proto"))]
         subprocess.run(["protoc", "-I", str(ROOT / "proto"), f"--python_out={directory}", *files], check=True)

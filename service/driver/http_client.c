@@ -271,7 +271,10 @@ struct http_client *http_client_new(struct event_base *base, const struct http_c
 void http_client_free(struct http_client *client)
 {
     if (client == NULL) return;
-    while (client->first != NULL) free_request(client->first);
+    for (struct http_client_request *request = client->first, *next; request != NULL; request = next) {
+        next = request->next;
+        free_request(request);
+    }
     if (client->multi != NULL) curl_multi_cleanup(client->multi);
     if (client->timer != NULL) event_free(client->timer);
     free(client);

@@ -272,9 +272,9 @@ static void note_failure(struct delivery *delivery, const struct http_client_ans
     delivery->error = answer->error == NULL ? "status" : answer->error;
 }
 
-static void pop_first(struct chain *chain)
+static void pop_first(struct chain *chain, const struct delivery *first)
 {
-    chain->first = chain->first->next;
+    chain->first = first->next;
     if (chain->first == NULL) chain->last = NULL;
 }
 
@@ -289,7 +289,7 @@ static void disable(struct webhook_sender *sender, struct delivery *delivery)
 static void on_first_answered(struct webhook_sender *sender, struct chain *chain, struct delivery *delivery, bool is_success,
                               const struct http_client_answer *answer, int64_t now_us)
 {
-    pop_first(chain);
+    pop_first(chain, delivery);
     if (is_success) {
         delivery->endpoint->queued--;
         free_delivery(sender, delivery);
@@ -537,8 +537,8 @@ void sender_break_off(struct webhook_sender *sender)
 {
     static const struct http_client_answer broken = {.error = "broken"};
     sender->is_breaking_off = true;
-    while (sender->sending != NULL) {
-        struct delivery *delivery = sender->sending;
+    for (struct delivery *delivery = sender->sending, *next; delivery != NULL; delivery = next) {
+        next = delivery->next_sending;
         http_client_cancel(delivery->request);
         on_answer(delivery, &broken);
     }

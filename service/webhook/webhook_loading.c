@@ -73,11 +73,11 @@ static struct commit_position position_at(const PGresult *rows, int row, int col
 }
 
 /* An array in its text form: names with commas between, in braces. */
-static unsigned triggers_at(const PGresult *rows, int row)
+unsigned webhook_triggers_of(const char *array)
 {
     unsigned bits = 0;
     for (int type = SCHEDULE_CREATED; type <= SCHEDULE_DELETED; type++) {
-        if (strstr(PQgetvalue(rows, row, CHANGE_TRIGGERS), webhook_trigger_name(type).data) != NULL) bits |= 1U << type;
+        if (strstr(array, webhook_trigger_name(type).data) != NULL) bits |= 1U << type;
     }
     return bits;
 }
@@ -109,7 +109,7 @@ static bool fill_endpoint(struct endpoint *endpoint, const PGresult *rows, int r
     replace_bytes(&endpoint->secret, bytes_at(rows, row, CHANGE_SECRET));
     replace_bytes(&endpoint->previous_secret, bytes_at(rows, row, CHANGE_PREVIOUS));
     endpoint->previous_until_us = is_null(rows, row, CHANGE_UNTIL) ? 0 : number(rows, row, CHANGE_UNTIL);
-    endpoint->triggers = triggers_at(rows, row);
+    endpoint->triggers = webhook_triggers_of(PQgetvalue(rows, row, CHANGE_TRIGGERS));
     endpoint->format =
         strcmp(PQgetvalue(rows, row, CHANGE_FORMAT), "standard") == 0 ? WEBHOOK_FORMAT_STANDARD : WEBHOOK_FORMAT_CAL;
     endpoint->start = position_at(rows, row, CHANGE_START);

@@ -54,6 +54,38 @@ static const struct pg_statement read_statements[] = {
             "AND EXISTS (SELECT FROM webhooks w WHERE w.id = d.webhook_id AND w.active) ORDER BY d.next_attempt_at LIMIT "
             "$4::bigint"},
     {"members", "SELECT user_id, org_id FROM webhook_memberships($1::bigint[])"},
+    {"pings", "UPDATE webhook_jobs SET state = 'running', started_at = now() WHERE id = ANY (ARRAY("
+              "SELECT id FROM webhook_jobs WHERE kind = 'ping' AND (state = 'queued' OR state = 'running' AND started_at < "
+              "now() - interval '1 minute') "
+              "AND EXISTS (SELECT FROM webhooks w WHERE w.id = webhook_id AND w.revision <= $1::bigint) ORDER BY created_at "
+              "LIMIT 8 FOR UPDATE SKIP LOCKED)) RETURNING id, webhook_id"},
+    {"end_ping",
+     "UPDATE webhook_jobs SET state = CASE WHEN $3::text IS NULL THEN 'done' ELSE 'failed' END, ended_at = now(), "
+     "delivered = ($3::text IS NULL)::integer, failed = ($3::text IS NOT NULL)::integer, status = $2::smallint, error = "
+     "$3::text "
+     "WHERE id = $1::uuid AND state = 'running'"},
+    {"replay", "SELECT j.id, j.webhook_id, (extract(epoch FROM j.from_time) * 1000)::bigint, coalesce(j.from_event, ''), "
+               "(extract(epoch FROM j.to_time) * 1000)::bigint, j.triggers, j.delivered, j.failed "
+               "FROM (SELECT pg_try_advisory_lock(7215830125522) AS is_mine OFFSET 0) AS l CROSS JOIN LATERAL ("
+               "SELECT * FROM webhook_jobs WHERE kind = 'replay' AND state IN ('queued', 'running') "
+               "AND EXISTS (SELECT FROM webhooks w WHERE w.id = webhook_id AND w.revision <= $1::bigint) ORDER BY "
+               "created_at, id LIMIT 1) AS j "
+               "WHERE l.is_mine"},
+    {"places",
+     "SELECT p.partition, p.next_offset, p.end_offset FROM webhook_job_positions p WHERE p.topic = $1::text AND p.job_id = ("
+     "SELECT id FROM webhook_jobs WHERE kind = 'replay' AND state IN ('queued', 'running') "
+     "AND EXISTS (SELECT FROM webhooks w WHERE w.id = webhook_id AND w.revision <= $2::bigint) ORDER BY created_at, id "
+     "LIMIT 1) "
+     "ORDER BY p.partition"},
+    {"store_replay",
+     "UPDATE webhook_jobs SET state = $2::text, started_at = coalesce(started_at, now()), delivered = $3::bigint, "
+     "failed = $4::bigint, status = $5::smallint, error = $6::text, "
+     "ended_at = CASE WHEN $2::text = 'running' THEN NULL ELSE now() END WHERE id = $1::uuid AND ended_at IS NULL"},
+    {"store_places", "INSERT INTO webhook_job_positions (job_id, topic, partition, next_offset, end_offset) "
+                     "SELECT $1::uuid, $2::text, u.* FROM unnest($3::integer[], $4::bigint[], $5::bigint[]) AS u "
+                     "WHERE EXISTS (SELECT FROM webhook_jobs WHERE id = $1::uuid) "
+                     "ON CONFLICT (job_id, topic, partition) DO UPDATE SET next_offset = excluded.next_offset, end_offset = "
+                     "excluded.end_offset"},
     {"sweep", "SELECT mark_removed_webhooks(), sweep_webhooks(1000)"},
 };
 
@@ -143,6 +175,8 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
     if (sender->is_done || sender->is_revoking) return;
     if (sender->ticks % TICKS_POLL == 0) sender_poll_changes(sender);
     if (sender->ticks % TICKS_DUE == 5) sender_ask_due(sender);
+    if (sender->ticks % TICKS_DUE == 7) sender_ask_pings(sender);
+    sender_mind_replay(sender);
     if (sender->ticks % TICKS_SWEEP == 0) sweep(sender);
     sender_run(sender);
     sender_take(sender); /* in case a wake-up was lost, or a look-up failed */
@@ -195,7 +229,7 @@ static bool start(struct webhook_sender *sender)
     sender->tick = event_new(sender->base, -1, EV_PERSIST, on_tick, sender);
     if (sender->writes == NULL || sender->reads == NULL || sender->tick == NULL) return false;
     event_add(sender->tick, &(struct timeval){.tv_usec = TICK_MS * 1000});
-    return sender_start_taking(sender);
+    return sender_start_taking(sender) && sender_start_replay(sender);
 }
 
 struct webhook_sender *webhook_sender_new(struct event_base *base, const struct webhook_sender_config *config)
@@ -218,6 +252,8 @@ void webhook_sender_free(struct webhook_sender *sender)
     if (sender == NULL) return;
     sender->is_done = sender->is_revoking = true;
     sender_break_off(sender);
+    sender_drop_pings(sender);
+    sender_stop_replay(sender);
     if (sender->head != NULL) sender_forget_everything(sender);
     sender_stop_taking(sender);
     http_client_free(sender->http);

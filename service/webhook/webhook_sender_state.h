@@ -158,6 +158,9 @@ struct membership {
     int64_t org_id;
 };
 
+struct ping;
+struct replay;
+
 struct webhook_sender {
     struct event_base *base;
     const struct webhook_sender_config *config;
@@ -192,6 +195,10 @@ struct webhook_sender {
     bool is_load_wanted;
     bool is_polling;
     bool is_asking_due;
+    bool is_asking_pings;
+    struct ping *pings; /* under way */
+    struct replay *replay;
+    size_t pings_len;
     bool are_endpoints_known;
 
     /* sending */
@@ -312,10 +319,17 @@ void sender_ask_due(struct webhook_sender *sender);
 /* Asks for the memberships of the owners that stand in staged; then sender_on_looked_up. */
 void sender_look_up(struct webhook_sender *sender);
 
+/* Triggers as bits, from PostgreSQL's text of an array. */
+unsigned webhook_triggers_of(const char *array);
+
 /* ---- webhook_taking.c ---- */
 
 bool sender_start_taking(struct webhook_sender *sender);
 void sender_stop_taking(struct webhook_sender *sender);
+void webhook_read_record(const rd_kafka_message_t *message, struct record *ret_record);
+
+/* One that is assigned by hand. reset: what it does outside of the log, as auto.offset.reset. NULL: it was logged. */
+rd_kafka_t *sender_consumer_new(struct webhook_sender *sender, const char *reset);
 void sender_take(struct webhook_sender *sender);
 void sender_on_looked_up(struct webhook_sender *sender);
 void sender_on_loaded(struct webhook_sender *sender); /* fetching begins */
@@ -343,6 +357,20 @@ bool webhook_post(struct webhook_sender *sender, struct endpoint *endpoint, cons
 /* The same for a delivery, which ctx is then. */
 bool sender_request(struct webhook_sender *sender, struct delivery *delivery,
                     void (*done)(void *ctx, const struct http_client_answer *answer), const char **ret_error);
+
+/* ---- webhook_pings.c ---- */
+
+/* Takes test requests that are asked for. */
+void sender_ask_pings(struct webhook_sender *sender);
+void sender_drop_pings(struct webhook_sender *sender);
+
+/* ---- webhook_replay.c ---- */
+
+bool sender_start_replay(struct webhook_sender *sender);
+void sender_stop_replay(struct webhook_sender *sender);
+
+/* Goes on with the replay at hand, or takes one that is asked for. */
+void sender_mind_replay(struct webhook_sender *sender);
 
 /* ---- webhook_metrics.c ---- */
 

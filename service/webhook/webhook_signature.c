@@ -92,6 +92,7 @@ bool webhook_sign_cal(struct slice secret, struct slice body, char ret_hex[WEBHO
 bool webhook_sign_standard(struct slice secret, struct slice id, int64_t timestamp_s, struct slice body,
                            char ret_signature[WEBHOOK_STANDARD_SIGNATURE_LEN])
 {
+    static const char version[3] = {'v', '1', ','};
     char timestamp[NUMBER_SIZE];
     char base64[WEBHOOK_STANDARD_SIGNATURE_LEN - 2]; /* and a terminator */
     uint8_t digest[SHA256_BYTES];
@@ -103,7 +104,7 @@ bool webhook_sign_standard(struct slice secret, struct slice id, int64_t timesta
     OPENSSL_cleanse(&key, sizeof(key));
     if (!ok) return false;
     EVP_EncodeBlock((unsigned char *)base64, digest, sizeof(digest));
-    memcpy(ret_signature, "v1,", 3);
-    memcpy(ret_signature + 3, base64, WEBHOOK_STANDARD_SIGNATURE_LEN - 3);
+    memcpy(ret_signature, version, sizeof(version));
+    memcpy(ret_signature + sizeof(version), base64, WEBHOOK_STANDARD_SIGNATURE_LEN - sizeof(version));
     return true;
 }

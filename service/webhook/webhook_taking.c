@@ -122,7 +122,7 @@ static struct slice header_value(const rd_kafka_headers_t *headers, size_t index
     return (struct slice){value, value == NULL ? 0 : size};
 }
 
-static void read_record(const rd_kafka_message_t *message, struct record *ret_record)
+void webhook_read_record(const rd_kafka_message_t *message, struct record *ret_record)
 {
     rd_kafka_headers_t *headers = NULL;
     record_start(ret_record, RECORD_EVENT, (struct slice){message->key, message->key_len},
@@ -144,7 +144,7 @@ static bool stage(struct webhook_sender *sender, const rd_kafka_message_t *messa
     struct staged staged = {.partition = partition, .offset = message->offset, .is_scan = is_scan};
     staged.at_us = rd_kafka_message_timestamp(message, &type) * 1000;
     if (endpoints_count(sender->endpoints) > 0 && message->payload != NULL) {
-        read_record(message, &record);
+        webhook_read_record(message, &record);
         enum status status = webhook_event_is_wanted(&record) ? webhook_event_new(&record, &staged.event) : STATUS_OK;
         if (status == STATUS_NO_MEMORY) return false;
         if (status != STATUS_OK) {
@@ -382,14 +382,14 @@ static void on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t what, rd_kafka_
 
 /* ---- life cycle ---- */
 
-static rd_kafka_t *consumer_new(struct webhook_sender *sender, const char *group, bool is_head)
+static rd_kafka_t *consumer_new(struct webhook_sender *sender, const char *reset, bool is_head)
 {
     const struct kafka_property properties[] = {
-        {"group.id", group},
+        {"group.id", sender->config->group},
         {"partition.assignment.strategy", "range"},
         {"enable.auto.commit", "false"},
         {"enable.auto.offset.store", "false"},
-        {"auto.offset.reset", "error"},
+        {"auto.offset.reset", reset},
         {"enable.partition.eof", "true"},
         {"isolation.level", "read_committed"},
         {"fetch.wait.max.ms", "100"},
@@ -411,14 +411,19 @@ static rd_kafka_t *consumer_new(struct webhook_sender *sender, const char *group
     return client;
 }
 
+rd_kafka_t *sender_consumer_new(struct webhook_sender *sender, const char *reset)
+{
+    return consumer_new(sender, reset, false);
+}
+
 bool sender_start_taking(struct webhook_sender *sender)
 {
     sender->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (sender->wake_fd < 0) return false;
     sender->wake = event_new(sender->base, sender->wake_fd, EV_READ | EV_PERSIST, on_wake, sender);
     if (sender->wake == NULL || event_add(sender->wake, NULL) != 0) return false;
-    sender->scan = consumer_new(sender, sender->config->group, false);
-    sender->head = sender->scan == NULL ? NULL : consumer_new(sender, sender->config->group, true);
+    sender->scan = consumer_new(sender, "error", false);
+    sender->head = sender->scan == NULL ? NULL : consumer_new(sender, "error", true);
     if (sender->head == NULL) return false;
     rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(topics, sender->config->topic, RD_KAFKA_PARTITION_UA);

@@ -47,6 +47,20 @@ class Hooks:
         assert rows == [("stored",)], rows
         return made
 
+    def job(self, webhook: str, kind: str, from_time: str | None = None, from_event: str | None = None,
+            triggers: list[str] | None = None) -> str:
+        made = str(uuid.uuid4())
+        rows = self.line.sql("SELECT (c).verdict FROM (SELECT create_webhook_job(%s, %s, %s, %s, %s, NULL, %s, 10) AS c) AS t",
+                             made, webhook, kind, from_time, from_event, triggers)
+        assert rows == [("stored",)], rows
+        return made
+
+    def wait_job(self, job: str, state: str) -> tuple[Any, ...]:
+        """How many it has delivered, how many not, and why."""
+        find = "SELECT state, delivered, failed, error FROM webhook_jobs WHERE id = %s"
+        assert wait_until(lambda: self.line.sql(find, job)[0][0] == state, 30), self.line.sql(find, job)
+        return self.line.sql(find, job)[0][1:]
+
     def create(self, **fields: Any) -> int:
         answer = self.line.post({"name": "S", "timeZone": "UTC", "isDefault": False} | fields)
         assert answer.status_code == 201, answer.text

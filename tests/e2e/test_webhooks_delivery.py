@@ -11,6 +11,7 @@ import pytest
 from hooks import OURS, Hooks
 from line import Line, until
 from servers import wait_until
+from wire import messages
 
 @pytest.fixture
 def hooks(make_line: Callable[..., Line]) -> Iterator[Hooks]:
@@ -131,6 +132,8 @@ def test_an_endpoint_that_is_gone_is_disabled_and_goes_on_where_it_was(hooks: Ho
     until(lambda: hooks.line.sql("SELECT active, disabled_reason FROM webhooks WHERE id = %s", webhook) == [(False, "gone")], "it is disabled")
     event = hooks.line.topic(hooks.line.place.events).wait_for(lambda message: message.key == webhook.encode())[0]
     assert event.headers["ce_type"] == b"schedules.v1.WebhookDisabled"
+    told = messages().WebhookDisabled.FromString(event.value or b"")
+    assert (told.webhook_id, told.user_id, told.reason) == (webhook, hooks.line.people.member, "gone")
     second = hooks.create()
     receiver.wait_for({f"{first}.1", f"{second}.1"})
     assert len(receiver.at("/gone")) == 1
@@ -151,7 +154,7 @@ def test_nothing_is_lost_when_a_sender_is_killed(hooks: Hooks) -> None:
             hooks.update(schedule, f"Round {round_}")
             wanted |= {f"{schedule}.{round_ + 2}", f"{schedule}.1"}
         if round_ % 4 == 1:
-            sender.kill()
+            sender.kill9()
             hooks.line.replicas.remove(sender)
             sender = hooks.send(wait=False)
         hooks.hasten()
@@ -209,3 +212,42 @@ def test_a_sender_says_how_it_stands(hooks: Hooks) -> None:
     text = hooks.line.http.get(f"{sender.url}/metrics", timeout=10).text
     assert "schedule_webhook_partitions 4" in text and "schedule_webhook_lag_seconds" in text
     assert wait_until(lambda: "schedule_webhook_endpoints 1" in hooks.line.http.get(f"{sender.url}/metrics", timeout=10).text, 10)
+
+
+def test_a_ping_is_one_request_by_the_same_rules(hooks: Hooks) -> None:
+    receiver = hooks.receive(lambda number, got: 200 if got.path == "/ok" else 500)
+    hooks.send()
+    jobs = [hooks.job(hooks.endpoint(receiver.url(path)), "ping") for path in ("/ok", "/bad")]
+    assert hooks.wait_job(jobs[0], "done") == (1, 0, None)
+    assert hooks.wait_job(jobs[1], "failed") == (0, 1, "status")
+    refused = hooks.job(hooks.endpoint("http://127.0.0.1:22/"), "ping")
+    assert hooks.wait_job(refused, "failed") == (0, 1, "refused")
+    assert [got.json["triggerEvent"] for got in receiver.got] == ["PING", "PING"]
+    assert receiver.at("/ok")[0].event_id == f"ping_{jobs[0]}"
+
+
+def test_a_replay_sends_events_once_more(hooks: Hooks) -> None:
+    receiver = hooks.receive()
+    hooks.send()
+    own, org = hooks.endpoint(receiver.url("/own")), hooks.endpoint(receiver.url("/org"), org=hooks.line.people.org)
+    first = hooks.create()
+    second = hooks.create()
+    hooks.update(second, "B")
+    personal = hooks.line.post({"name": "P", "timeZone": "UTC", "isDefault": False}, key=hooks.line.people.member_key,
+                               path="/v2/schedules").json()["data"]["id"]
+    everything = {f"{first}.1", f"{second}.1", f"{second}.2", f"{personal}.1"}
+    for path in ("/own", "/org"):
+        receiver.wait_for(everything, path)
+    for webhook, path in ((own, "/own"), (org, "/org")):
+        before = len(receiver.at(path))
+        job = hooks.job(webhook, "replay", from_time="2000-01-01T00:00:00Z")
+        assert hooks.wait_job(job, "done") == (4, 0, None)
+        again = receiver.at(path)[before:]
+        assert {got.event_id for got in again} == everything
+        assert {got.headers["webhook-replay"] for got in again} == {job}
+    before = len(receiver.at("/own"))
+    job = hooks.job(own, "replay", from_event=f"{second}.1", triggers=["SCHEDULE_UPDATED"])
+    assert hooks.wait_job(job, "done") == (1, 0, None)
+    assert [got.event_id for got in receiver.at("/own")[before:]] == [f"{second}.2"]
+    missing = hooks.job(own, "replay", from_event="999999.1")
+    assert hooks.wait_job(missing, "failed")[2] == "event not found"

@@ -650,9 +650,32 @@ static void digest_is_of_the_content_and_not_of_the_command_id(void **state)
     assert_memory_equal(first, second, 16);
 }
 
+static void a_disabled_webhook_is_told_with_its_id_as_the_key(void **state)
+{
+    const struct webhook_disabled disabled = {.webhook_id = SLICE(ID),
+                                              .user_id = 478,
+                                              .reason = SLICE("gone"),
+                                              .occurred_us = at_us};
+    struct buf packed;
+    struct record record;
+    (void)state;
+    buf_init(&packed, 1 << 16);
+    event_webhook_disabled(&packed, &as_json, &disabled);
+    struct slice bytes = buf_slice(&packed);
+    assert_true(record_take(&bytes, &record));
+    assert_text(record.key, ID);
+    assert_text(record_header(&record, SLICE("ce_type")), "schedules.v1.WebhookDisabled");
+    assert_text(record_header(&record, SLICE("ce_id")), ID "/1795325544653999");
+    assert_int_equal(event_schedule_id(&record), 0);
+    assert_text(record.value, "{\"webhookId\":\"" ID "\",\"userId\":478,\"orgId\":0,\"reason\":\"gone\","
+                              "\"occurredAt\":\"2026-11-22T05:32:24.653Z\"}");
+    buf_done(&packed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_disabled_webhook_is_told_with_its_id_as_the_key),
         cmocka_unit_test(record_is_unpacked_as_it_was_packed),
         cmocka_unit_test(records_are_taken_one_after_the_other),
         cmocka_unit_test(record_keeps_null_and_empty_apart),

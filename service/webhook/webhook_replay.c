@@ -1,0 +1,478 @@
+/* Events once more: jobs of the kind `replay`, outside of the order, one at a time of all senders (an advisory lock says whose), and one request at
+ * a time, so that they are slower than what is new.
+ *
+ * Happy path: a job is taken -> where it begins and ends is looked up by time in each partition -> each event in between that the endpoint wants is
+ * sent once -> where it is, is stored once a second -> at the ends of all partitions it is done. A job that begins at an event first looks for that one
+ * from the beginning of the topic, for its time.
+ *
+ * Failure modes: an attempt that fails is counted, and the next event is sent; five in a row end the job. A sender that ends leaves the job to the next one,
+ * which goes on from where it was stored. An endpoint that is gone ends it. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "driver/clock.h"
+#include "driver/log.h"
+#include "driver/pg_array.h"
+#include "webhook/webhook_sender_state.h"
+
+enum {
+    FAILURES_MAX = 5,
+    ASK_MS = 2000,
+    STORE_EVERY_US = 1000000,
+    ARRAY_BYTES_MAX = 1 << 20,
+    NUMBER_SIZE = 24,
+    EVENT_ID_SIZE = 136,
+    MESSAGES_EACH = 200,
+    TICKS_ASK = 20
+};
+
+struct place {
+    int64_t next;
+    int64_t end;
+};
+
+struct replay {
+    struct webhook_sender *sender;
+    rd_kafka_t *client;
+    struct endpoint *endpoint; /* NULL: there is no job */
+    char job[UUID_TEXT_LEN + 1];
+    char from_event[EVENT_ID_SIZE]; /* empty: its time is known */
+    int64_t from_ms;
+    int64_t to_ms;
+    unsigned triggers;
+    struct place places[SENDER_PARTITIONS_MAX];
+    int32_t places_len;          /* partitions of the topic */
+    struct webhook_event *event; /* at hand, and where it stands */
+    int32_t event_partition;
+    int64_t event_offset;
+    struct http_client_request *request;
+    int64_t delivered;
+    int64_t failed;
+    int failures; /* in a row */
+    int status;
+    const char *error;
+    int64_t stored_us;
+    bool is_asking;
+    bool is_storing;
+    bool is_ended;
+    bool has_failed;
+    bool is_member; /* the owner of the event at hand is one of the endpoint's organization */
+};
+
+static void go_on(struct replay *replay);
+
+/* ---- storing ---- */
+
+static void forget_job(struct replay *replay)
+{
+    if (replay->request != NULL) http_client_cancel(replay->request);
+    replay->request = NULL;
+    webhook_event_release(replay->event);
+    replay->event = NULL;
+    if (replay->endpoint != NULL) endpoint_release(replay->endpoint);
+    replay->endpoint = NULL;
+    if (replay->client != NULL) rd_kafka_assign(replay->client, NULL);
+}
+
+static void on_stored(void *ctx, bool is_stored, const char *sqlstate)
+{
+    struct replay *replay = ctx;
+    (void)sqlstate;
+    replay->is_storing = false;
+    if (is_stored && replay->is_ended) forget_job(replay);
+}
+
+static void store(struct replay *replay)
+{
+    static const struct webhook_db_ops ops = {NULL, on_stored};
+    struct webhook_sender *sender = replay->sender;
+    struct pg_array arrays[3];
+    char numbers[3][NUMBER_SIZE];
+    static const enum pg_oid types[] = {PG_OID_INT4, PG_OID_INT8, PG_OID_INT8};
+    bool is_searching = replay->from_event[0] != '\0'; /* where it is then means nothing to the next sender */
+    if (replay->is_storing || (is_searching && !replay->is_ended) || !webhook_db_is_ready(sender->reads)) return;
+    for (int i = 0; i < 3; i++) {
+        buf_init(&arrays[i].bytes, ARRAY_BYTES_MAX);
+        pg_array_start(&arrays[i], types[i]);
+    }
+    for (int32_t i = 0; i < replay->places_len; i++) {
+        pg_array_add_int4(&arrays[0], i);
+        bool is_at_hand = replay->event != NULL && i == replay->event_partition;
+        pg_array_add_int8(&arrays[1], is_at_hand ? replay->event_offset : replay->places[i].next);
+        pg_array_add_int8(&arrays[2], replay->places[i].end);
+    }
+    snprintf(numbers[0], NUMBER_SIZE, "%" PRId64, replay->delivered);
+    snprintf(numbers[1], NUMBER_SIZE, "%" PRId64, replay->failed);
+    snprintf(numbers[2], NUMBER_SIZE, "%d", replay->status);
+    const char *state = !replay->is_ended ? "running" : replay->has_failed ? "failed" : "done";
+    const char *error = replay->error;
+    const struct pg_param params[] = {
+        {replay->job, UUID_TEXT_LEN, false},
+        {state, (int)strlen(state), false},
+        {numbers[0], (int)strlen(numbers[0]), false},
+        {numbers[1], (int)strlen(numbers[1]), false},
+        {replay->status == 0 ? NULL : numbers[2], (int)strlen(numbers[2]), false},
+        {error, error == NULL ? 0 : (int)strlen(error), false},
+        {sender->config->topic, (int)strlen(sender->config->topic), false},
+        pg_array_param(&arrays[0]),
+        pg_array_param(&arrays[1]),
+        pg_array_param(&arrays[2]),
+    };
+    replay->is_storing = true;
+    replay->stored_us = clock_steady_us();
+    webhook_db_begin(sender->reads, &ops, replay);
+    webhook_db_send(sender->reads, "store_replay", params, 6);
+    webhook_db_send(sender->reads, "store_places",
+                    (struct pg_param[]){params[0], params[6], params[7], params[8], params[9]}, 5);
+    webhook_db_end(sender->reads);
+    for (int i = 0; i < 3; i++) buf_done(&arrays[i].bytes);
+}
+
+/* error: why it has failed; NULL: it has not. */
+static void end(struct replay *replay, const char *error)
+{
+    if (replay->is_ended) return;
+    replay->is_ended = true;
+    replay->has_failed = error != NULL;
+    if (error != NULL) replay->error = error;
+    store(replay);
+}
+
+/* ---- where it begins and ends ---- */
+
+static bool count_partitions(struct replay *replay)
+{
+    const struct rd_kafka_metadata *metadata = NULL;
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(replay->client, replay->sender->config->topic, NULL);
+    if (topic == NULL) return false;
+    bool ok = rd_kafka_metadata(replay->client, 0, topic, &metadata, ASK_MS) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+              metadata->topic_cnt == 1;
+    if (ok)
+        replay->places_len = metadata->topics[0].partition_cnt < SENDER_PARTITIONS_MAX ? metadata->topics[0].partition_cnt
+                                                                                       : SENDER_PARTITIONS_MAX;
+    if (metadata != NULL) rd_kafka_metadata_destroy(metadata);
+    rd_kafka_topic_destroy(topic);
+    return ok && replay->places_len > 0;
+}
+
+/* The offsets of a time: of the first message that is not older; the end of the partition where there is none. */
+static bool offsets_at(struct replay *replay, int64_t at_ms, int64_t *ret_offsets)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(replay->places_len);
+    for (int32_t i = 0; i < replay->places_len; i++) {
+        rd_kafka_topic_partition_list_add(list, replay->sender->config->topic, i)->offset = at_ms;
+    }
+    bool ok = rd_kafka_offsets_for_times(replay->client, list, ASK_MS) == RD_KAFKA_RESP_ERR_NO_ERROR;
+    for (int32_t i = 0; ok && i < replay->places_len; i++) {
+        int64_t low = 0;
+        int64_t high = list->elems[i].offset;
+        if (high < 0) {
+            ok = rd_kafka_query_watermark_offsets(replay->client, replay->sender->config->topic, i, &low, &high, ASK_MS) ==
+                 RD_KAFKA_RESP_ERR_NO_ERROR;
+        }
+        ret_offsets[i] = high;
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    return ok;
+}
+
+static void assign(struct replay *replay)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(replay->places_len);
+    for (int32_t i = 0; i < replay->places_len; i++) {
+        if (replay->places[i].next >= replay->places[i].end) continue;
+        rd_kafka_topic_partition_list_add(list, replay->sender->config->topic, i)->offset =
+            replay->places[i].next == 0 ? RD_KAFKA_OFFSET_BEGINNING : replay->places[i].next;
+    }
+    rd_kafka_assign(replay->client, list->cnt == 0 ? NULL : list);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+/* False: Kafka is away; it is tried again. */
+static bool place(struct replay *replay)
+{
+    static int64_t from[SENDER_PARTITIONS_MAX];
+    static int64_t to[SENDER_PARTITIONS_MAX];
+    bool is_searching = replay->from_event[0] != '\0';
+    if (!count_partitions(replay) || !offsets_at(replay, replay->to_ms, to)) return false;
+    if (!is_searching && !offsets_at(replay, replay->from_ms, from)) return false;
+    for (int32_t i = 0; i < replay->places_len; i++) replay->places[i] = (struct place){is_searching ? 0 : from[i], to[i]};
+    assign(replay);
+    return true;
+}
+
+/* ---- events ---- */
+
+static void on_answer(void *ctx, const struct http_client_answer *answer)
+{
+    struct replay *replay = ctx;
+    bool is_success = answer->error == NULL && answer->status >= 200 && answer->status < 300;
+    sender_count_attempt(answer);
+    replay->request = NULL;
+    replay->delivered += is_success;
+    replay->failed += !is_success;
+    replay->failures = is_success ? 0 : replay->failures + 1;
+    replay->status = answer->status;
+    replay->error = is_success ? NULL : answer->error == NULL ? "status" : answer->error;
+    webhook_event_release(replay->event);
+    replay->event = NULL;
+    if (replay->failures >= FAILURES_MAX) end(replay, replay->error);
+    go_on(replay);
+}
+
+static void send_event(struct replay *replay)
+{
+    const char *error = NULL;
+    const struct webhook_message message = {
+        .id = replay->event->id,
+        .traceparent = replay->event->traceparent,
+        .replay = {replay->job, UUID_TEXT_LEN},
+        .body = webhook_event_body(replay->event, replay->endpoint->format),
+    };
+    if (message.body.data == NULL) error = "memory";
+    else if (webhook_post(replay->sender, replay->endpoint, &message, on_answer, replay, &replay->request, &error)) return;
+    on_answer(replay, &(struct http_client_answer){.error = error == NULL ? "memory" : error});
+}
+
+static void on_members(void *ctx, const PGresult *rows, int statement)
+{
+    struct replay *replay = ctx;
+    (void)statement;
+    for (int row = 0; row < PQntuples(rows); row++) {
+        if (strtoll(PQgetvalue(rows, row, 1), NULL, 10) == replay->endpoint->owner_id) replay->is_member = true;
+    }
+}
+
+static void on_members_asked(void *ctx, bool is_stored, const char *sqlstate)
+{
+    struct replay *replay = ctx;
+    (void)sqlstate;
+    replay->is_asking = false;
+    if (replay->event == NULL) return;
+    if (!is_stored) {
+        forget_job(replay); /* it is taken again, from where it was stored */
+        return;
+    }
+    if (replay->is_member) {
+        send_event(replay);
+        return;
+    }
+    webhook_event_release(replay->event);
+    replay->event = NULL;
+    go_on(replay);
+}
+
+static void ask_members(struct replay *replay)
+{
+    static const struct webhook_db_ops ops = {on_members, on_members_asked};
+    struct webhook_sender *sender = replay->sender;
+    struct pg_array users;
+    if (!webhook_db_is_ready(sender->reads)) {
+        forget_job(replay);
+        return;
+    }
+    buf_init(&users.bytes, ARRAY_BYTES_MAX);
+    pg_array_start(&users, PG_OID_INT8);
+    pg_array_add_int8(&users, replay->event->owner_id);
+    replay->is_asking = true;
+    replay->is_member = false;
+    const struct pg_param params[] = {pg_array_param(&users)};
+    webhook_db_begin(sender->reads, &ops, replay);
+    webhook_db_send(sender->reads, "members", params, 1);
+    webhook_db_end(sender->reads);
+    buf_done(&users.bytes);
+}
+
+/* Takes the event when the endpoint's owner may see it, as far as that is known without asking. */
+static bool is_wanted(const struct replay *replay, const struct webhook_event *event)
+{
+    const struct endpoint *endpoint = replay->endpoint;
+    if (!(replay->triggers & 1U << event->type)) return false;
+    if (endpoint->is_of_user) return event->owner_id == endpoint->owner_id;
+    return event->org_id == 0 || event->org_id == endpoint->owner_id;
+}
+
+/* The event that the job begins with: from its time on, all is sent. */
+static void on_found(struct replay *replay, int64_t at_ms)
+{
+    replay->from_event[0] = '\0';
+    replay->from_ms = at_ms;
+    if (!place(replay)) end(replay, "kafka");
+}
+
+static void on_message(struct replay *replay, const rd_kafka_message_t *message)
+{
+    struct record record;
+    rd_kafka_timestamp_type_t type;
+    struct webhook_event *event = NULL;
+    if (message->payload == NULL) return;
+    webhook_read_record(message, &record);
+    if (replay->from_event[0] != '\0') {
+        if (slice_equal(record_header(&record, SLICE("ce_id")), slice_of(replay->from_event))) {
+            on_found(replay, rd_kafka_message_timestamp(message, &type));
+        }
+        return;
+    }
+    if (!webhook_event_is_wanted(&record) || webhook_event_new(&record, &event) != STATUS_OK) return;
+    if (!is_wanted(replay, event)) {
+        webhook_event_release(event);
+        return;
+    }
+    replay->event = event;
+    replay->event_partition = message->partition;
+    replay->event_offset = message->offset;
+}
+
+static bool is_over(const struct replay *replay)
+{
+    for (int32_t i = 0; i < replay->places_len; i++) {
+        if (replay->places[i].next < replay->places[i].end) return false;
+    }
+    return true;
+}
+
+static void take(struct replay *replay, const rd_kafka_message_t *message)
+{
+    struct place *at =
+        message->partition >= 0 && message->partition < replay->places_len ? &replay->places[message->partition] : NULL;
+    if (at == NULL || message->offset < at->next || at->next >= at->end) return;
+    if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        at->next = message->offset > at->end ? message->offset : at->end; /* what comes later is not of it */
+    } else if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR && message->offset >= at->end) {
+        at->next = at->end;
+    } else if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        at->next = message->offset + 1;
+        on_message(replay, message);
+    }
+}
+
+/* Up to the next event that is sent, or as far as there is something now. */
+static void go_on(struct replay *replay)
+{
+    for (int i = 0;
+         i < MESSAGES_EACH && replay->endpoint != NULL && replay->event == NULL && !replay->is_ended && !replay->is_asking;
+         i++) {
+        if (replay->endpoint->is_gone || is_over(replay)) {
+            end(replay, replay->from_event[0] != '\0' ? "event not found" : NULL);
+            return;
+        }
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(replay->client, 0);
+        if (message == NULL) return;
+        take(replay, message);
+        rd_kafka_message_destroy(message);
+    }
+    if (replay->event == NULL || replay->request != NULL || replay->is_asking || replay->is_ended) return;
+    bool is_personal = !replay->endpoint->is_of_user && replay->event->org_id == 0;
+    if (is_personal) ask_members(replay);
+    else send_event(replay);
+}
+
+/* ---- taking a job ---- */
+
+enum { JOB_ID, JOB_WEBHOOK, JOB_FROM, JOB_EVENT, JOB_TO, JOB_TRIGGERS, JOB_DELIVERED, JOB_FAILED };
+
+static int64_t number(const PGresult *rows, int row, int column)
+{
+    return strtoll(PQgetvalue(rows, row, column), NULL, 10);
+}
+
+static void on_job(struct replay *replay, const PGresult *rows)
+{
+    struct uuid id;
+    if (PQntuples(rows) == 0 || !uuid_parse(slice_of(PQgetvalue(rows, 0, JOB_WEBHOOK)), &id)) return;
+    struct endpoint *endpoint = endpoints_find(replay->sender->endpoints, &id);
+    if (endpoint == NULL) return;
+    replay->endpoint = endpoint;
+    endpoint->references++;
+    snprintf(replay->job, sizeof(replay->job), "%s", PQgetvalue(rows, 0, JOB_ID));
+    snprintf(replay->from_event, sizeof(replay->from_event), "%s", PQgetvalue(rows, 0, JOB_EVENT));
+    replay->from_ms = number(rows, 0, JOB_FROM);
+    replay->to_ms = number(rows, 0, JOB_TO);
+    replay->triggers =
+        PQgetisnull(rows, 0, JOB_TRIGGERS) ? endpoint->triggers : webhook_triggers_of(PQgetvalue(rows, 0, JOB_TRIGGERS));
+    replay->delivered = number(rows, 0, JOB_DELIVERED);
+    replay->failed = number(rows, 0, JOB_FAILED);
+    replay->failures = replay->status = 0;
+    replay->error = NULL;
+    replay->is_ended = replay->has_failed = false;
+    replay->places_len = 0;
+}
+
+/* Where a sender before this one was. */
+static void on_places(struct replay *replay, const PGresult *rows)
+{
+    if (replay->endpoint == NULL || PQntuples(rows) == 0) return;
+    for (int row = 0; row < PQntuples(rows); row++) {
+        int64_t partition = number(rows, row, 0);
+        if (partition < 0 || partition >= SENDER_PARTITIONS_MAX) continue;
+        replay->places[partition] = (struct place){number(rows, row, 1), number(rows, row, 2)};
+        if (partition >= replay->places_len) replay->places_len = (int32_t)partition + 1;
+    }
+    replay->from_event[0] = '\0';
+    assign(replay);
+}
+
+static void on_job_rows(void *ctx, const PGresult *rows, int statement)
+{
+    if (statement == 0) on_job(ctx, rows);
+    else on_places(ctx, rows);
+}
+
+static void on_job_asked(void *ctx, bool is_stored, const char *sqlstate)
+{
+    struct replay *replay = ctx;
+    (void)sqlstate;
+    replay->is_asking = false;
+    if (replay->endpoint == NULL) return;
+    if (!is_stored || (replay->places_len == 0 && !place(replay))) forget_job(replay); /* it is taken again */
+}
+
+static void ask_job(struct replay *replay)
+{
+    static const struct webhook_db_ops ops = {on_job_rows, on_job_asked};
+    struct webhook_sender *sender = replay->sender;
+    char revision[NUMBER_SIZE];
+    if (!sender->are_endpoints_known || !webhook_db_is_ready(sender->reads)) return;
+    snprintf(revision, sizeof(revision), "%" PRId64, sender->revision);
+    const struct pg_param params[] = {{revision, (int)strlen(revision), false}};
+    const struct pg_param places[] = {{sender->config->topic, (int)strlen(sender->config->topic), false}, params[0]};
+    replay->is_asking = true;
+    webhook_db_begin(sender->reads, &ops, replay);
+    webhook_db_send(sender->reads, "replay", params, 1);
+    webhook_db_send(sender->reads, "places", places, 2);
+    webhook_db_end(sender->reads);
+}
+
+void sender_mind_replay(struct webhook_sender *sender)
+{
+    struct replay *replay = sender->replay;
+    if (replay->is_asking) return;
+    if (replay->endpoint == NULL) {
+        if (sender->ticks % TICKS_ASK == 0) ask_job(replay);
+        return;
+    }
+    if (replay->is_ended || clock_steady_us() - replay->stored_us >= STORE_EVERY_US) store(replay);
+    if (replay->request == NULL) go_on(replay);
+}
+
+bool sender_start_replay(struct webhook_sender *sender)
+{
+    sender->replay = calloc(1, sizeof(*sender->replay));
+    if (sender->replay == NULL) return false;
+    sender->replay->sender = sender;
+    sender->replay->client = sender_consumer_new(sender, "earliest");
+    return sender->replay->client != NULL;
+}
+
+void sender_stop_replay(struct webhook_sender *sender)
+{
+    struct replay *replay = sender->replay;
+    if (replay == NULL) return;
+    forget_job(replay);
+    if (replay->client != NULL) {
+        rd_kafka_consumer_close(replay->client);
+        rd_kafka_destroy(replay->client);
+    }
+    free(replay);
+}
