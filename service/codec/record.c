@@ -14,8 +14,9 @@ static char *put_u32(char *to, uint32_t value)
 
 static char *put_bytes(char *to, struct slice bytes)
 {
-    to = put_u32(to, bytes.data == NULL ? NULL_LEN : (uint32_t)bytes.len);
-    if (bytes.len > 0) memcpy(to, bytes.data, bytes.len);
+    if (bytes.data == NULL) return put_u32(to, NULL_LEN);
+    to = put_u32(to, (uint32_t)bytes.len);
+    memcpy(to, bytes.data, bytes.len);
     return to + bytes.len;
 }
 

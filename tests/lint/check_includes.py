@@ -17,7 +17,7 @@ MAY_SEE = {
     "app": {"core", "codec", "driver", "store", "api", "webhook", "consumer", "relay", "app"},
 }
 LIBRARIES = {
-    "core": set(),
+    "core": {"sanitizer/asan_interface.h"},
     "codec": {"jansson.h", "openssl/evp.h", "openssl/sha.h", "protobuf-c/protobuf-c.h"},
 }
 C_LIBRARY = re.compile(r"^(std\w+|string|strings|ctype|assert|inttypes|limits|time|errno|math)\.h$")
