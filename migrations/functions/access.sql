@@ -8,21 +8,22 @@ CREATE OR REPLACE FUNCTION schedule_access(p_org bigint, p_user bigint, p_schedu
 LANGUAGE plpgsql STABLE
 AS $$
 BEGIN
-    RETURN CASE
-        WHEN EXISTS (SELECT FROM removals r WHERE r.type = 'organization' AND r.id = p_schedule_org)
-          OR EXISTS (SELECT FROM removals r WHERE r.type = 'user' AND r.id = p_schedule_owner) THEN NULL
-        WHEN p_org IS NULL AND p_schedule_owner = p_user THEN 'own'
-        WHEN p_org IS NULL THEN
-            (SELECT 'other' FROM memberships mine JOIN memberships theirs USING (org_id)
-              WHERE mine.user_id = p_user AND theirs.user_id = p_schedule_owner
-                AND (p_schedule_org IS NULL OR p_schedule_org = mine.org_id)
-                AND NOT EXISTS (SELECT FROM removals r WHERE r.type = 'organization' AND r.id = mine.org_id)
-              LIMIT 1)
-        WHEN p_schedule_org = p_org
-          OR p_schedule_org IS NULL AND EXISTS (SELECT FROM memberships m
-                                                 WHERE m.org_id = p_org AND m.user_id = p_schedule_owner)
-        THEN CASE WHEN p_schedule_owner = p_user THEN 'own' ELSE 'other' END
-    END;
+    IF EXISTS (SELECT FROM removals r WHERE r.type = 'organization' AND r.id = p_schedule_org)
+       OR EXISTS (SELECT FROM removals r WHERE r.type = 'user' AND r.id = p_schedule_owner) THEN
+        RETURN NULL;
+    ELSIF p_schedule_owner = p_user AND (p_org IS NULL OR p_schedule_org = p_org) THEN
+        RETURN 'own'; -- what is asked most takes no query of memberships
+    ELSIF p_org IS NULL THEN
+        RETURN (SELECT 'other' FROM memberships mine JOIN memberships theirs USING (org_id)
+                 WHERE mine.user_id = p_user AND theirs.user_id = p_schedule_owner
+                   AND (p_schedule_org IS NULL OR p_schedule_org = mine.org_id)
+                   AND NOT EXISTS (SELECT FROM removals r WHERE r.type = 'organization' AND r.id = mine.org_id)
+                 LIMIT 1);
+    ELSIF p_schedule_org = p_org
+          OR p_schedule_org IS NULL AND EXISTS (SELECT FROM memberships m WHERE m.org_id = p_org AND m.user_id = p_schedule_owner) THEN
+        RETURN CASE WHEN p_schedule_owner = p_user THEN 'own' ELSE 'other' END;
+    END IF;
+    RETURN NULL;
 END;
 $$;
 

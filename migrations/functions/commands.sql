@@ -1,15 +1,22 @@
 -- What is remembered of commands that have no row in schedules.
 
--- Remembers a command, for as long as p_keep. 40001: it was completed meanwhile; who tries again sees it.
-CREATE OR REPLACE FUNCTION remember_command(p_id uuid, p_digest bytea, p_schedule_id bigint, p_state text, p_keep interval) RETURNS void
+-- Remembers commands, for as long as p_keep; a null id is passed over. 40001: one was completed meanwhile; who tries again sees it.
+DROP FUNCTION IF EXISTS remember_command(uuid, bytea, bigint, text, interval);
+CREATE OR REPLACE FUNCTION remember_commands(p_ids uuid[], p_digests bytea[], p_schedule_ids bigint[], p_states text[], p_keep interval)
+RETURNS void
 LANGUAGE plpgsql
 AS $$
+DECLARE
+    v_count bigint;
 BEGIN
     INSERT INTO processed_commands (id, digest, schedule_id, state, expires_at)
-    VALUES (p_id, p_digest, p_schedule_id, p_state, now() + p_keep)
+    SELECT u.id, u.digest, u.schedule_id, u.state, now() + p_keep
+      FROM unnest(p_ids, p_digests, p_schedule_ids, p_states) AS u (id, digest, schedule_id, state)
+     WHERE u.id IS NOT NULL
         ON CONFLICT DO NOTHING;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'the command was completed meanwhile' USING ERRCODE = 'serialization_failure';
+    GET DIAGNOSTICS v_count = ROW_COUNT;
+    IF v_count <> cardinality(p_ids) - cardinality(array_positions(p_ids, NULL)) THEN
+        RAISE EXCEPTION 'a command was completed meanwhile' USING ERRCODE = 'serialization_failure';
     END IF;
 END;
 $$;

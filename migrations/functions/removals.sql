@@ -46,9 +46,9 @@ BEGIN
                               ARRAY(SELECT l.id FROM users l WHERE l.id = ANY (v_owners) ORDER BY l.id FOR NO KEY UPDATE SKIP LOCKED)));
         v_busy := ARRAY(SELECT u.id FROM users u WHERE u.id = ANY (v_owners)); -- the others are removed themselves
     END IF;
-    deleted := coalesce(cardinality(delete_schedules(
-        ARRAY(SELECT s.id FROM schedules s WHERE s.id = ANY (v_ids) AND s.owner_id <> ALL (coalesce(v_busy, '{}'))),
-        NULL, p_at, NULL)), 0);
+    SELECT count(pg_logical_emit_message(true, 'schedule-service.state', convert_to(d.state, 'UTF8'))) INTO deleted
+      FROM delete_schedules(ARRAY(SELECT s.id FROM schedules s WHERE s.id = ANY (v_ids) AND s.owner_id <> ALL (coalesce(v_busy, '{}'))),
+                            NULL, NULL, p_at) AS d;
 
     v_after := CASE WHEN cardinality(v_ids) < p_max THEN 0 ELSE v_ids[cardinality(v_ids)] END; -- 0: from the start, if any is left
     ended := v_after = 0 AND remove_hangers(p_type, p_id, p_max)

@@ -37,95 +37,233 @@ BEGIN
 END;
 $$;
 
--- Creates and records, in one go. Returns the repeats, and the refused ones: the caller then undoes everything.
+-- Of earlier builds.
+DROP FUNCTION IF EXISTS create_schedules(bigint, bigint[], uuid[], bytea[], bigint[], bigint[], text[], text[], json[], json[], boolean[],
+                                         text[], bytea[], timestamptz);
+DROP FUNCTION IF EXISTS change_schedule(bigint, boolean, bigint, uuid, bytea, bigint, bigint, text, text, json, json, boolean, bigint,
+                                        text, timestamptz);
+DROP FUNCTION IF EXISTS beyond_limit(integer[], bigint[], bigint[], bigint, bigint[]);
+
+-- Creates, in one go. p_unknown: the ordinals of those whose owner may have none. Returns the refused ones and the repeats, and as 'former'
+-- the states of schedules that are no default any more. It emits nothing.
 CREATE OR REPLACE FUNCTION create_schedules(
-    p_before bigint, p_ids bigint[], p_command_ids uuid[], p_digests bytea[], p_org_ids bigint[], p_owner_ids bigint[],
-    p_names text[], p_time_zones text[], p_availability json[], p_overrides json[], p_defaults boolean[],
-    p_traceparents text[], p_records bytea[], p_at timestamptz)
+    p_kinds integer[], p_ids bigint[], p_command_ids uuid[], p_digests bytea[], p_org_ids bigint[], p_owner_ids bigint[],
+    p_names text[], p_time_zones text[], p_availability json[], p_overrides json[], p_defaults boolean[], p_traceparents text[],
+    p_unknown bigint[], p_at timestamptz)
 RETURNS SETOF write_outcome
 LANGUAGE plpgsql
 AS $$
 #variable_conflict use_column
 DECLARE
-    v_schedules bigint := cardinality(p_ids) - cardinality(array_positions(p_ids, NULL));
-    v_unknown   bigint[]; -- the ordinals of those whose owner may have none
-    v_inserted  bigint[];
-    v_processed   uuid[]; -- commands whose schedules were deleted
-    v_all_new   boolean;
-    v_repeated  bigint;
-    v_defaults  bigint[]; -- in parallel to the writes; null: becomes no default
-    v_at        integer[]; -- in parallel: the writes before whose events these states go
-    v_states    text[];
+    v_repeats   bigint[] := '{}'; -- ordinals
+    v_before    bigint;
+    v_processed uuid[]; -- commands whose schedules were deleted
 BEGIN
-    -- The others go on: what comes after them in the batch is checked by them.
-    v_unknown := ARRAY(SELECT unknown_owners(p_org_ids, p_owner_ids));
-    v_schedules := v_schedules - cardinality(v_unknown);
-    IF cardinality(v_unknown) > 0 THEN
-        RETURN QUERY SELECT p_before + ordinal, 'member', NULL::bigint, NULL FROM unnest(v_unknown) AS ordinal;
-    END IF;
+    -- To look for repeats first, as ON CONFLICT does, costs every create; a repeat costs its batch a second insert.
+    LOOP
+        BEGIN
+            INSERT INTO schedules (id, command_id, command_digest, org_id, owner_id, name, time_zone, availability, overrides,
+                                   created_at, updated_at)
+            SELECT u.id, u.command_id, u.digest, u.org_id, u.owner_id, u.name, u.time_zone, u.availability, u.overrides, p_at, p_at
+              FROM unnest(p_kinds, p_ids, p_command_ids, p_digests, p_org_ids, p_owner_ids, p_names, p_time_zones, p_availability,
+                          p_overrides)
+                   WITH ORDINALITY
+                   AS u (kind, id, command_id, digest, org_id, owner_id, name, time_zone, availability, overrides, ordinal)
+             WHERE u.kind = 1 AND u.ordinal <> ALL (p_unknown) AND u.ordinal <> ALL (v_repeats);
+            EXIT;
+        EXCEPTION WHEN unique_violation THEN
+            -- A new statement: it sees what the insert waited for. The first of a batch with an id is the original.
+            v_before := cardinality(v_repeats);
+            v_repeats := ARRAY(
+                SELECT r.ordinal
+                  FROM (SELECT u.ordinal, u.command_id, row_number() OVER (PARTITION BY u.command_id ORDER BY u.ordinal) AS turn
+                          FROM unnest(p_kinds, p_command_ids) WITH ORDINALITY AS u (kind, command_id, ordinal)
+                         WHERE u.kind = 1 AND u.ordinal <> ALL (p_unknown)) AS r
+                 WHERE r.turn > 1 OR (SELECT s.id FROM schedules s WHERE s.command_id = r.command_id) IS NOT NULL
+                    OR (SELECT c.id FROM processed_commands c WHERE c.id = r.command_id) IS NOT NULL);
+            IF cardinality(v_repeats) = v_before THEN
+                RAISE;
+            END IF;
+        END;
+    END LOOP;
 
-    WITH inserted AS (
-        INSERT INTO schedules (id, command_id, command_digest, org_id, owner_id, name, time_zone, availability, overrides,
-                               created_at, updated_at)
-        SELECT u.id, u.command_id, u.digest, u.org_id, u.owner_id, u.name, u.time_zone, u.availability, u.overrides, p_at, p_at
-          FROM unnest(p_ids, p_command_ids, p_digests, p_org_ids, p_owner_ids, p_names, p_time_zones, p_availability,
-                      p_overrides)
-               WITH ORDINALITY
-               AS u (id, command_id, digest, org_id, owner_id, name, time_zone, availability, overrides, ordinal)
-         WHERE u.id IS NOT NULL AND u.ordinal <> ALL (v_unknown)
-         ORDER BY u.ordinal -- the first with an id is the original
-            ON CONFLICT (command_id) DO NOTHING
-        RETURNING id)
-    SELECT coalesce(array_agg(id), '{}') INTO v_inserted FROM inserted;
-
-    -- A new statement: it sees the deletes that the insert waited for.
+    -- Also a new statement: it sees the deletes that the insert waited for.
     v_processed := ARRAY(SELECT id FROM processed_commands WHERE id = ANY (p_command_ids));
     IF cardinality(v_processed) > 0 THEN
-        WITH gone AS (DELETE FROM schedules WHERE id = ANY (v_inserted) AND command_id = ANY (v_processed) RETURNING id)
-        SELECT ARRAY(SELECT u.id FROM unnest(v_inserted) AS u (id) WHERE NOT EXISTS (SELECT FROM gone g WHERE g.id = u.id))
-          INTO v_inserted;
+        DELETE FROM schedules s
+         USING unnest(p_kinds, p_ids) AS u (kind, id)
+         WHERE s.id = u.id AND u.kind = 1 AND s.command_id = ANY (v_processed);
+        v_repeats := ARRAY(SELECT u.ordinal FROM unnest(p_kinds, p_command_ids) WITH ORDINALITY AS u (kind, command_id, ordinal)
+                            WHERE u.kind = 1 AND u.ordinal <> ALL (p_unknown)
+                              AND (u.command_id = ANY (v_processed) OR u.ordinal = ANY (v_repeats)));
     END IF;
-    v_all_new := cardinality(v_inserted) = v_schedules;
 
     IF true = ANY (p_defaults) THEN
-        v_defaults := ARRAY(SELECT CASE WHEN u.is_default AND u.id = ANY (v_inserted) THEN u.id END
-                              FROM unnest(p_ids, p_defaults) AS u (id, is_default));
-        SELECT array_agg(f.ordinal), array_agg(f.state) INTO v_at, v_states
-          FROM take_defaults(p_owner_ids, v_defaults, p_command_ids, p_traceparents, p_at) AS f;
+        RETURN QUERY
+        SELECT f.ordinal::bigint, 'former', NULL::bigint, f.state
+          FROM take_defaults(p_owner_ids,
+                             ARRAY(SELECT CASE WHEN u.kind = 1 AND u.is_default AND u.ordinal <> ALL (p_unknown || v_repeats) THEN u.id END
+                                     FROM unnest(p_kinds, p_ids, p_defaults) WITH ORDINALITY AS u (kind, id, is_default, ordinal)),
+                             p_command_ids, p_traceparents, p_at) AS f;
+    END IF;
+    IF cardinality(p_unknown) > 0 THEN
+        RETURN QUERY SELECT u.ordinal, 'member', NULL::bigint, NULL FROM unnest(p_unknown) AS u (ordinal) WHERE p_kinds[u.ordinal] = 1;
+    END IF;
+    IF cardinality(v_repeats) > 0 THEN
+        RETURN QUERY
+        SELECT u.ordinal, CASE WHEN o.digest = u.digest THEN 'repeat' ELSE 'conflict' END, o.id, NULL
+          FROM unnest(p_command_ids, p_digests) WITH ORDINALITY AS u (command_id, digest, ordinal),
+               LATERAL (SELECT s.id, s.command_digest FROM schedules s WHERE s.command_id = u.command_id
+                        UNION ALL
+                        SELECT c.schedule_id, c.digest FROM processed_commands c WHERE c.id = u.command_id
+                         LIMIT 1) AS o (id, digest)
+         WHERE u.ordinal = ANY (v_repeats);
+        GET DIAGNOSTICS v_before = ROW_COUNT;
+        IF v_before <> cardinality(v_repeats) THEN
+            RAISE EXCEPTION 'an original vanished meanwhile' USING ERRCODE = 'serialization_failure';
+        END IF;
+    END IF;
+END;
+$$;
+
+-- Updates (what is null stays) and deletes of different schedules, in one go. p_unknown: as of create_schedules(). Returns what became
+-- of each, and as 'former' the states of schedules that are no default any more. It emits nothing.
+--
+-- Nothing is locked before it is read: who changes a schedule holds its owner's row in users, and so does the caller. 40001: somebody
+-- did without, or completed the command meanwhile.
+CREATE OR REPLACE FUNCTION change_schedules(
+    p_kinds integer[], p_ids bigint[], p_command_ids uuid[], p_digests bytea[], p_org_ids bigint[], p_owner_ids bigint[],
+    p_names text[], p_time_zones text[], p_availability json[], p_overrides json[], p_defaults boolean[], p_versions bigint[],
+    p_traceparents text[], p_unknown bigint[], p_at timestamptz)
+RETURNS SETOF write_outcome
+LANGUAGE plpgsql
+AS $$
+#variable_conflict use_column
+DECLARE
+    v_verdicts text[]; -- these are in parallel to the writes, and null for what is none of them
+    v_updated  bigint[];
+    v_deleted  bigint[];
+    v_commands uuid[];
+    v_count    bigint;
+    v_changed  bigint;
+BEGIN
+    v_verdicts := ARRAY(
+        SELECT CASE
+               WHEN u.id IS NULL THEN NULL
+               WHEN known.digest = u.digest THEN 'repeat'
+               WHEN known.digest IS NOT NULL THEN 'conflict'
+               WHEN u.ordinal = ANY (p_unknown) THEN 'member'
+               ELSE CASE schedule_access(u.org_id, u.owner_id, s.org_id, s.owner_id)
+                    WHEN 'own' THEN CASE WHEN u.version <> s.version THEN 'version' ELSE 'changed' END
+                    WHEN 'other' THEN 'owner'
+                    ELSE 'missing' END
+               END
+          FROM (SELECT CASE WHEN kind IN (2, 3) THEN id END AS id, CASE WHEN kind IN (2, 3) THEN command_id END AS command_id,
+                       digest, org_id, owner_id, version, ordinal
+                  FROM unnest(p_kinds, p_ids, p_command_ids, p_digests, p_org_ids, p_owner_ids, p_versions) WITH ORDINALITY
+                       AS w (kind, id, command_id, digest, org_id, owner_id, version, ordinal)) AS u
+          LEFT JOIN LATERAL (SELECT s.org_id, s.owner_id, s.version FROM schedules s WHERE s.id = u.id OFFSET 0) AS s ON true
+          LEFT JOIN LATERAL (SELECT p.digest FROM processed_commands p WHERE p.id = u.command_id
+                             UNION ALL
+                             SELECT c.command_digest FROM schedules c WHERE c.command_id = u.command_id
+                              LIMIT 1) AS known ON true
+         ORDER BY u.ordinal);
+    v_changed := cardinality(array_positions(v_verdicts, 'changed'));
+    IF v_changed < cardinality(array_positions(p_kinds, 2)) + cardinality(array_positions(p_kinds, 3)) THEN
+        RETURN QUERY
+        SELECT u.ordinal, u.verdict, u.id,
+               CASE WHEN u.verdict = 'repeat' AND s.id IS NOT NULL THEN
+                   schedule_state('ScheduleUpdated', s, (SELECT d.schedule_id FROM default_schedules d WHERE d.schedule_id = s.id) IS NOT NULL,
+                                  u.command_id, p_at, u.traceparent) END
+          FROM unnest(v_verdicts, p_ids, p_command_ids, p_traceparents) WITH ORDINALITY
+               AS u (verdict, id, command_id, traceparent, ordinal)
+          LEFT JOIN schedules s ON s.id = u.id
+         WHERE u.verdict <> 'changed';
     END IF;
 
-    -- In the order of the writes. Where no states come between, the records go together.
-    IF v_at IS NULL THEN
-        PERFORM pg_logical_emit_message(true, 'schedule-service', string_agg(u.record, ''))
-           FROM unnest(p_ids, p_records) AS u (id, record)
-          WHERE v_all_new OR u.id IS NULL OR u.id = ANY (v_inserted);
-    ELSE
-        PERFORM pg_logical_emit_message(true, m.prefix, m.content)
-           FROM (SELECT u.ordinal, 1 AS turn, 'schedule-service' AS prefix, u.record AS content
-                   FROM unnest(p_ids, p_records) WITH ORDINALITY AS u (id, record, ordinal)
-                  WHERE v_all_new OR u.id IS NULL OR u.id = ANY (v_inserted)
-                  UNION ALL
-                 SELECT f.ordinal, 0, 'schedule-service.state', convert_to(f.state, 'UTF8')
-                   FROM unnest(v_at, v_states) AS f (ordinal, state)
-                  ORDER BY ordinal, turn) AS m;
+    SELECT array_agg(CASE WHEN u.kind = 2 AND u.verdict = 'changed' THEN u.id END ORDER BY u.ordinal),
+           array_agg(CASE WHEN u.kind = 3 AND u.verdict = 'changed' THEN u.id END ORDER BY u.ordinal),
+           array_agg(CASE WHEN u.verdict = 'changed' THEN u.command_id END ORDER BY u.ordinal)
+      INTO v_updated, v_deleted, v_commands
+      FROM unnest(p_kinds, v_verdicts, p_ids, p_command_ids) WITH ORDINALITY AS u (kind, verdict, id, command_id, ordinal);
+    IF true = ANY (p_defaults) THEN
+        RETURN QUERY
+        SELECT f.ordinal::bigint, 'former', NULL::bigint, f.state
+          FROM take_defaults(p_owner_ids,
+                             ARRAY(SELECT CASE WHEN u.is_default AND d.schedule_id IS NULL THEN u.id END
+                                     FROM unnest(v_updated, p_defaults) WITH ORDINALITY AS u (id, is_default, ordinal)
+                                     LEFT JOIN default_schedules d ON d.schedule_id = u.id
+                                    ORDER BY u.ordinal),
+                             p_command_ids, p_traceparents, p_at) AS f;
     END IF;
-    IF v_all_new THEN
+    RETURN QUERY
+    UPDATE schedules s
+       SET name = coalesce(u.name, s.name), time_zone = coalesce(u.time_zone, s.time_zone),
+           availability = coalesce(u.availability, s.availability), overrides = coalesce(u.overrides, s.overrides),
+           version = s.version + 1, updated_at = p_at
+      FROM unnest(v_updated, p_command_ids, p_names, p_time_zones, p_availability, p_overrides, p_traceparents) WITH ORDINALITY
+           AS u (id, command_id, name, time_zone, availability, overrides, traceparent, ordinal)
+     WHERE s.id = u.id
+    RETURNING u.ordinal, 'changed', s.id,
+              schedule_state('ScheduleUpdated', s, (SELECT d.schedule_id FROM default_schedules d WHERE d.schedule_id = s.id) IS NOT NULL,
+                             u.command_id, p_at, u.traceparent);
+    GET DIAGNOSTICS v_count = ROW_COUNT;
+    v_changed := v_changed - v_count;
+    IF 3 = ANY (p_kinds) THEN
+        RETURN QUERY
+        SELECT array_position(v_deleted, d.id)::bigint, 'changed', d.id, d.state
+          FROM delete_schedules(v_deleted, p_command_ids, p_traceparents, p_at) AS d;
+        GET DIAGNOSTICS v_count = ROW_COUNT;
+        v_changed := v_changed - v_count;
+    END IF;
+    IF v_changed <> 0 THEN
+        RAISE EXCEPTION 'a schedule was changed without its owner''s lock' USING ERRCODE = 'serialization_failure';
+    END IF;
+    PERFORM remember_commands(v_commands, p_digests, p_ids, NULL, command_memory());
+END;
+$$;
+
+-- Writes of which none depends on another but creates on creates: see run_ends(). In one go; the events are emitted in the order of the
+-- writes. Returns what became of the changes, the repeats, and the refused ones: the caller then undoes everything. p_before: the
+-- writes of the batch before these.
+CREATE OR REPLACE FUNCTION write_run(
+    p_before bigint, p_kinds integer[], p_ids bigint[], p_command_ids uuid[], p_digests bytea[], p_org_ids bigint[],
+    p_owner_ids bigint[], p_names text[], p_time_zones text[], p_availability json[], p_overrides json[], p_defaults boolean[],
+    p_versions bigint[], p_traceparents text[], p_records bytea[], p_at timestamptz)
+RETURNS SETOF write_outcome
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_unknown  bigint[] := ARRAY(SELECT unknown_owners(p_org_ids, p_owner_ids));
+    v_outcomes write_outcome[] := '{}';
+BEGIN
+    IF 1 = ANY (p_kinds) THEN
+        v_outcomes := ARRAY(
+            SELECT o FROM create_schedules(p_kinds, p_ids, p_command_ids, p_digests, p_org_ids, p_owner_ids, p_names, p_time_zones,
+                                           p_availability, p_overrides, p_defaults, p_traceparents, v_unknown, p_at) AS o);
+    END IF;
+    IF p_kinds && '{2,3}' THEN
+        v_outcomes := v_outcomes || ARRAY(
+            SELECT o FROM change_schedules(p_kinds, p_ids, p_command_ids, p_digests, p_org_ids, p_owner_ids, p_names, p_time_zones,
+                                           p_availability, p_overrides, p_defaults, p_versions, p_traceparents, v_unknown, p_at) AS o);
+    END IF;
+
+    -- Where no states come between, the records go together.
+    IF cardinality(v_outcomes) = 0 THEN
+        PERFORM pg_logical_emit_message(true, 'schedule-service', string_agg(r.record, '')) FROM unnest(p_records) AS r (record);
         RETURN;
     END IF;
-
-    -- Some were completed before. A new statement also sees what was committed meanwhile.
+    PERFORM pg_logical_emit_message(true, m.prefix, m.content)
+       FROM (SELECT r.ordinal, 1 AS turn, 'schedule-service' AS prefix, r.record AS content
+               FROM unnest(p_records) WITH ORDINALITY AS r (record, ordinal)
+              WHERE r.ordinal <> ALL (ARRAY(SELECT o.ordinal FROM unnest(v_outcomes) AS o WHERE o.verdict <> 'former'))
+              UNION ALL
+             SELECT o.ordinal, (o.verdict <> 'former')::integer, 'schedule-service.state', convert_to(o.state, 'UTF8')
+               FROM unnest(v_outcomes) AS o
+              WHERE o.verdict IN ('former', 'changed')
+              ORDER BY ordinal, turn) AS m;
     RETURN QUERY
-    SELECT p_before + u.ordinal, CASE WHEN o.digest = u.digest THEN 'repeat' ELSE 'conflict' END, o.id, NULL
-      FROM unnest(p_ids, p_command_ids, p_digests) WITH ORDINALITY AS u (id, command_id, digest, ordinal),
-           LATERAL (SELECT s.id, s.command_digest FROM schedules s WHERE s.command_id = u.command_id
-                    UNION ALL
-                    SELECT s.schedule_id, s.digest FROM processed_commands s WHERE s.id = u.command_id
-                     LIMIT 1) AS o (id, digest)
-     WHERE o.id <> u.id AND u.ordinal <> ALL (v_unknown);
-    GET DIAGNOSTICS v_repeated = ROW_COUNT;
-    IF cardinality(v_inserted) + v_repeated <> v_schedules THEN
-        RAISE EXCEPTION 'an original vanished meanwhile' USING ERRCODE = 'serialization_failure';
-    END IF;
+    SELECT p_before + o.ordinal, o.verdict, o.schedule_id, o.state FROM unnest(v_outcomes) AS o WHERE o.verdict <> 'former';
 END;
 $$;
 
@@ -154,71 +292,57 @@ BEGIN
         RETURN;
     END IF;
     RETURN QUERY
-    SELECT * FROM create_schedules(
-        p_ordinal - 1, ARRAY[p_id], ARRAY[p_command_id], ARRAY[p_digest], ARRAY[p_org_id], ARRAY[p_owner_id], ARRAY[p_name],
-        ARRAY[p_time_zone], ARRAY[p_availability], ARRAY[p_overrides], ARRAY[p_is_default], ARRAY[p_traceparent],
-        ARRAY[p_record], p_at);
+    SELECT * FROM write_run(
+        p_ordinal - 1, ARRAY[1], ARRAY[p_id], ARRAY[p_command_id], ARRAY[p_digest], ARRAY[p_org_id], ARRAY[p_owner_id], ARRAY[p_name],
+        ARRAY[p_time_zone], ARRAY[p_availability], ARRAY[p_overrides], ARRAY[p_is_default], ARRAY[NULL::bigint],
+        ARRAY[p_traceparent], ARRAY[p_record], p_at);
     IF NOT FOUND THEN
         SELECT * INTO v_schedule FROM schedules WHERE id = p_id;
-        PERFORM remember_command(p_key, p_digest, p_id, schedule_state('ScheduleCreated', v_schedule, p_is_default, p_command_id,
-                                                                     p_at, p_traceparent), p_keep);
+        PERFORM remember_commands(ARRAY[p_key], ARRAY[p_digest], ARRAY[p_id], ARRAY[
+            schedule_state('ScheduleCreated', v_schedule, p_is_default, p_command_id, p_at, p_traceparent)], p_keep);
     END IF;
 END;
 $$;
 
--- An update (what is null stays) or a delete.
-CREATE OR REPLACE FUNCTION change_schedule(
-    p_ordinal bigint, p_is_delete boolean, p_id bigint, p_command_id uuid, p_digest bytea, p_org_id bigint, p_owner_id bigint,
-    p_name text, p_time_zone text, p_availability json, p_overrides json, p_is_default boolean, p_version bigint,
-    p_traceparent text, p_at timestamptz)
-RETURNS write_outcome
+-- Where the runs of a batch end: the ordinals of their last writes. A run is what goes on in one go, so a new one begins before a write that
+-- depends on one in the present run: of the same schedule, of the same command, or of an owner whose default one of the two moves.
+-- A create with a key goes alone.
+CREATE OR REPLACE FUNCTION run_ends(p_kinds integer[], p_ids bigint[], p_command_ids uuid[], p_owner_ids bigint[], p_defaults boolean[])
+RETURNS bigint[]
 LANGUAGE plpgsql
 AS $$
 DECLARE
-    v_outcome    write_outcome := (p_ordinal, NULL, p_id, NULL);
-    v_processed  bytea;
-    v_schedule   schedules;
-    v_is_default boolean := EXISTS (SELECT FROM default_schedules d WHERE d.schedule_id = p_id);
+    v_ends  bigint[] := '{}';
+    v_begin bigint := 1;
+    v_next  record;
 BEGIN
-    -- Of somebody else's nothing is locked: who locks schedules holds their owner's row.
-    SELECT * INTO v_schedule FROM schedules WHERE id = p_id AND owner_id = p_owner_id FOR UPDATE;
-    IF NOT FOUND THEN
-        SELECT * INTO v_schedule FROM schedules WHERE id = p_id;
-    END IF;
-    SELECT digest INTO v_processed FROM processed_commands WHERE id = p_command_id
-    UNION ALL
-    SELECT command_digest FROM schedules WHERE command_id = p_command_id;
-    v_outcome.verdict := CASE
-        WHEN v_processed = p_digest THEN 'repeat'
-        WHEN v_processed IS NOT NULL THEN 'conflict'
-        WHEN EXISTS (SELECT FROM unknown_owners(ARRAY[p_org_id], ARRAY[p_owner_id])) THEN 'member'
-        ELSE CASE schedule_access(p_org_id, p_owner_id, v_schedule.org_id, v_schedule.owner_id)
-             WHEN 'own' THEN CASE WHEN p_version <> v_schedule.version THEN 'version' ELSE 'changed' END
-             WHEN 'other' THEN 'owner'
-             ELSE 'missing' END
-        END;
-    IF v_outcome.verdict = 'repeat' AND v_schedule.id IS NOT NULL THEN
-        v_outcome.state := schedule_state('ScheduleUpdated', v_schedule, v_is_default, p_command_id, p_at, p_traceparent);
-    ELSIF v_outcome.verdict = 'changed' THEN
-        IF p_is_delete THEN
-            v_outcome.state := (delete_schedules(ARRAY[p_id], p_command_id, p_at, p_traceparent))[1];
-        ELSE
-            IF p_is_default AND NOT v_is_default THEN
-                PERFORM pg_logical_emit_message(true, 'schedule-service.state', convert_to(f.state, 'UTF8'))
-                   FROM take_defaults(ARRAY[p_owner_id], ARRAY[p_id], ARRAY[p_command_id], ARRAY[p_traceparent], p_at) AS f;
-                v_is_default := true;
+    IF p_kinds && '{2,3,4}' THEN
+        FOR v_next IN
+            SELECT d.ordinal, d.behind
+              FROM (SELECT u.ordinal,
+                           greatest(CASE WHEN u.kind = 4 OR lag(u.kind) OVER batch = 4 THEN u.ordinal - 1 END,
+                                    CASE WHEN u.id IS NOT NULL THEN lag(u.ordinal) OVER schedule END,
+                                    CASE WHEN u.id IS NOT NULL THEN lag(u.ordinal) OVER command END,
+                                    CASE WHEN u.is_default THEN lag(u.ordinal) OVER owner
+                                         WHEN u.id IS NOT NULL THEN
+                                             max(u.ordinal) FILTER (WHERE u.is_default)
+                                                 OVER (owner ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+                                    END) AS behind
+                      FROM unnest(p_kinds, p_ids, p_command_ids, p_owner_ids, p_defaults) WITH ORDINALITY
+                           AS u (kind, id, command_id, owner_id, is_default, ordinal)
+                    WINDOW batch AS (ORDER BY u.ordinal), schedule AS (PARTITION BY u.id ORDER BY u.ordinal),
+                           command AS (PARTITION BY u.command_id ORDER BY u.ordinal),
+                           owner AS (PARTITION BY u.owner_id ORDER BY u.ordinal)) AS d
+             WHERE d.behind IS NOT NULL
+             ORDER BY d.ordinal
+        LOOP
+            IF v_next.behind >= v_begin THEN
+                v_ends := v_ends || v_next.ordinal - 1;
+                v_begin := v_next.ordinal;
             END IF;
-            UPDATE schedules
-               SET name = coalesce(p_name, name), time_zone = coalesce(p_time_zone, time_zone),
-                   availability = coalesce(p_availability, availability), overrides = coalesce(p_overrides, overrides),
-                   version = version + 1, updated_at = p_at
-             WHERE id = p_id
-            RETURNING * INTO v_schedule;
-            v_outcome.state := emit_schedule('ScheduleUpdated', v_schedule, v_is_default, p_command_id, p_at, p_traceparent);
-        END IF;
-        PERFORM remember_command(p_command_id, p_digest, p_id, NULL, command_memory());
+        END LOOP;
     END IF;
-    RETURN v_outcome;
+    RETURN v_ends || cardinality(p_kinds)::bigint;
 END;
 $$;
 
@@ -251,37 +375,36 @@ END;
 $$;
 
 -- The last creates of a batch, as many as their owner has schedules beyond p_max (0: none are too many). What the batch made and deleted
--- again does not count. The caller holds the locks of the owners' rows in users; p_bounded: those with a bound.
+-- again does not count. The caller holds the locks of the owners' rows in users; p_bounded: of those who create, who has a bound; p_looked_at:
+-- some of the others.
 --
--- To count at each create would cost more the more schedules there are, and to write at each would cost everybody. So who has few is looked
--- at, up to the ninth, and nothing is written. Others have a bound that only creates move (users.schedules_bound); they are counted when it
--- goes beyond the limit. Who has more, from before, keeps them.
-CREATE OR REPLACE FUNCTION beyond_limit(p_kinds integer[], p_ids bigint[], p_owner_ids bigint[], p_max bigint, p_bounded bigint[])
+-- To count at each create would cost more the more schedules there are, and to write at each would cost everybody. So a create is looked at
+-- with a probability of 40 / p_max: has the owner more than a quarter of p_max, or than eight, a bound is written, which from then on
+-- creates move (users.schedules_bound); who is beyond the limit by it is counted. That somebody creates the other three quarters without
+-- being looked at happens with a probability below exp(-30). Who has more, from before, keeps them.
+CREATE OR REPLACE FUNCTION beyond_limit(p_kinds integer[], p_ids bigint[], p_owner_ids bigint[], p_max bigint, p_bounded bigint[],
+                                        p_looked_at bigint[])
 RETURNS SETOF write_outcome
 LANGUAGE plpgsql
 AS $$
 #variable_conflict use_column
 DECLARE
-    v_few    bigint := least(8, p_max);
+    v_few    bigint := greatest(least(8, p_max), p_max / 4);
     v_owners bigint[]; -- who may be beyond it
 BEGIN
-    IF p_max = 0 THEN
-        IF p_bounded IS NOT NULL THEN -- it would be too low
-            UPDATE users SET schedules_bound = NULL WHERE id = ANY (p_bounded);
-        END IF;
+    IF p_max = 0 THEN -- it would be too low
+        UPDATE users SET schedules_bound = NULL WHERE id = ANY (p_bounded);
         RETURN;
     END IF;
-    v_owners := ARRAY(
-        SELECT m.owner_id
-          FROM (SELECT DISTINCT u.owner_id FROM unnest(p_kinds, p_owner_ids) AS u (kind, owner_id)
-                 WHERE u.kind IN (1, 4) AND (u.owner_id = ANY (p_bounded)) IS NOT TRUE) AS m
-         WHERE EXISTS (SELECT FROM schedules s WHERE s.owner_id = m.owner_id OFFSET v_few));
+    v_owners := ARRAY(SELECT o.id FROM unnest(p_looked_at) AS o (id)
+                       WHERE (SELECT s.id FROM schedules s WHERE s.owner_id = o.id ORDER BY s.id OFFSET v_few LIMIT 1) IS NOT NULL);
     IF p_bounded IS NOT NULL THEN
         WITH moved AS (
             UPDATE users u SET schedules_bound = u.schedules_bound + made.schedules
-              FROM (SELECT m.owner_id, count(*) AS schedules FROM unnest(p_kinds, p_owner_ids) AS m (kind, owner_id)
-                     WHERE m.kind IN (1, 4) AND m.owner_id = ANY (p_bounded) GROUP BY m.owner_id) AS made
-             WHERE u.id = made.owner_id
+              FROM (SELECT o.id, count(*) AS schedules
+                      FROM unnest(p_kinds, p_owner_ids) AS o (kind, id)
+                     WHERE o.kind IN (1, 4) AND o.id = ANY (p_bounded) GROUP BY o.id) AS made
+             WHERE u.id = made.id
             RETURNING u.id, u.schedules_bound)
         SELECT v_owners || array_agg(m.id) INTO v_owners FROM moved m WHERE m.schedules_bound > p_max;
     END IF;
@@ -326,14 +449,18 @@ LANGUAGE plpgsql
 -- Plans are made once, when tables may be empty: they must be right for large ones too.
 SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET enable_material = off
 SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
     v_outcomes write_outcome[] := '{}';
     v_done     bigint := 0; -- writes that were dealt with
-    v_at       bigint;      -- the next one that goes alone
-    v_bounded  bigint[];    -- owners with a bound of their schedules (see beyond_limit)
+    v_end      bigint;      -- the last one of the next run
+    v_bounded  bigint[];    -- owners that create: see beyond_limit
+    v_looked   bigint[];
     v_detail   text;
 BEGIN
     IF cardinality(p_topics) > 0 THEN
@@ -346,49 +473,44 @@ BEGIN
 
     -- What concerns an owner's default, changes an owner's schedule, or counts them, happens one after the other.
     IF p_kinds && '{1,2,3,4}' THEN
-        SELECT array_agg(o.id) FILTER (WHERE o.schedules_bound IS NOT NULL) INTO v_bounded
-          FROM (SELECT id, schedules_bound FROM users
-                 WHERE id IN (SELECT w.owner_id FROM unnest(p_kinds, p_owner_ids, p_defaults) AS w (kind, owner_id, is_default)
-                               WHERE w.is_default OR w.kind IN (2, 3)
-                                  OR w.kind IN (1, 4)
-                                     AND (p_schedules_max > 0
-                                          OR EXISTS (SELECT FROM users b WHERE b.id = w.owner_id AND b.schedules_bound IS NOT NULL)))
-                 ORDER BY id FOR NO KEY UPDATE) AS o;
+        SELECT array_agg(o.id) FILTER (WHERE o.creates > 0 AND o.schedules_bound IS NOT NULL),
+               array_agg(o.id) FILTER (WHERE o.schedules_bound IS NULL AND random() * p_schedules_max < 40 * o.creates)
+          INTO v_bounded, v_looked
+          FROM (SELECT u.id, u.schedules_bound, w.creates
+                  FROM (SELECT w.owner_id, count(*) FILTER (WHERE w.kind IN (1, 4)) AS creates
+                          FROM unnest(p_kinds, p_owner_ids, p_defaults) AS w (kind, owner_id, is_default)
+                         WHERE w.is_default OR w.kind IN (2, 3)
+                            OR w.kind IN (1, 4)
+                               AND (p_schedules_max > 0
+                                    OR EXISTS (SELECT FROM users b WHERE b.id = w.owner_id AND b.schedules_bound IS NOT NULL))
+                         GROUP BY w.owner_id) AS w
+                  JOIN users u ON u.id = w.owner_id
+                 ORDER BY u.id FOR NO KEY UPDATE OF u) AS o;
     END IF;
 
-    FOREACH v_at IN ARRAY ARRAY(SELECT u.ordinal FROM unnest(p_kinds) WITH ORDINALITY AS u (kind, ordinal)
-                                 WHERE u.kind IN (2, 3, 4) ORDER BY u.ordinal) || cardinality(p_kinds) + 1::bigint
+    FOREACH v_end IN ARRAY run_ends(p_kinds, p_ids, p_command_ids, p_owner_ids, p_defaults)
     LOOP
-        IF v_at > v_done + 1 THEN
-            v_outcomes := v_outcomes || ARRAY(
-                SELECT o FROM create_schedules(
-                    v_done, p_ids[v_done + 1 : v_at - 1], p_command_ids[v_done + 1 : v_at - 1],
-                    p_digests[v_done + 1 : v_at - 1], p_org_ids[v_done + 1 : v_at - 1], p_owner_ids[v_done + 1 : v_at - 1],
-                    p_names[v_done + 1 : v_at - 1], p_time_zones[v_done + 1 : v_at - 1],
-                    p_availability[v_done + 1 : v_at - 1], p_overrides[v_done + 1 : v_at - 1],
-                    p_defaults[v_done + 1 : v_at - 1], p_traceparents[v_done + 1 : v_at - 1],
-                    p_records[v_done + 1 : v_at - 1], p_at) AS o);
-        END IF;
-        v_done := v_at;
-        CASE p_kinds[v_at]
-        WHEN 2, 3 THEN
-            v_outcomes := v_outcomes || change_schedule(
-                v_at, p_kinds[v_at] = 3, p_ids[v_at], p_command_ids[v_at], p_digests[v_at], p_org_ids[v_at],
-                p_owner_ids[v_at], p_names[v_at], p_time_zones[v_at], p_availability[v_at], p_overrides[v_at],
-                p_defaults[v_at], p_versions[v_at], p_traceparents[v_at], p_at);
-        WHEN 4 THEN
+        IF p_kinds[v_end] = 4 THEN
             v_outcomes := v_outcomes || ARRAY(
                 SELECT o FROM create_schedule_once(
-                    v_at, p_keys[v_at], p_keep, p_ids[v_at], p_command_ids[v_at], p_digests[v_at], p_org_ids[v_at],
-                    p_owner_ids[v_at], p_names[v_at], p_time_zones[v_at], p_availability[v_at], p_overrides[v_at],
-                    p_defaults[v_at], p_traceparents[v_at], p_records[v_at], p_at) AS o);
-        ELSE
-            NULL; -- behind the last
-        END CASE;
+                    v_end, p_keys[v_end], p_keep, p_ids[v_end], p_command_ids[v_end], p_digests[v_end], p_org_ids[v_end],
+                    p_owner_ids[v_end], p_names[v_end], p_time_zones[v_end], p_availability[v_end], p_overrides[v_end],
+                    p_defaults[v_end], p_traceparents[v_end], p_records[v_end], p_at) AS o);
+        ELSIF v_end > v_done THEN
+            v_outcomes := v_outcomes || ARRAY(
+                SELECT o FROM write_run(
+                    v_done, p_kinds[v_done + 1 : v_end], p_ids[v_done + 1 : v_end], p_command_ids[v_done + 1 : v_end],
+                    p_digests[v_done + 1 : v_end], p_org_ids[v_done + 1 : v_end], p_owner_ids[v_done + 1 : v_end],
+                    p_names[v_done + 1 : v_end], p_time_zones[v_done + 1 : v_end], p_availability[v_done + 1 : v_end],
+                    p_overrides[v_done + 1 : v_end], p_defaults[v_done + 1 : v_end], p_versions[v_done + 1 : v_end],
+                    p_traceparents[v_done + 1 : v_end], p_records[v_done + 1 : v_end], p_at) AS o);
+        END IF;
+        v_done := v_end;
     END LOOP;
 
-    IF p_kinds && '{1,4}' THEN
-        v_outcomes := v_outcomes || ARRAY(SELECT o FROM beyond_limit(p_kinds, p_ids, p_owner_ids, p_schedules_max, v_bounded) AS o);
+    IF v_bounded IS NOT NULL OR v_looked IS NOT NULL AND p_schedules_max > 0 THEN
+        v_outcomes := v_outcomes
+                      || ARRAY(SELECT o FROM beyond_limit(p_kinds, p_ids, p_owner_ids, p_schedules_max, v_bounded, v_looked) AS o);
     END IF;
 
     IF cardinality(v_outcomes) = 0 THEN
@@ -404,39 +526,40 @@ BEGIN
 END;
 $$;
 
--- Deletes schedules of which the caller holds the locks (see write_batch), each with its event, whose version is one above the last.
--- That state is kept with the id of the create, which therefore makes nothing again. p_command_id: what deletes them; null: each gets
--- an id of its own. Returns the states in the order of owners and ids.
+-- Deletes schedules of which the caller holds the locks (see write_batch); a null id is passed over. Returns the states of their events,
+-- whose version is one above the last, in the order of owners and ids; the caller emits them. That state is kept with the id of the
+-- create, which therefore makes nothing again. p_command_ids: what deletes them, in parallel as p_traceparents; null: each gets an id of
+-- its own.
 --
 -- One that was deleted before, by a build that let it come back, is completed again.
-CREATE OR REPLACE FUNCTION delete_schedules(p_ids bigint[], p_command_id uuid, p_at timestamptz, p_traceparent text) RETURNS text[]
+DROP FUNCTION IF EXISTS delete_schedules(bigint[], uuid, timestamptz, text);
+CREATE OR REPLACE FUNCTION delete_schedules(p_ids bigint[], p_command_ids uuid[], p_traceparents text[], p_at timestamptz)
+RETURNS TABLE (id bigint, state text)
 LANGUAGE plpgsql
 AS $$
-DECLARE
-    v_ids      bigint[];
-    v_commands uuid[];
-    v_digests  bytea[];
-    v_states   text[];
+#variable_conflict use_column
 BEGIN
+    RETURN QUERY
     WITH gone AS (
-        DELETE FROM schedules WHERE id = ANY (p_ids) RETURNING *),
+        DELETE FROM schedules s
+         USING unnest(p_ids, p_command_ids, p_traceparents) AS u (id, command_id, traceparent)
+         WHERE s.id = u.id
+        RETURNING s AS schedule, u.command_id AS deleted_by, u.traceparent),
     states AS (
-        SELECT g.owner_id, g.id, g.command_id, g.command_digest,
+        SELECT (g.schedule).*,
                schedule_state('ScheduleDeleted',
-                              ROW(g.id, g.command_id, g.command_digest, g.org_id, g.owner_id, g.name, g.time_zone, g.availability,
-                                  g.overrides, g.version + 1, g.created_at, g.updated_at)::schedules,
-                              d.schedule_id IS NOT NULL, coalesce(p_command_id, gen_random_uuid()), p_at, p_traceparent) AS state
-          FROM gone g LEFT JOIN default_schedules d ON d.schedule_id = g.id)
-    SELECT array_agg(t.id ORDER BY t.owner_id, t.id), array_agg(t.command_id ORDER BY t.owner_id, t.id),
-           array_agg(t.command_digest ORDER BY t.owner_id, t.id), array_agg(t.state ORDER BY t.owner_id, t.id)
-      INTO v_ids, v_commands, v_digests, v_states
-      FROM states t;
-    INSERT INTO processed_commands AS s (id, digest, schedule_id, state, expires_at)
-    SELECT u.id, u.digest, u.schedule_id, u.state, now() + command_memory()
-      FROM unnest(v_commands, v_digests, v_ids, v_states) AS u (id, digest, schedule_id, state)
-        ON CONFLICT (id) DO UPDATE
-       SET digest = excluded.digest, schedule_id = excluded.schedule_id, state = excluded.state, expires_at = excluded.expires_at;
-    PERFORM pg_logical_emit_message(true, 'schedule-service.state', convert_to(u.state, 'UTF8')) FROM unnest(v_states) AS u (state);
-    RETURN v_states;
+                              ROW((g.schedule).id, (g.schedule).command_id, (g.schedule).command_digest, (g.schedule).org_id,
+                                  (g.schedule).owner_id, (g.schedule).name, (g.schedule).time_zone, (g.schedule).availability,
+                                  (g.schedule).overrides, (g.schedule).version + 1, (g.schedule).created_at,
+                                  (g.schedule).updated_at)::schedules,
+                              (SELECT d.schedule_id FROM default_schedules d WHERE d.schedule_id = (g.schedule).id) IS NOT NULL,
+                              coalesce(g.deleted_by, gen_random_uuid()), p_at, g.traceparent) AS state
+          FROM gone g),
+    remembered AS (
+        INSERT INTO processed_commands AS c (id, digest, schedule_id, state, expires_at)
+        SELECT s.command_id, s.command_digest, s.id, s.state, now() + command_memory() FROM states s
+            ON CONFLICT (id) DO UPDATE
+           SET digest = excluded.digest, schedule_id = excluded.schedule_id, state = excluded.state, expires_at = excluded.expires_at)
+    SELECT s.id, s.state FROM states s ORDER BY s.owner_id, s.id;
 END;
 $$;

@@ -118,11 +118,13 @@ static void a_delete_leaves_no_row_and_remembers_its_commands(void **state)
 /* Sends what deletes all schedules of the user in one transaction; end_query() waits for its end. */
 static void send_deletes(PGconn *db)
 {
-    char sql[512];
+    char sql[768];
     snprintf(
         sql, sizeof(sql),
-        "SELECT change_schedule(1, true, id, gen_random_uuid(), command_digest, %d, %d, NULL, NULL, NULL, NULL, NULL, NULL,"
-        " NULL, now()) FROM schedules WHERE owner_id = %d ORDER BY id",
+        "SELECT write_run(0, array_agg(3), array_agg(id), array_agg(gen_random_uuid()), array_agg(command_digest),"
+        " array_agg(%d::bigint), array_agg(%d::bigint), array_agg(NULL::text), array_agg(NULL::text), array_agg(NULL::json),"
+        " array_agg(NULL::json), array_agg(NULL::boolean), array_agg(NULL::bigint), array_agg(NULL::text),"
+        " array_agg(NULL::bytea), now()) FROM schedules WHERE owner_id = %d HAVING count(*) > 0",
         ORG, USER, USER);
     assert_int_equal(PQsendQuery(db, sql), 1);
 }
