@@ -264,6 +264,13 @@ bench: ## throughput, latency and cost beside what each neighbour does alone; BE
 	@$(MAKE) -s -j2 build
 	@$(PYTHON) tests/bench/bench.py $(BENCH_ARGS)
 
+BENCH_RECORD := docs/benchmarks
+
+.PHONY: bench-record
+bench-record: ## keeps the figures of the last run, and a picture of them, beside the page on benchmarks
+	cp build/bench/results.json $(BENCH_RECORD).json
+	@$(PYTHON) tests/bench/picture.py $(BENCH_RECORD).json $(BENCH_RECORD).png
+
 # ---- packages -------------------------------------------------------------------------------------------------------
 
 .PHONY: deb deb-test image charts

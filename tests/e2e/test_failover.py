@@ -320,6 +320,7 @@ def test_a_disk_that_is_set_back_is_healed(make_pair: MakePair, is_running: bool
     before what it has seen itself, and shuts its interfaces."""
     pair = make_pair()
     line, postgres = pair.line, pair.primary
+    shuts = f'msg="intake closed" reason="{WAITS[1]}'
     assert postgres.data
     line.start()
     lost = Lost.prepare(line)
@@ -331,7 +332,7 @@ def test_a_disk_that_is_set_back_is_healed(make_pair: MakePair, is_running: bool
     postgres.start()
     line.service.start()
     lost.happen(line)
-    shut = line.log().count(WAITS[1])
+    shut = line.log().count(shuts)
     if is_running:
         wait_looks(line, 3)
         postgres.kill9()
@@ -346,7 +347,7 @@ def test_a_disk_that_is_set_back_is_healed(make_pair: MakePair, is_running: bool
         line.wait_readiness(READY, 60)
     else:
         line.service.start()
-    assert line.log().count(WAITS[1]) == shut + 1
+    assert line.log().count(shuts) == shut + 1
     assert "the database is behind the published position" in line.log()
     assert line.metric(NEVER_TOLD) == 12
     lost.assert_healed(line)
