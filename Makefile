@@ -298,6 +298,12 @@ image: ## the image, with what it is of as labels
 charts: ## checks deploy/helm, and writes deploy/kubernetes from it; builds Helm, for which it needs Go 1.21
 	@tests/charts.sh
 
+.PHONY: interop
+interop: setup ## generated clients, consumers of examples/ and the like, against `make up`; INTEROP="ogen hey-api" picks
+	@$(MAKE) -s build
+	@$(STACK) up
+	@status=0; $(PYTHON) tests/interop/run.py $(INTEROP) || status=$$?; $(STACK) down; exit $$status
+
 # ---- lint -----------------------------------------------------------------------------------------------------------
 
 C_FILES = $(shell find service tests -name '*.[ch]')
