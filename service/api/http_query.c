@@ -42,21 +42,28 @@ static struct slice form_decode(struct slice raw, struct arena *arena)
     return (struct slice){text, len};
 }
 
-bool query_value(struct slice target, struct slice name, struct arena *arena, struct slice *ret_value)
+/* The first parameter whose key is_it; data of both is NULL when there is none. False when the arena is full. */
+static bool find_parameter(struct slice target, struct slice name, bool (*is_it)(struct slice key, struct slice name),
+                           struct arena *arena, struct slice *ret_key, struct slice *ret_value)
 {
     struct slice rest = query_of(target);
-    struct slice value = {NULL, 0};
+    *ret_key = *ret_value = (struct slice){NULL, 0};
     while (rest.len > 0) {
         struct slice raw = take_until(&rest, '&');
         struct slice key = form_decode(take_until(&raw, '='), arena);
         if (key.data == NULL) return false;
-        if (!slice_equal(key, name)) continue;
-        value = form_decode(raw, arena);
-        if (value.data == NULL) return false;
-        break;
+        if (!is_it(key, name)) continue;
+        *ret_key = key;
+        *ret_value = form_decode(raw, arena);
+        return ret_value->data != NULL;
     }
-    *ret_value = value;
     return true;
+}
+
+bool query_value(struct slice target, struct slice name, struct arena *arena, struct slice *ret_value)
+{
+    struct slice key;
+    return find_parameter(target, name, slice_equal, arena, &key, ret_value);
 }
 
 struct slice query_without(struct slice target, struct slice name, struct arena *arena)
@@ -150,31 +157,30 @@ static int64_t int_of(double number)
     return number >= (double)INT64_MAX ? INT64_MAX : (int64_t)number;
 }
 
-/* Whether a key is `name`, or an item of a list of that name: "name[]", "name[0]". */
+/* A key that is the name, or begins a list or an object of that name: "name[]", "name[key]". */
 static bool is_of_name(struct slice key, struct slice name)
 {
-    if (slice_equal(key, name)) return true;
-    if (key.len < name.len + 2 || key.data[name.len] != '[' || key.data[key.len - 1] != ']') return false;
+    if (key.len < name.len || memcmp(key.data, name.data, name.len) != 0) return false;
+    return key.len == name.len || key.data[name.len] == '[';
+}
+
+/* Of such keys, what is no object: the name, or an item of a list, "name[]" and "name[0]". */
+static bool is_item(struct slice key, struct slice name)
+{
+    if (key.len == name.len) return true;
+    if (key.data[key.len - 1] != ']') return false;
     for (size_t i = name.len + 1; i < key.len - 1; i++) {
         if (key.data[i] < '0' || key.data[i] > '9') return false;
     }
     return true;
 }
 
-/* The first parameter of that name, as query_value; of one that is an object, "name[key]", no number can be read. */
+/* The first parameter of that name, as query_value; of one that is an object no number can be read. */
 static bool read_parameter(struct slice target, struct slice name, struct arena *arena, struct slice *ret_value)
 {
-    struct slice rest = query_of(target);
-    *ret_value = (struct slice){NULL, 0};
-    while (rest.len > 0) {
-        struct slice raw = take_until(&rest, '&');
-        struct slice key = form_decode(take_until(&raw, '='), arena);
-        if (key.data == NULL) return false;
-        if (key.len < name.len || memcmp(key.data, name.data, name.len) != 0) continue;
-        if (key.len > name.len && key.data[name.len] != '[') continue;
-        *ret_value = is_of_name(key, name) ? form_decode(raw, arena) : SLICE("[object Object]");
-        return ret_value->data != NULL;
-    }
+    struct slice key;
+    if (!find_parameter(target, name, is_of_name, arena, &key, ret_value)) return false;
+    if (key.data != NULL && !is_item(key, name)) *ret_value = SLICE("[object Object]");
     return true;
 }
 
