@@ -107,8 +107,10 @@ END;
 $$;
 
 -- Changes an endpoint; null leaves a field as it is. p_has_secret: the secret becomes p_secret, which may be null for none, and the former
--- one signs too for 24 hours. p_restart: it starts again with what commits from now on. verdict: as of create_webhook, or 'missing'.
-CREATE OR REPLACE FUNCTION update_webhook(p_id uuid, p_url text, p_triggers text[], p_active boolean, p_has_secret boolean, p_secret bytea,
+-- one signs too for 24 hours. p_restart: it starts again with what commits from now on. verdict: as of create_webhook, or 'missing', or
+-- 'revision', it is not of p_revision (null: of any).
+CREATE OR REPLACE FUNCTION update_webhook(p_id uuid, p_revision bigint, p_url text, p_triggers text[], p_active boolean,
+                                          p_has_secret boolean, p_secret bytea,
                                           p_format text, p_restart boolean, OUT verdict text, OUT webhook webhooks)
 LANGUAGE plpgsql
 AS $$
@@ -119,6 +121,10 @@ BEGIN
     SELECT * INTO webhook FROM webhooks WHERE id = p_id AND removed_at IS NULL FOR UPDATE;
     IF NOT FOUND THEN
         verdict := 'missing';
+        RETURN;
+    END IF;
+    IF webhook.revision <> p_revision THEN
+        verdict := 'revision';
         RETURN;
     END IF;
     IF EXISTS (SELECT FROM webhooks_of(webhook.user_id, webhook.org_id, webhook.client_id) w
@@ -154,16 +160,17 @@ BEGIN
 END;
 $$;
 
--- Deletes it as it was. Null: there is none.
-CREATE OR REPLACE FUNCTION delete_webhook(p_id uuid) RETURNS webhooks
+-- Deletes an endpoint, which it returns as it was. verdict: 'stored', or 'missing' or 'revision' as of update_webhook.
+CREATE OR REPLACE FUNCTION delete_webhook(p_id uuid, p_revision bigint, OUT verdict text, OUT webhook webhooks)
 LANGUAGE plpgsql
 AS $$
-DECLARE
-    v_webhook webhooks;
 BEGIN
     PERFORM webhook_lock();
-    DELETE FROM webhooks WHERE id = p_id AND removed_at IS NULL RETURNING * INTO v_webhook;
-    RETURN v_webhook;
+    SELECT * INTO webhook FROM webhooks WHERE id = p_id AND removed_at IS NULL FOR UPDATE;
+    verdict := CASE WHEN webhook.id IS NULL THEN 'missing' WHEN webhook.revision <> p_revision THEN 'revision' ELSE 'stored' END;
+    IF verdict = 'stored' THEN
+        DELETE FROM webhooks WHERE id = p_id;
+    END IF;
 END;
 $$;
 

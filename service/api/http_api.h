@@ -8,7 +8,10 @@
 #include "core/rate_limit.h"
 #include "driver/zone_files.h"
 #include "store/reader.h"
+#include "store/webhook_store.h"
 #include "store/writer.h"
+#include "webhook/address_rule.h"
+#include "webhook/webhook_secret.h"
 
 struct http_api;
 
@@ -30,6 +33,9 @@ struct readiness {
 struct http_api_config {
     struct writer *writer;
     struct reader *reader;
+    struct webhook_store *webhooks;
+    const struct webhook_keys *webhook_keys;
+    const struct address_rule *webhook_rule;
     struct zone_files *zones;
     const char *listen;          /* "host:port" */
     const char *tls_certificate; /* PEM files; both empty: no TLS */
@@ -61,7 +67,7 @@ size_t http_api_pending(const struct http_api *api);
 
 uint16_t http_api_port(const struct http_api *api);
 
-/* Free the writer and the reader first: what they still had for this API is freed here. */
+/* Free the writer, the reader and the store first: what they still had for this API is freed here. */
 void http_api_free(struct http_api *api);
 
 #endif

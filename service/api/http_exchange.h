@@ -21,10 +21,13 @@ enum http_access {
     ACCESS_ORG,      /* an admin of {orgId} */
     ACCESS_ORG_USER, /* an admin of {orgId}, about {userId}, who is in it */
     ACCESS_ORG_OR_TEAM, /* a member of {orgId}, who reads; the body determines whether they have to be an admin of a team or of {orgId} */
-    ACCESS_TEAM,      /* an admin of {teamId}, which is in {orgId}, or of {orgId} itself */
-    ACCESS_ANY_TEAM,  /* the same, of the organization that the team is in */
-    ACCESS_TEAM_USER, /* the same, about {userId}, who is in both */
-    ACCESS_OWN        /* anybody who is known, about themselves */
+    ACCESS_TEAM,           /* an admin of {teamId}, which is in {orgId}, or of {orgId} itself */
+    ACCESS_ANY_TEAM,       /* the same, of the organization that the team is in */
+    ACCESS_TEAM_USER,      /* the same, about {userId}, who is in both */
+    ACCESS_OWN,            /* anybody who is known, about themselves */
+    ACCESS_OWN_WEBHOOK,    /* likewise, and no client */
+    ACCESS_ORG_WEBHOOK,    /* an admin of {orgId} */
+    ACCESS_CLIENT_WEBHOOK, /* anybody who is known: the client of the path is judged by http_webhook.c */
 };
 
 struct http_route {
@@ -68,8 +71,9 @@ struct exchange {
     uint8_t secret_hash[SECRET_HASH_LEN];         /* of the credential */
     uint8_t caller_tracker[RATE_TRACKER_ID_LEN];  /* what requests with this credential count against, if it is good */
     uint8_t address_tracker[RATE_TRACKER_ID_LEN]; /* the same if it is not */
-    int64_t caller_id;                            /* set by the guards, as the next six */
+    int64_t caller_id;                            /* set by the guards, as the next seven */
     bool is_org_admin;
+    bool is_system_admin;
     int64_t org_id;       /* 0 on the routes about oneself */
     int64_t scope_org_id; /* schedules of this organization and of none are there; 0: all of the user's */
     int64_t team_id;
@@ -80,6 +84,8 @@ struct exchange {
     int stored_code;                       /* what a change is answered with that is stored; 0: none is */
     const struct hours_query *hours_query; /* what is asked of one schedule */
     struct people *people;                 /* what is asked of several; owned */
+    struct webhook_call *webhook;          /* of a route about webhooks; the arena's */
+    const char *stored_webhook_id;         /* of a change that is stored of a webhook; NULL: it was of a schedule */
     void (*go_on)(struct exchange *exchange);
     bool (*work)(struct exchange *exchange);
     struct exchange *next;
@@ -194,6 +200,18 @@ void handle_get_hours(struct exchange *exchange);
 void handle_get_default_hours(struct exchange *exchange);
 void handle_get_user_hours(struct exchange *exchange);
 void handle_query_people(struct exchange *exchange);
+
+void handle_create_webhook(struct exchange *exchange);
+void handle_list_webhooks(struct exchange *exchange);
+void handle_get_webhook(struct exchange *exchange);
+void handle_update_webhook(struct exchange *exchange);
+void handle_delete_webhook(struct exchange *exchange);
+void handle_delete_webhooks(struct exchange *exchange);
+void handle_get_webhook_status(struct exchange *exchange);
+void handle_list_deliveries(struct exchange *exchange);
+void handle_ping_webhook(struct exchange *exchange);
+void handle_replay_webhook(struct exchange *exchange);
+void handle_get_webhook_job(struct exchange *exchange);
 
 /* ---- http_people.c ---- */
 

@@ -18,16 +18,40 @@ static bool refuse_number(struct exchange *exchange)
 
 /* ---- the client ---- */
 
+static void refuse_permission(struct exchange *exchange, const char *permissions)
+{
+    reply_errorf(exchange, 403,
+                 "PermissionsGuard - oAuth client with id=%s does not have the required permissions=%s. Go to platform "
+                 "dashboard settings and add the required permissions to the oAuth client.",
+                 exchange->credential.client_id, permissions);
+}
+
 /* Only clients have permissions: a key may do what its user may. */
 static bool guard_permission(struct exchange *exchange, const struct caller_facts *facts)
 {
     bool is_read = exchange->route->method == HTTP_METHOD_GET || exchange->route->access == ACCESS_ORG_OR_TEAM;
     int permission = is_read ? SCHEDULE_READ : SCHEDULE_WRITE;
     if (exchange->credential.kind != CREDENTIAL_CLIENT || (facts->client_permissions & permission) != 0) return true;
-    reply_errorf(exchange, 403,
-                 "PermissionsGuard - oAuth client with id=%s does not have the required permissions=%s. Go to platform "
-                 "dashboard settings and add the required permissions to the oAuth client.",
-                 exchange->credential.client_id, is_read ? "SCHEDULE_READ" : "SCHEDULE_WRITE");
+    refuse_permission(exchange, is_read ? "SCHEDULE_READ" : "SCHEDULE_WRITE");
+    return false;
+}
+
+/* A webhook is sent schedules: to change one takes both. */
+static bool guard_webhook_permission(struct exchange *exchange, const struct caller_facts *facts)
+{
+    bool is_read = exchange->route->method == HTTP_METHOD_GET;
+    int needed = is_read ? SCHEDULE_READ : SCHEDULE_READ | SCHEDULE_WRITE;
+    if (exchange->credential.kind != CREDENTIAL_CLIENT || (facts->client_permissions & needed) == needed) return true;
+    refuse_permission(exchange, is_read ? "SCHEDULE_READ" : "SCHEDULE_READ, SCHEDULE_WRITE");
+    return false;
+}
+
+/* It would be sent schedules of its user that are none of its organization's business. */
+static bool guard_no_client(struct exchange *exchange, const struct caller_facts *facts)
+{
+    (void)facts;
+    if (exchange->credential.kind != CREDENTIAL_CLIENT) return true;
+    reply_error(exchange, 403, SLICE("An OAuth client has webhooks of its own, at /v2/oauth-clients/{clientId}/webhooks"));
     return false;
 }
 
@@ -179,6 +203,9 @@ static guard *const guards[][GUARDS_MAX] = {
     [ACCESS_TEAM_USER] = {guard_permission, guard_org, guard_team, guard_team_role, guard_user_in_team},
     [ACCESS_ANY_TEAM] = {guard_permission, guard_any_team, guard_any_team_role},
     [ACCESS_OWN] = {guard_permission, guard_own},
+    [ACCESS_OWN_WEBHOOK] = {guard_webhook_permission, guard_own, guard_no_client},
+    [ACCESS_ORG_WEBHOOK] = {guard_webhook_permission, guard_org, guard_org_role},
+    [ACCESS_CLIENT_WEBHOOK] = {guard_webhook_permission, guard_own},
 };
 
 /* Not a guard: the pipe of the path's last number, behind all guards. */
@@ -199,6 +226,7 @@ static bool pass(struct exchange *exchange, enum http_access access, const struc
 
 bool guards_pass(struct exchange *exchange, const struct caller_facts *facts)
 {
+    exchange->is_system_admin = facts->is_system_admin;
     return pass(exchange, exchange->route->access, facts) && read_schedule_id(exchange);
 }
 

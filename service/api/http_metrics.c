@@ -8,7 +8,7 @@
 #include "driver/log.h"
 #include "driver/metrics.h"
 
-enum { ROUTES_MAX = 32, LABELS_SIZE = 160 };
+enum { ROUTES_MAX = 64, LABELS_SIZE = 160 };
 
 /* The last stands for all others. */
 static const int status_codes[] = {200, 201, 204, 400, 401, 403, 404, 413, 415, 429, 500, 503, 0};

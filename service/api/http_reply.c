@@ -142,8 +142,12 @@ void reply_violations(struct exchange *exchange, const struct violations *violat
 /* Needs no more memory and room than any other answer. */
 static void reply_id(struct exchange *exchange)
 {
-    char body[80];
-    snprintf(body, sizeof(body), "{\"status\":\"success\",\"data\":{\"id\":%" PRId64 "}}", exchange->write.schedule_id);
+    char body[96];
+    if (exchange->stored_webhook_id != NULL) {
+        snprintf(body, sizeof(body), "{\"status\":\"success\",\"data\":{\"id\":\"%s\"}}", exchange->stored_webhook_id);
+    } else {
+        snprintf(body, sizeof(body), "{\"status\":\"success\",\"data\":{\"id\":%" PRId64 "}}", exchange->write.schedule_id);
+    }
     finish(exchange, exchange->stored_code, JSON_TYPE, slice_of(body));
 }
 

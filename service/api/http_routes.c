@@ -14,6 +14,22 @@
         HTTP_METHOD_##method_, access_, pattern_, #method_ " " pattern_, handle_ \
     }
 
+#define OWN_WEBHOOKS "/v2/webhooks"
+#define ORG_WEBHOOKS ORG "/webhooks"
+#define CLIENT_WEBHOOKS "/v2/oauth-clients/{clientId}/webhooks"
+
+/* The same for every owner. */
+#define WEBHOOK_ROUTES(webhooks_, access_)                                                                        \
+    ROUTE(POST, webhooks_, access_, handle_create_webhook), ROUTE(GET, webhooks_, access_, handle_list_webhooks), \
+        ROUTE(GET, webhooks_ "/{webhookId}", access_, handle_get_webhook),                                        \
+        ROUTE(PATCH, webhooks_ "/{webhookId}", access_, handle_update_webhook),                                   \
+        ROUTE(DELETE, webhooks_ "/{webhookId}", access_, handle_delete_webhook),                                  \
+        ROUTE(GET, webhooks_ "/{webhookId}/status", access_, handle_get_webhook_status),                          \
+        ROUTE(GET, webhooks_ "/{webhookId}/deliveries", access_, handle_list_deliveries),                         \
+        ROUTE(POST, webhooks_ "/{webhookId}/ping", access_, handle_ping_webhook),                                 \
+        ROUTE(POST, webhooks_ "/{webhookId}/replay", access_, handle_replay_webhook),                             \
+        ROUTE(GET, webhooks_ "/{webhookId}/jobs/{jobId}", access_, handle_get_webhook_job)
+
 static const struct http_route routes[] = {
     ROUTE(GET, ORG "/schedules", ACCESS_ORG, handle_list_schedules),
     ROUTE(GET, TEAM "/schedules", ACCESS_TEAM, handle_list_schedules),
@@ -35,6 +51,10 @@ static const struct http_route routes[] = {
     ROUTE(GET, ORG_USER_SCHEDULE "/availability", ACCESS_ORG_USER, handle_get_hours),
     ROUTE(GET, OWN_SCHEDULES "/default/availability", ACCESS_OWN, handle_get_default_hours),
     ROUTE(GET, OWN_SCHEDULE "/availability", ACCESS_OWN, handle_get_hours),
+    WEBHOOK_ROUTES(OWN_WEBHOOKS, ACCESS_OWN_WEBHOOK),
+    WEBHOOK_ROUTES(ORG_WEBHOOKS, ACCESS_ORG_WEBHOOK),
+    WEBHOOK_ROUTES(CLIENT_WEBHOOKS, ACCESS_CLIENT_WEBHOOK),
+    ROUTE(DELETE, CLIENT_WEBHOOKS, ACCESS_CLIENT_WEBHOOK, handle_delete_webhooks),
     ROUTE(GET, "/healthz", ACCESS_OPEN, handle_healthz),
     ROUTE(GET, "/readyz", ACCESS_OPEN, handle_readyz),
     ROUTE(GET, "/metrics", ACCESS_OPEN, handle_metrics),

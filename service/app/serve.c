@@ -45,6 +45,7 @@ struct service {
     struct zone_files *zones;
     struct writer *writer;
     struct reader *reader;
+    struct webhook_store *webhooks;
     struct maintenance *maintenance;
     struct database_monitor *monitor;
     struct relay *relay;
@@ -232,13 +233,14 @@ static bool start_store(struct service *service)
     };
     service->writer = writer_new(service->base, &writer_config);
     service->reader = reader_new(service->base, config->database_url);
+    service->webhooks = webhook_store_new(service->base, config->database_url);
     read_metrics_register();
     service->maintenance = maintenance_new(service->base, config->database_url);
     if (service->maintenance == NULL) return false;
     const struct database_schema schema = {schema_version, schema_functions_former};
     service->monitor =
         database_monitor_new(service->base, config->database_url, config->slot, &schema, on_database_view, service);
-    return service->writer != NULL && service->reader != NULL && service->monitor != NULL;
+    return service->writer != NULL && service->reader != NULL && service->webhooks != NULL && service->monitor != NULL;
 }
 
 static struct rate_limit limit_of(const struct config *config, int64_t requests)
@@ -274,6 +276,9 @@ static bool start_intake(struct service *service)
     const struct http_api_config http_config = {
         .writer = service->writer,
         .reader = service->reader,
+        .webhooks = service->webhooks,
+        .webhook_keys = &config->webhook_keys,
+        .webhook_rule = &config->webhook_rule,
         .zones = service->zones,
         .listen = config->http_listen,
         .tls_certificate = config->http_tls_certificate,
@@ -355,6 +360,7 @@ static void stop(struct service *service)
     for (int i = 0; i < KAFKA_CONSUMERS; i++) kafka_consumer_free(service->kafka[i]);
     writer_free(service->writer);
     reader_free(service->reader);
+    webhook_store_free(service->webhooks);
     maintenance_free(service->maintenance);
     database_monitor_free(service->monitor);
     if (service->http != NULL) http_api_free(service->http);

@@ -9,6 +9,7 @@ CLIENT_AUTH = AUTH + "oAuth client - "
 UNKNOWN_KEY = "CustomThrottlerGuard - Invalid API Key"
 NO_METHOD = (AUTH + "No authentication method provided. Either pass an API key as 'Bearer' header or OAuth client "
              "credentials as 'x-cal-secret-key' and 'x-cal-client-id' headers")
+OWN_OF_CLIENTS = "An OAuth client has webhooks of its own, at /v2/oauth-clients/{clientId}/webhooks"
 NO_NUMBER = "Validation failed (numeric string is expected)"
 ONLY = (AUTH + "Only '{0}' header provided. Please also provide '{1}' header or Auth bearer token as 'Authentication' header")
 
@@ -38,7 +39,14 @@ ENDPOINTS = {
     "GET /v2/schedules/{scheduleId}/availability": "OWN",
     "PATCH /v2/schedules/{scheduleId}": "OWN",
     "DELETE /v2/schedules/{scheduleId}": "OWN",
-}
+} | {
+    f"{method} {path}{rest}": need
+    for path, need in (("/v2/webhooks", "OWN_WEBHOOK"), (f"{ORG}/webhooks", "ORG_WEBHOOK"),
+                       ("/v2/oauth-clients/{clientId}/webhooks", "CLIENT_WEBHOOK"))
+    for method, rest in (("POST", ""), ("GET", ""), ("GET", "/{webhookId}"), ("PATCH", "/{webhookId}"), ("DELETE", "/{webhookId}"),
+                         ("GET", "/{webhookId}/status"), ("GET", "/{webhookId}/deliveries"), ("POST", "/{webhookId}/ping"),
+                         ("POST", "/{webhookId}/replay"), ("GET", "/{webhookId}/jobs/{jobId}"))
+} | {"DELETE /v2/oauth-clients/{clientId}/webhooks": "CLIENT_WEBHOOK"}
 OPEN = {"GET /healthz", "GET /readyz", "GET /metrics", "GET /openapi.json", "GET /docs", "GET /docs/hours",
         "GET /docs/{file}"}
 ROLES = ["NONE", "MEMBER", "ADMIN", "OWNER"]
@@ -58,6 +66,7 @@ class Target:
     team_in_org: bool = True
     user_in_org: bool = True
     user_in_team: bool = True
+    client: str = "none"  # an OAuth client of the organization
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,7 @@ class Caller:
     is_system_admin: bool = False
     client: str | None = None
     permissions: set[str] = field(default_factory=set)
+    org: int = 0  # the client's organization, else the user's first one
 
     def is_org_admin(self) -> bool:
         return self.is_system_admin or ROLES.index(self.org_role) >= ROLES.index("ADMIN")
@@ -82,11 +92,17 @@ def refusal(endpoint: str, caller: Caller, target: Target) -> Answer | None:
     need = ENDPOINTS[endpoint]
     if caller.refusal:
         return 401, caller.refusal
-    lacking = of_permission(caller, "SCHEDULE_READ" if is_read(endpoint) else "SCHEDULE_WRITE")
+    is_webhook = need.endswith("_WEBHOOK")
+    lacking = of_permission(caller, "SCHEDULE_READ" if is_read(endpoint) else
+                            "SCHEDULE_READ, SCHEDULE_WRITE" if is_webhook else "SCHEDULE_WRITE")
     if lacking or need == "OWN":
         return lacking
     if need == "ANY_TEAM_ADMIN":
         return of_any_team(caller, target)
+    if need == "OWN_WEBHOOK":
+        return (403, OWN_OF_CLIENTS) if caller.client else None
+    if need == "CLIENT_WEBHOOK":
+        return of_client(caller, target, is_read(endpoint))
     return (of_org(target) or (of_team(caller, target) if need == "TEAM_ADMIN" else of_org_role(caller, target))
             or (of_user(target, need) if "{userId}" in endpoint else None))
 
@@ -96,10 +112,24 @@ def is_read(endpoint: str) -> bool:
 
 
 def of_permission(caller: Caller, need: str) -> Answer | None:
-    if caller.client is None or need in caller.permissions:
+    if caller.client is None or set(need.split(", ")) <= caller.permissions:
         return None
     return 403, (f"PermissionsGuard - oAuth client with id={caller.client} does not have the required permissions={need}. "
                  "Go to platform dashboard settings and add the required permissions to the oAuth client.")
+
+
+def of_client(caller: Caller, target: Target, is_reading: bool) -> Answer | None:
+    """Of one that is there, whose organization the target's is."""
+    if caller.is_system_admin:
+        return None
+    if not caller.org:
+        return 403, "OAuthClientGuard - No organization associated with the user."
+    if caller.org_role == "NONE":
+        return 403, (f"OAuthClientGuard - forbidden. oAuth client with id={target.client} does not belong to the organization "
+                     f"with id={caller.org}.")
+    if is_reading or caller.org_role != "MEMBER":
+        return None
+    return 403, "OrganizationRolesGuard - User must have one of the roles: ADMIN, OWNER."
 
 
 def of_org(target: Target) -> Answer | None:

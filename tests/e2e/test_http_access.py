@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import re
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -61,7 +62,8 @@ def make_world(line: Line) -> World:
     outside, leaver = line.make_owners(2)
     join_team(line, team, leaver, "MEMBER")
     line.sql("DELETE FROM memberships WHERE user_id = %s", leaver)
-    target = Target(people.org, team, people.member)
+    client = line.admin("oauth-client", "create", "--org", str(people.org))["id"]
+    target = Target(people.org, team, people.member, client=client)
     [[orphan]] = line.sql("INSERT INTO teams (name) VALUES ('T') RETURNING id")
     targets = make_targets(target, {"other_team": other_team, "orphan_team": orphan, "other_user": people.other_member, "outside": outside,
                                     "leaver": leaver})
@@ -90,7 +92,7 @@ def make_callers(line: Line, team: int) -> dict[str, Caller]:
         if system_admin:
             line.admin("system-admin", "add", "--user", str(made))
         key = line.admin("apikey", "create", "--user", str(made))["key"]
-        return Caller(bearer(key), None, made, org_role, team_role, system_admin)
+        return Caller(bearer(key), None, made, org_role, team_role, system_admin, org=0 if org_role == "NONE" else people.org)
 
     def client(org: int, *options: str) -> dict[str, str]:
         return line.admin("oauth-client", "create", "--org", str(org), *options)
@@ -100,7 +102,7 @@ def make_callers(line: Line, team: int) -> dict[str, Caller]:
         words = ",".join(name.removeprefix("SCHEDULE_").lower() for name in permissions)
         made = client(org, *(["--permissions", words] if words else []))
         role = "ADMIN" if org == people.org else "NONE"
-        return Caller(client_headers(made), None, user, role, "NONE", False, made["id"], set(permissions))
+        return Caller(client_headers(made), None, user, role, "NONE", False, made["id"], set(permissions), org)
 
     def nobody(headers: dict[str, str], message: str) -> Caller:
         return Caller(headers, message)
@@ -113,7 +115,7 @@ def make_callers(line: Line, team: int) -> dict[str, Caller]:
     line.sql("UPDATE memberships SET role = 'ADMIN' WHERE user_id = %s", mighty)
     line.sql("INSERT INTO memberships (org_id, user_id, role) VALUES (%s, %s, 'OWNER')", third_org, mighty)
     empty_org = line.admin("org", "add", "--name", "Empty")["id"]
-    admin = Caller(bearer(people.admin_key), None, people.admin, "ADMIN")
+    admin = Caller(bearer(people.admin_key), None, people.admin, "ADMIN", org=people.org)
     no_token = AUTH + "access token - Invalid Access Token."
     return {
         "nobody": nobody({}, NO_METHOD),
@@ -133,14 +135,14 @@ def make_callers(line: Line, team: int) -> dict[str, Caller]:
         "client_nobody_owns": nobody(client_headers(client(int(empty_org))),
                                      CLIENT_AUTH + "No owner ID found for this OAuth client"),
         "stranger": user(),
-        "other_admin": Caller(bearer(people.other_admin_key), None, other_admin),
+        "other_admin": Caller(bearer(people.other_admin_key), None, other_admin, org=people.other_org),
         "member": user("MEMBER"),
         "team_member": user("MEMBER", "MEMBER"),
         "team_admin": user("MEMBER", "ADMIN"),
         "team_admin_outside": user("NONE", "ADMIN"),
         "admin": admin,
         "admin_without_bearer": replace(admin, headers={"Authorization": people.admin_key}),
-        "owner": Caller(bearer(people.owner_key), None, owner, "OWNER"),
+        "owner": Caller(bearer(people.owner_key), None, owner, "OWNER", org=people.org),
         "system_admin": user(system_admin=True),
         "client": both,
         "client_beside_a_key": replace(both, headers=both.headers | bearer(people.member_key)),
@@ -186,15 +188,21 @@ def make_targets(there: Target, ids: dict[str, int]) -> dict[str, Target]:
 
 def ask(world: World, endpoint: str, caller: Caller, target: Target, schedule: int | str, body: Any) -> requests.Response:
     method, pattern = endpoint.split(" ")
-    path = pattern.format(orgId=target.org, teamId=target.team, userId=target.user, scheduleId=schedule)
+    path = pattern.format(orgId=target.org, teamId=target.team, userId=target.user, scheduleId=schedule, clientId=target.client,
+                          webhookId=schedule, jobId=schedule)
     query = {"from": "2024-05-20", "to": "2024-05-27"} if path.endswith("/availability") else {}
     if path.endswith("/query") and body:
         body = {"from": "2024-05-20", "to": "2024-05-27", "users": [{"userId": target.user}]}
+    if "/webhooks" in path and body:
+        body = {"subscriberUrl": f"https://example.com/{uuid.uuid4()}", "active": False, "triggers": [], "from": "2024-05-20T00:00:00Z"}
     return world.line.request(method, path, headers=caller.headers, json=None if method == "GET" else body, params=query)
 
 
 def make_schedule(world: World, endpoint: str, caller: Caller) -> int | str:
-    """One that the endpoint may be asked about: the target's in the organization, or the caller's own; the default, where that is meant."""
+    """One that the endpoint may be asked about: the target's in the organization, or the caller's own; the default, where that is meant.
+    Of webhooks one of these."""
+    if "/webhooks" in endpoint:
+        return make_webhook(world, endpoint, caller)
     is_default = endpoint.endswith(("/default/availability", "{userId}/availability"))
     if "{scheduleId}" not in endpoint and not is_default:
         return ""
@@ -205,9 +213,22 @@ def make_schedule(world: World, endpoint: str, caller: Caller) -> int | str:
     return int(line.row_of(command["commandId"])["id"])
 
 
+def make_webhook(world: World, endpoint: str, caller: Caller) -> str:
+    """The only one of its owner, with a job of the same id."""
+    owner = {"OWN_WEBHOOK": (caller.user, None, None), "ORG_WEBHOOK": (None, world.target.org, None),
+             "CLIENT_WEBHOOK": (None, world.target.org, world.target.client)}[ENDPOINTS[endpoint]]
+    line, made = world.line, str(uuid.uuid4())
+    line.sql("DELETE FROM webhooks")
+    line.sql("SELECT create_webhook(%s::uuid, %s::bigint, %s::bigint, %s::text, 'https://example.com/', '{}', true, NULL, 'cal', 100)",
+             made, *owner)
+    line.sql("SELECT create_webhook_job(%s::uuid, %s::uuid, 'ping', NULL, NULL, NULL, NULL, 10)", made, made)
+    return made
+
+
 def everything_stored(line: Line) -> Any:
     return line.sql("SELECT (SELECT json_agg(s ORDER BY id)::text FROM schedules s),"
-                    " (SELECT json_agg(d ORDER BY owner_id)::text FROM default_schedules d)")
+                    " (SELECT json_agg(d ORDER BY owner_id)::text FROM default_schedules d),"
+                    " (SELECT json_agg(w ORDER BY id)::text FROM webhooks w), (SELECT json_agg(j ORDER BY id)::text FROM webhook_jobs j)")
 
 
 def test_every_route_has_a_rule(world: World) -> None:
@@ -236,7 +257,9 @@ def test_who_may_is_served(world: World, name: str) -> None:
         if refusal(endpoint, caller, world.target) is None:
             schedule = make_schedule(world, endpoint, caller)
             answer = ask(world, endpoint, caller, world.target, schedule, EXAMPLE)
-            assert (endpoint, answer.status_code) == (endpoint, 201 if endpoint.startswith("POST") and not is_read(endpoint) else 200), answer.text
+            wanted = (202 if endpoint.endswith(("/ping", "/replay")) else
+                      201 if endpoint.startswith("POST") and not is_read(endpoint) else 200)
+            assert (endpoint, answer.status_code) == (endpoint, wanted), answer.text
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -20,9 +20,10 @@ from servers import ROOT, viewer
 SOURCE = ROOT / "docs/openapi.json"
 DOCUMENT = Document(SOURCE)
 NOWHERE = 999_999_999
-# Statuses that no single request can provoke: 409 takes one that is still running, 503 an outage, 429 a limit that is used up.
+# Statuses that no single request can provoke: 409 takes one that is still running, 503 an outage, 501 a service without a key, 429 a limit
+# that is used up.
 # The last has a test of its own.
-UNPROVOKED = {"409", "429", "503"}
+UNPROVOKED = {"409", "429", "503", "501"}
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,13 @@ class Caller:
         self.line, people = line, line.people
         team = line.sql("INSERT INTO teams (org_id, name) VALUES (%s, 'Support') RETURNING id", people.org)[0][0]
         line.sql("INSERT INTO team_memberships (team_id, user_id) VALUES (%s, %s)", team, people.member)
-        self.ids = {"orgId": people.org, "userId": people.member, "teamId": team, "file": "start.js"}
+        client = line.admin("oauth-client", "create", "--org", str(people.org))["id"]
+        self.ids = {"orgId": people.org, "userId": people.member, "teamId": team, "file": "start.js", "clientId": client}
         self.new_schedule(is_default=True)
 
     def key(self, operation: Operation) -> str:
         """The admin's, or on the routes about oneself the member's."""
-        is_own = not {"orgId", "teamId"} & operation.names("path")
+        is_own = not {"orgId", "teamId", "clientId"} & operation.names("path")
         return self.line.people.member_key if is_own else self.line.people.admin_key
 
     def new_schedule(self, is_default: bool = False) -> int:
@@ -83,12 +85,26 @@ class Caller:
                                  json={"name": "To work on", "timeZone": "UTC", "isDefault": is_default})
         return int(made.json()["data"]["id"])
 
+    def new_webhook(self, operation: Operation) -> dict[str, str]:
+        """The only one of its owner, with a job."""
+        people = self.line.people
+        owner = {"": (people.member, None, None), "orgId": (None, people.org, None), "clientId": (None, people.org, self.ids["clientId"])}[
+            re.sub(r"/v2(/[a-z-]+/\{(\w+)\})?/webhooks.*", r"\2", operation.path)]
+        made, job = str(uuid.uuid4()), str(uuid.uuid4())
+        self.line.sql("DELETE FROM webhooks")
+        self.line.sql("SELECT create_webhook(%s::uuid, %s::bigint, %s::bigint, %s::text, 'https://example.com/other', '{}', true, NULL,"
+                      " 'cal', 100)", made, *owner)
+        self.line.sql("SELECT create_webhook_job(%s::uuid, %s::uuid, 'ping', NULL, NULL, NULL, NULL, 10)", job, made)
+        return {"webhookId": made, "jobId": job}
+
     def call(self, operation: Operation, body: Any = None, key: str | None = None, headers: dict[str, str] | None = None,
              query: dict[str, Any] | None = None, **ids: Any) -> requests.Response:
         """Sends the operation with the examples of its parameters, and what is given in place of them."""
         ids = self.ids | ids
         if "scheduleId" in operation.names("path") - set(ids):
             ids["scheduleId"] = self.new_schedule()
+        if "/webhooks" in operation.path:
+            ids = self.new_webhook(operation) | ids
         examples = {place: {parameter["name"]: parameter["example"] for parameter in operation.parameters()
                             if parameter["in"] == place and "example" in parameter} for place in ("header", "query")}
         if "Idempotency-Key" in examples["header"]:
@@ -168,6 +184,12 @@ def refuse(caller: Caller, operation: Operation, status: str) -> requests.Respon
             same = {"scheduleId": caller.new_schedule()} if "scheduleId" in path else {}
             held = caller.call(operation, **same).headers["ETag"]
             return caller.call(operation, headers={"If-None-Match": held}, **same)
+        case "400" if body is not None and "/webhooks" in operation.path:
+            return caller.call(operation, {"active": "yes", "from": "yesterday", "triggers": ["X"]})
+        case "400" if "If-Match" in headers and "/webhooks" in operation.path:
+            return caller.call(operation, headers={"If-Match": "x"})
+        case "400" if "orgId" in path and "/webhooks/" in operation.path:
+            return caller.call(operation, orgId="abc")
         case "400" if body is not None:
             return caller.call(operation, {"timeZone": "Mars/Base", "availability": [{"days": []}], "name": None})
         case "400" if "from" in operation.names("query"):
@@ -178,7 +200,7 @@ def refuse(caller: Caller, operation: Operation, status: str) -> requests.Respon
             return caller.call(operation, **{operation.path.rpartition("{")[2].partition("}")[0]: "abc"})
         case "401":
             return caller.call(operation, body, key="")
-        case "403" if "orgId" in path:
+        case "403" if "orgId" in path or "clientId" in path:
             return caller.call(operation, body, key=caller.line.people.stranger_key)
         case "403" if "teamId" in path:
             return caller.call(operation, body, key=caller.line.people.member_key)
@@ -189,7 +211,8 @@ def refuse(caller: Caller, operation: Operation, status: str) -> requests.Respon
         case "404" if operation.path.endswith("/availability/query"):
             return caller.call(operation, body | {"users": None, "teamId": NOWHERE, "combine": "each", "k": None, "groups": None})
         case "404":
-            return caller.call(operation, body, **{name: NOWHERE for name in ("scheduleId", "teamId", "file") if name in path})
+            return caller.call(operation, body, **{name: NOWHERE for name in ("scheduleId", "teamId", "file", "clientId") if name in path} | {
+                name: NOWHERE for name in ("webhookId", "jobId")[-("jobId" in path):] if name in path})
         case "412":
             return caller.call(operation, body, headers={"If-Match": '"99"'})
         case "413":
@@ -206,7 +229,7 @@ def refuse(caller: Caller, operation: Operation, status: str) -> requests.Respon
 
 # Of the routes about oneself: only an OAuth client is refused by its permissions, only a very long list is 400.
 NOT_BY_ONE_REQUEST = {("GET /v2/schedules", "400"), *((str(operation), "403") for operation in OPERATIONS
-                                                      if operation.path.startswith("/v2/schedules"))}
+                                                      if operation.path.startswith(("/v2/schedules", "/v2/webhooks")))}
 
 
 @pytest.mark.parametrize(("operation", "status"), [

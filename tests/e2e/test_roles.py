@@ -183,7 +183,7 @@ TABLES = ["organizations", "users", "memberships", "teams", "team_memberships", 
           "schedule_hours"]
 WEBHOOKS = ["webhooks", "webhook_changes", "webhook_deletions", "webhook_offsets", "webhook_cursors", "webhook_states", "webhook_deliveries",
             "webhook_jobs", "webhook_job_positions"]
-ENDPOINTS = ["SELECT create_webhook(NULL, 0, NULL, NULL, 'x', '{}', true, NULL, 'cal', 9)", "SELECT delete_webhook(NULL)",
+ENDPOINTS = ["SELECT create_webhook(NULL, 0, NULL, NULL, 'x', '{}', true, NULL, 'cal', 9)", "SELECT delete_webhook(NULL, NULL)",
              "SELECT delete_client_webhooks('x')", "UPDATE webhooks SET active = true", "DELETE FROM webhooks",
              "INSERT INTO webhooks SELECT * FROM webhooks"]
 SENDERS = ["SELECT disable_webhook(NULL, 'gone', '')", "SELECT delete_removed_webhook(NULL)", "SELECT mark_removed_webhooks()"]
@@ -204,7 +204,7 @@ REFUSED = {
               *ENDPOINTS, *SENDERS],
     "webhooks": [*CREATE, APPLY, WRITE, *(f"SELECT FROM {table}" for table in TABLES if not table.startswith("schema_")),
                  "SELECT FROM relay_positions", *POSITION, *ENDPOINTS, "DELETE FROM webhook_jobs",
-                 "SELECT update_webhook(NULL, NULL, NULL, true, false, NULL, NULL, false)"],
+                 "SELECT update_webhook(NULL, NULL, NULL, NULL, true, false, NULL, NULL, false)"],
     "admin": [*CREATE, WRITE, SLOT, *REBUILD, "SELECT key_hash FROM api_keys", "SELECT secret_hash FROM oauth_clients", "SELECT FROM schedules",
               "SELECT FROM default_schedules", "SELECT FROM processed_commands", "UPDATE users SET name = 'x'",
               "UPDATE api_keys SET expires_at = NULL", "INSERT INTO memberships VALUES (1, 1, 'OWNER')",

@@ -138,7 +138,7 @@ def test_an_endpoint_that_is_gone_is_disabled_and_goes_on_where_it_was(hooks: Ho
     receiver.wait_for({f"{first}.1", f"{second}.1"})
     assert len(receiver.at("/gone")) == 1
     is_gone = False
-    hooks.line.sql("SELECT (update_webhook(%s, NULL, NULL, true, false, NULL, NULL, false)).verdict", webhook)
+    hooks.line.sql("SELECT (update_webhook(%s, NULL, NULL, NULL, true, false, NULL, NULL, false)).verdict", webhook)
     receiver.wait_for({f"{first}.1", f"{second}.1"}, "/gone")
     receiver.assert_in_order("/gone")
 
