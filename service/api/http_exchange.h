@@ -27,7 +27,7 @@ enum http_access {
     ACCESS_OWN,            /* anybody who is known, about themselves */
     ACCESS_OWN_WEBHOOK,    /* likewise, and no client */
     ACCESS_ORG_WEBHOOK,    /* an admin of {orgId} */
-    ACCESS_CLIENT_WEBHOOK, /* anybody who is known: the client of the path is judged by http_webhook.c */
+    ACCESS_CLIENT_WEBHOOK, /* anybody who is known: the client of the path is checked by http_webhook.c */
 };
 
 struct http_route {

@@ -1,5 +1,5 @@
-/* Who may do what with webhooks. Of one's own and of an organization's the guards of http_guards.c have judged the caller; of a client's
- * the client is looked up here. Then the path's webhook is, and judged by whose it is.
+/* Who may do what with webhooks. Of one's own and of an organization's the guards of http_guards.c have checked the caller; of a client's
+ * the client is looked up here. Then the path's webhook is, and checked by whose it is.
  *
  * A webhook of somebody else is refused as the reference does: one's own scope and a client's tell that it is there, an organization's does
  * not. */

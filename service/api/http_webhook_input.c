@@ -142,7 +142,7 @@ static void read_active(struct reading *reading, bool is_optional, struct webhoo
     input->is_active = json_is_true(value);
 }
 
-/* What is no URL is judged behind all other rules: it has an error of its own. */
+/* What is no URL is checked behind all other rules: it has an error of its own. */
 static void read_url(struct reading *reading, bool is_optional, struct webhook_input *input)
 {
     const json_t *value = member_of(reading, "subscriberUrl");

@@ -9,7 +9,7 @@
 
 /* ---- answers ---- */
 
-/* The revision, which every change makes anew, a sender's that disables it too. */
+/* The revision, which every change raises, a sender's that disables it too. */
 static void write_etag(struct exchange *exchange, int64_t revision)
 {
     char etag[24];

@@ -35,6 +35,10 @@ enum command_option {
     OPT_TABLE,
     OPT_FROM,
     OPT_TO,
+    OPT_WEBHOOK_ID,
+    OPT_FROM_NOW,
+    OPT_REPLAY_FROM,
+    OPT_REPLAY_TO,
     OPTIONS_LEN
 };
 

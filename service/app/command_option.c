@@ -5,6 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/instant.h"
+#include "core/uuid.h"
 #include "store/offsets.h"
 
 static bool is_digits(const char *text)
@@ -95,6 +97,25 @@ static const char *after_fault(const char *value)
     return has_owner && id_fault(end + 1) == NULL ? NULL : "must be OWNER/ID, two numbers above zero";
 }
 
+static const char *uuid_fault(const char *value)
+{
+    struct uuid id;
+    return uuid_parse(slice_of(value), &id) ? NULL : "must be a UUID";
+}
+
+static const char *instant_fault(const char *value)
+{
+    int64_t instant_s;
+    return instant_parse(slice_of(value), &instant_s) ? NULL : "must be a time such as 2026-01-31T08:00:00Z";
+}
+
+static const char *replay_from_fault(const char *value)
+{
+    size_t len = strspn(value, "0123456789");
+    bool is_event = len > 0 && value[len] == '.' && is_digits(value + len + 1);
+    return is_event ? NULL : instant_fault(value);
+}
+
 const struct command_option_row command_option_rows[OPTIONS_LEN] = {
     [OPT_NAME] = {"name", "NAME", "its name", name_fault},
     [OPT_ID] = {"id", "N", "its id; default of an addition: the next one", id_fault},
@@ -123,4 +144,8 @@ const struct command_option_row command_option_rows[OPTIONS_LEN] = {
     [OPT_TABLE] = {"table", NULL, "print the variables and what they mean instead", NULL},
     [OPT_FROM] = {"from", "WHEN", "a date-time with offset (2024-03-10T09:00:00-05:00) or a date", text_fault},
     [OPT_TO] = {"to", "WHEN", "the end, of the same form, at most 366 days later", text_fault},
+    [OPT_WEBHOOK_ID] = {"id", "UUID", "the webhook's id", uuid_fault},
+    [OPT_FROM_NOW] = {"from-now", NULL, "skip what was not sent", NULL},
+    [OPT_REPLAY_FROM] = {"from", "TIME", "a time with offset, or the id of an event such as 17.3", replay_from_fault},
+    [OPT_REPLAY_TO] = {"to", "TIME", "a time with offset; default now", instant_fault},
 };

@@ -40,7 +40,7 @@ enum { UNIT_TIMEOUT_MS = 5000, STATEMENT_TIMEOUT_MS = 3000, LOCK_TIMEOUT_MS = 20
 /* The row that a function returned as o.webhook. */
 #define RETURNED_ROW " CROSS JOIN LATERAL (SELECT (o.webhook).*) AS w"
 #define RETURNED RETURNED_ROW STATE_OF_W
-/* The statement sees the state as it was before: what is lost is so no more where the webhook starts anew. */
+/* The statement sees the state as it was before: what is lost is so no more where the webhook starts again. */
 #define STATE_UNLESS_RESTARTED " LEFT JOIN webhook_states s ON s.webhook_id = w.id AND NOT $9::boolean "
 
 #define JOB                                                                                                            \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ import requests
 from conftest import MakeLine, running
 from line import MINIMAL, Line, Servers, until
 from replies import assert_error, assert_invalid
-from servers import run
+from servers import ServerError
 
 KEY = "00112233445566778899aabbccddeeff" * 2
 STANDARD_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -463,7 +464,7 @@ def test_a_webhook_starts_between_what_was_published_before_and_what_commits_aft
     assert before < start <= after
 
 
-def test_active_again_goes_on_and_from_now_starts_anew(hooks: Hooks, owner: Owner) -> None:
+def test_active_again_goes_on_and_from_now_starts_again(hooks: Hooks, owner: Owner) -> None:
     made = hooks.make(owner)["id"]
 
     def patch(sent: Any, **query: str) -> requests.Response:
@@ -483,8 +484,8 @@ def test_active_again_goes_on_and_from_now_starts_anew(hooks: Hooks, owner: Owne
     assert again["lost"] == {"from": "2026-01-01T00:00:00.000Z", "to": "2026-01-02T00:00:00.000Z"}
     assert starts() == first
     assert hooks.line.sql("SELECT failures, first_failure_at FROM webhook_states") == [(0, None)]
-    anew = patch({"active": True}, **{"from": "now"})
-    assert (anew.status_code, anew.json()["data"]["lost"]) == (200, None)
+    restarted = patch({"active": True}, **{"from": "now"})
+    assert (restarted.status_code, restarted.json()["data"]["lost"]) == (200, None)
     assert starts()[0] == first[0] + 1
     assert position(starts()[1]) > position(first[1])
     for sent, query in (({"active": False}, "now"), ({}, "now"), ({"active": True}, "then")):
@@ -613,7 +614,6 @@ def test_who_comes_with_the_number_of_a_removed_user_ends_the_former_ones_webhoo
     line.request("POST", "/v2/webhooks", headers=headers, json=sent)
     line.cli("user", "remove", "--id", user)
     until(lambda: line.sql("SELECT removed_at IS NOT NULL FROM webhooks") == [(True,)], "the removal has ended")
-    run("true", env={})
     line.sql("SELECT apply_directory(json_build_object('type', 'user', 'id', %s::bigint, 'name', 'Second'), now())", user)
     end = line.sql("SELECT end_position FROM webhooks")[0][0]
     assert position(end) <= position(line.sql("SELECT wal_position()")[0][0])
@@ -656,3 +656,33 @@ def test_changes_are_read_by_revision_and_none_is_passed_over(hooks: Hooks) -> N
     assert current == dict(line.sql("SELECT id::text, active::text FROM webhooks"))
     assert len(current) == 40
     assert len(deleted) >= 40
+
+
+# ---- the command line
+
+def test_the_operator_lists_shows_switches_and_replays(hooks: Hooks, owner: Owner) -> None:
+    made = hooks.make(owner, subscriberUrl=url() + "?token=hidden", secret="topsecret")["id"]
+    cli = hooks.line.cli
+    listed, shown = cli("webhook", "list"), cli("webhook", "show", "--id", made)
+    assert f"id={made} scope=" in listed and f"owner={owner.value} " in listed
+    assert "active=t" in shown and "failures=0" in shown
+    assert "hidden" not in listed + shown and "topsecret" not in listed + shown
+    assert cli("webhook", "disable", "--id", made) == f"id={made} active=f\n"
+    assert not hooks.get(owner, made)["active"]
+    assert cli("webhook", "enable", "--id", made) == f"id={made} active=t\n"
+    assert hooks.line.sql("SELECT active, starts FROM webhooks") == [(True, 1)]
+    assert cli("webhook", "enable", "--id", made, "--from-now") == f"id={made} active=t\n"
+    assert hooks.line.sql("SELECT active, starts FROM webhooks") == [(True, 2)]
+    for start in ("2026-01-31T08:00:00Z", "17.3"):
+        job = re.fullmatch(rf"job=(\S+) id={made} verdict=stored\n", cli("webhook", "replay", "--id", made, "--from", start))
+        assert job
+        assert hooks.ask("GET", owner, f"/{made}/jobs/{job[1]}").json()["data"]["state"] == "queued"
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    (["show", "--id", NOWHERE], f"there is no webhook with id {NOWHERE}"), (["disable", "--id", NOWHERE], f"there is no webhook with id {NOWHERE}"),
+    (["replay", "--id", NOWHERE, "--from", "17.3"], f"there is no webhook with id {NOWHERE}"), (["show", "--id", "x"], "--id must be a UUID"),
+    (["replay", "--id", NOWHERE, "--from", "x"], "--from must be a time")])
+def test_a_command_about_a_webhook_that_is_not_there_says_so(hooks: Hooks, arguments: list[str], said: str) -> None:
+    with pytest.raises(ServerError, match=said):
+        hooks.line.cli("webhook", *arguments)

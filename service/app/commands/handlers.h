@@ -54,5 +54,10 @@ int oauth_client_delete_command(const struct command_call *call);
 int system_admin_add_command(const struct command_call *call);
 int system_admin_list_command(const struct command_call *call);
 int system_admin_remove_command(const struct command_call *call);
+int webhook_list_command(const struct command_call *call);
+int webhook_show_command(const struct command_call *call);
+int webhook_disable_command(const struct command_call *call);
+int webhook_enable_command(const struct command_call *call);
+int webhook_replay_command(const struct command_call *call);
 
 #endif
