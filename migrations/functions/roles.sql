@@ -46,6 +46,7 @@ CREATE OR REPLACE VIEW role_grants (role_name, privileges, object) AS VALUES
     ('schedule_webhooks', 'EXECUTE', 'FUNCTION store_webhook_deliveries'),
     ('schedule_webhooks', 'EXECUTE', 'FUNCTION store_webhook_retries'),
     ('schedule_webhooks', 'EXECUTE', 'FUNCTION store_webhook_states'),
+    ('schedule_webhooks', 'EXECUTE', 'FUNCTION sweep_removed_webhooks'),
     ('schedule_webhooks', 'SELECT, UPDATE', 'TABLE webhook_jobs'),
     ('schedule_webhooks', 'SELECT, INSERT, UPDATE, DELETE', 'TABLE webhook_job_positions'),
     ('schedule_webhooks', 'EXECUTE', 'FUNCTION webhook_memberships'),

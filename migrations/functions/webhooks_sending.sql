@@ -166,3 +166,23 @@ AS $$
            last_status = CASE WHEN excluded.last_failure_at IS NULL THEN s.last_status ELSE excluded.last_status END,
            last_error = CASE WHEN excluded.last_failure_at IS NULL THEN s.last_error ELSE excluded.last_error END
 $$;
+
+-- Deletes endpoints whose owners are gone and that have got everything below their end. `published` is up to where the slot's events were
+-- published at `swept_at`; with what the last call returned, it is known that all of that has been taken since.
+CREATE OR REPLACE FUNCTION sweep_removed_webhooks(p_topic text, p_slot text, p_published pg_lsn, p_at timestamptz,
+                                                  OUT published pg_lsn, OUT swept_at timestamptz)
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    IF EXISTS (SELECT FROM webhooks w WHERE w.end_position IS NOT NULL)
+        AND p_at < (SELECT min(o.taken_until) FROM webhook_offsets o WHERE o.topic = p_topic) THEN
+        PERFORM webhook_lock();
+        DELETE FROM webhooks w
+         WHERE w.end_position IS NOT NULL AND split_part(w.end_position, ':', 2)::pg_lsn <= p_published
+           AND NOT (w.active AND EXISTS (SELECT FROM webhook_cursors c WHERE c.webhook_id = w.id))
+           AND NOT (w.active AND EXISTS (SELECT FROM webhook_deliveries d WHERE d.webhook_id = w.id AND d.state <> 'failed'));
+    END IF;
+    SELECT s.confirmed_flush_lsn INTO published FROM pg_replication_slots s WHERE s.slot_name = p_slot;
+    swept_at := clock_timestamp();
+END;
+$$;

@@ -95,6 +95,7 @@ static bool start_sender(struct webhooks *webhooks)
         .database_url = config->database_url,
         .topic = config->events_topic,
         .group = config->webhook_group,
+        .slot = config->slot,
         .kafka = &config->kafka,
         .events = {slice_of(config->event_source), strcmp(config->event_format, "json") == 0},
         .rule = config->webhook_rule,

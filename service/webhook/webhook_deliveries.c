@@ -196,6 +196,7 @@ void sender_on_finished(struct webhook_sender *sender, struct delivery *delivery
     if (chain != NULL) {
         chain->retry = NULL;
         chain->is_sending = false;
+        chain->finished = ++sender->finishes;
         if (delivery->next_us == 0) one_row_less(sender, chain);
     }
     free_delivery(sender, delivery);
@@ -447,7 +448,10 @@ bool sender_retry(struct webhook_sender *sender, struct endpoint *endpoint, stru
                   struct sender_partition *partition, int64_t offset, int attempts)
 {
     struct chain *chain = find_chain(sender, endpoint, partition, event->schedule_id);
-    if (chain == NULL || chain->rows == 0 || chain->retry != NULL || chain->is_sending) return true;
+    if (chain == NULL || chain->rows == 0 || chain->retry != NULL || chain->is_sending ||
+        chain->finished > sender->finishes_when_asked) { /* the row may be another one by now */
+        return true;
+    }
     struct delivery *delivery = delivery_new(sender, chain, event, offset);
     if (delivery == NULL) return false;
     delivery->attempts = attempts;

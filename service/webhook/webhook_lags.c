@@ -54,11 +54,11 @@ void sender_leave(struct webhook_sender *sender, struct endpoint *endpoint, stru
     struct lag *lag = lag_of(endpoint, partition);
     if (lag != NULL && lag->state == LAG_WAITING) return;
     int64_t position = lag != NULL && lag->state == LAG_SCANNING ? partition->scan.position : partition->head.position;
-    int64_t lowest = sender_forget(sender, endpoint, partition);
     if (lag == NULL) {
-        if (!lag_add(endpoint, partition, 0)) return; /* what was forgotten pends in no window: see below */
+        if (!lag_add(endpoint, partition, 0)) return; /* without memory it stays */
         lag = endpoint->lags;
     }
+    int64_t lowest = sender_forget(sender, endpoint, partition);
     lag->state = LAG_WAITING;
     lag->next_offset = lowest < position ? lowest : position;
 }

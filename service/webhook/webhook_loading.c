@@ -253,6 +253,10 @@ static void on_loaded(void *ctx, bool is_stored, const char *sqlstate)
     struct webhook_sender *sender = ctx;
     (void)sqlstate;
     sender->is_loading = false;
+    if (sender->is_revoking) {
+        sender_forget_everything(sender);
+        return;
+    }
     if (!is_stored || sender->is_load_wanted) { /* another assignment came meanwhile, or the database went */
         sender->is_load_wanted = true;
         sender_forget_everything(sender);
@@ -399,6 +403,7 @@ void sender_ask_due(struct webhook_sender *sender)
                                           {now, sizeof(now), true},
                                           text_param(limit)};
         sender->is_asking_due = true;
+        sender->finishes_when_asked = sender->finishes;
         webhook_db_begin(sender->reads, &ops, sender);
         webhook_db_send(sender->reads, "due", params, 4);
         webhook_db_end(sender->reads);

@@ -9,7 +9,7 @@
 #include "driver/log.h"
 #include "webhook/webhook_sender_state.h"
 
-enum { TICK_MS = 50, TICKS_POLL = 10, TICKS_DUE = 10, TICKS_SWEEP = 1200, UNIT_TIMEOUT_MS = 15000 };
+enum { TICK_MS = 50, TICKS_POLL = 10, TICKS_DUE = 10, TICKS_SWEEP = 200, UNIT_TIMEOUT_MS = 15000 };
 
 #define CHANGES                                                                                                            \
     "SELECT revision, id, is_deleted, scope, user_id, org_id, subscriber_url, triggers, active, secret, previous_secret, " \
@@ -87,6 +87,8 @@ static const struct pg_statement read_statements[] = {
                      "ON CONFLICT (job_id, topic, partition) DO UPDATE SET next_offset = excluded.next_offset, end_offset = "
                      "excluded.end_offset"},
     {"sweep", "SELECT mark_removed_webhooks(), sweep_webhooks(1000)"},
+    {"sweep_removed",
+     "SELECT published, swept_at FROM sweep_removed_webhooks($1::text, $2::text, $3::pg_lsn, $4::timestamptz)"},
 };
 
 /* ---- forgetting ---- */
@@ -145,6 +147,14 @@ void sender_start_over(struct webhook_sender *sender)
 
 /* ---- the tick ---- */
 
+static void on_sweep_rows(void *ctx, const PGresult *rows, int statement)
+{
+    struct webhook_sender *sender = ctx;
+    if (statement == 0 || PQntuples(rows) == 0) return;
+    snprintf(sender->published, sizeof(sender->published), "%s", PQgetvalue(rows, 0, 0));
+    snprintf(sender->swept_at, sizeof(sender->swept_at), "%s", PQgetvalue(rows, 0, 1));
+}
+
 static void on_swept(void *ctx, bool is_stored, const char *sqlstate)
 {
     (void)ctx;
@@ -152,12 +162,21 @@ static void on_swept(void *ctx, bool is_stored, const char *sqlstate)
     (void)sqlstate;
 }
 
+static struct pg_param text_param(const char *text)
+{
+    return (struct pg_param){text[0] == '\0' ? NULL : text, (int)strlen(text), false};
+}
+
+/* What is kept for long enough, and endpoints whose owners are gone. */
 static void sweep(struct webhook_sender *sender)
 {
-    static const struct webhook_db_ops ops = {NULL, on_swept};
+    static const struct webhook_db_ops ops = {on_sweep_rows, on_swept};
     if (!webhook_db_is_ready(sender->reads)) return;
+    const struct pg_param params[] = {text_param(sender->config->topic), text_param(sender->config->slot),
+                                      text_param(sender->published), text_param(sender->swept_at)};
     webhook_db_begin(sender->reads, &ops, sender);
     webhook_db_send(sender->reads, "sweep", NULL, 0);
+    webhook_db_send(sender->reads, "sweep_removed", params, 4);
     webhook_db_end(sender->reads);
 }
 

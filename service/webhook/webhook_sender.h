@@ -18,6 +18,7 @@ struct webhook_sender_config {
     const char *database_url;
     const char *topic;
     const char *group;
+    const char *slot; /* that the events are published from */
     const struct kafka_settings *kafka;
     struct event_context events; /* of those that it emits itself */
     struct address_rule rule;

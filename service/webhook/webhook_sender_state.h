@@ -113,6 +113,7 @@ struct chain {
     struct delivery *last;
     size_t rows;            /* in the database, and on their way there */
     struct delivery *retry; /* the row that is tried again */
+    uint64_t finished;      /* its number among all that was stored of retries, the last time */
     bool is_ready;
     bool is_sending;
 };
@@ -195,6 +196,8 @@ struct webhook_sender {
     bool is_load_wanted;
     bool is_polling;
     bool is_asking_due;
+    uint64_t finishes; /* of retries, that were stored */
+    uint64_t finishes_when_asked;
     bool is_asking_pings;
     struct ping *pings; /* under way */
     struct replay *replay;
@@ -222,6 +225,8 @@ struct webhook_sender {
     bool is_storing;
     bool has_failed; /* the last attempt to store */
     uint32_t ticks;
+    char published[24]; /* up to where events were published at the last sweep; empty: not known */
+    char swept_at[64];  /* when that was, by the database's clock */
 
     /* giving up */
     bool is_revoking;

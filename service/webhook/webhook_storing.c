@@ -19,7 +19,7 @@ enum {
     NUMBER_SIZE = 24
 };
 
-enum { FAILING_FAILURES = 20, FAILING_HOURS = 72 };
+enum { FAILING_HOURS = 72 }; /* and as many attempts as the statement "failing" says */
 
 static const int64_t postgres_epoch_us = 946684800000000; /* 2000-01-01 */
 static const int64_t hour_us = 3600000000;
@@ -472,7 +472,7 @@ void sender_store(struct webhook_sender *sender)
     send_offsets(sender);
     if (sender->keeping.first != NULL) send_kept(sender);
     if (sender->finishing.first != NULL) send_finished(sender);
-    send_cursors(sender);
+    if (sender->to_keep.first == NULL) send_cursors(sender); /* no cursor before the rows of what it passes over */
     if (sender->outcomes != NULL) {
         send_outcomes(sender);
         send_failing(sender);

@@ -337,6 +337,7 @@ static void begin_revoking(struct webhook_sender *sender)
 static void end_revoking(struct webhook_sender *sender)
 {
     sender_forget_everything(sender);
+    sender->is_load_wanted = false;
     for (int32_t i = 0; i < SENDER_PARTITIONS_MAX; i++) sender->partitions[i].is_assigned = false;
     sender->is_revoking = false;
     LOG_INFO("webhooks: partitions revoked");

@@ -143,6 +143,29 @@ def test_an_endpoint_that_is_gone_is_disabled_and_goes_on_where_it_was(hooks: Ho
     receiver.assert_in_order("/gone")
 
 
+def test_one_that_fails_for_too_long_is_disabled(hooks: Hooks) -> None:
+    receiver = hooks.receive(lambda number, got: 500)
+    hooks.send()
+    webhook = hooks.endpoint(receiver.url())
+    hooks.create()
+    until(lambda: hooks.line.sql("SELECT failures FROM webhook_states WHERE webhook_id = %s", webhook) == [(1,)], "the failure is counted")
+    hooks.line.sql("UPDATE webhook_states SET failures = 19, first_failure_at = now() - interval '73 hours' WHERE webhook_id = %s RETURNING 1", webhook)
+    hooks.hasten()
+    until(lambda: hooks.line.sql("SELECT active, disabled_reason FROM webhooks WHERE id = %s", webhook) == [(False, "failing")], "it is disabled")
+
+
+def test_an_endpoint_of_a_removed_user_gets_the_end_and_goes(hooks: Hooks) -> None:
+    receiver = hooks.receive()
+    hooks.send()
+    user = hooks.line.make_owners(1)[0]
+    webhook = hooks.endpoint(receiver.url(), user=user)
+    schedule = hooks.line.post({"name": "S", "timeZone": "UTC", "isDefault": False}, user=user).json()["data"]["id"]
+    receiver.wait_for({f"{schedule}.1"})
+    hooks.line.admin("user", "remove", "--id", str(user))
+    receiver.wait_for({f"{schedule}.2"})
+    until(lambda: not hooks.line.sql("SELECT 1 FROM webhooks WHERE id = %s", webhook), "it is deleted", 60)
+
+
 def test_nothing_is_lost_when_a_sender_is_killed(hooks: Hooks) -> None:
     receiver = hooks.receive(lambda number, got: 503 if number % 7 == 3 else 200)
     sender = hooks.send()
