@@ -362,7 +362,9 @@ static void go_on(struct replay *replay)
         take(replay, message);
         rd_kafka_message_destroy(message);
     }
-    if (replay->event == NULL || replay->request != NULL || replay->is_asking || replay->is_ended) return;
+    if (replay->endpoint == NULL || replay->event == NULL || replay->request != NULL || replay->is_asking ||
+        replay->is_ended)
+        return;
     bool is_personal = !replay->endpoint->is_of_user && replay->event->org_id == 0;
     if (is_personal) ask_members(replay);
     else send_event(replay);
