@@ -76,8 +76,9 @@ static const struct {
                 {
                     {"status", "SELECT json_build_object('active', w.active, 'disabledAt', " TIME(
                                    "w.disabled_at") ", 'disabledReason', w.disabled_reason,"
-                                                    " 'lagSeconds', (SELECT greatest(0, round(extract(epoch FROM now() - "
-                                                    "min(coalesce(c.taken_until, o.taken_until)))::numeric, 3))"
+                                                    " 'lagSeconds', (SELECT CASE WHEN count(*) > 0 THEN greatest(0, "
+                                                    "round(extract(epoch FROM now() - "
+                                                    "min(coalesce(c.taken_until, o.taken_until)))::numeric, 3)) END"
                                                     "   FROM webhook_offsets o LEFT JOIN webhook_cursors c ON c.topic = "
                                                     "o.topic AND c.partition = o.partition"
                                                     "    AND c.webhook_id = w.id AND c.starts = w.starts),"

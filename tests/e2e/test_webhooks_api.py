@@ -495,7 +495,8 @@ def test_active_again_goes_on_and_from_now_starts_again(hooks: Hooks, owner: Own
 def test_status_and_deliveries_show_what_senders_stored(hooks: Hooks, owner: Owner) -> None:
     made, sql = hooks.make(owner)["id"], hooks.line.sql
     fresh = hooks.ask("GET", owner, f"/{made}/status").json()["data"]
-    assert fresh == fresh | {"active": True, "failuresSince": 0, "retrying": 0, "waiting": 0, "failed": 0, "lost": None, "lastSuccessAt": None}
+    assert fresh == fresh | {"active": True, "failuresSince": 0, "retrying": 0, "waiting": 0, "failed": 0, "lost": None, "lastSuccessAt": None,
+                             "lagSeconds": None}
     assert hooks.ask("GET", owner, f"/{made}/deliveries").json()["data"] == {"failures": [], "successes": []}
     sql("INSERT INTO webhook_states (webhook_id, recent, last_success_at, failures, first_failure_at, last_failure_at, last_status, last_error)"
         " VALUES (%s::uuid, '[{\"at\": 1767225600123, \"status\": 204}]', '2026-01-01Z', 3, '2026-01-02Z', '2026-01-03Z', 500, 'status')", made)
@@ -504,7 +505,13 @@ def test_status_and_deliveries_show_what_senders_stored(hooks: Hooks, owner: Own
             " state, attempts, first_failed_at, last_failed_at, next_attempt_at, failed_at, status, error)"
             " VALUES (%s::uuid, 't', 0, %s, '7.' || %s, 'SCHEDULE_UPDATED', 7, %s, 'body', %s, 2, '2026-01-02Z', '2026-01-03Z', %s, %s, 503, 'status')",
             made, offset, str(offset), offset, state, following, failed)
+    sql("INSERT INTO webhook_offsets (topic, partition, next_offset, taken_until) VALUES ('t', 0, 9, now()), ('t', 1, 9, now() - interval '1 hour')")
+    sql("INSERT INTO webhook_cursors (webhook_id, topic, partition, starts, next_offset, taken_until)"
+        " VALUES (%s::uuid, 't', 1, 1, 5, now() - interval '2 hours'), (%s::uuid, 't', 0, 0, 5, now() - interval '3 hours')"
+        " ON CONFLICT (webhook_id, topic, partition) DO UPDATE SET taken_until = excluded.taken_until, starts = excluded.starts", made, made)
     shown = hooks.ask("GET", owner, f"/{made}/status").json()["data"]
+    sql("DELETE FROM webhook_offsets")
+    assert 7200 <= shown["lagSeconds"] < 7300
     assert shown == shown | {"failuresSince": 3, "retrying": 1, "waiting": 1, "failed": 1, "lastStatus": 500, "lastError": "status",
                              "lastSuccessAt": "2026-01-01T00:00:00.000Z", "oldestFailureAt": "2026-01-02T00:00:00.000Z",
                              "nextAttemptAt": "2026-01-09T00:00:00.000Z"}
