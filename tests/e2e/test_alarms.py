@@ -346,7 +346,8 @@ def removal_lasts(line: Line) -> Iterator[None]:
 
 @contextmanager
 def webhooks_late(line: Line) -> Iterator[None]:
-    Hooks(line).send()
+    hooks = Hooks(line)
+    hooks.wait_assigned(hooks.send())
     with locked(line, "webhook_offsets"):
         yield
 
