@@ -41,22 +41,22 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	made := as[*api.StoredAnswerHeaders](client.CreateSchedule(ctx, &api.CreateSchedule{Name: "Made", TimeZone: "Europe/Rome"}, api.CreateScheduleParams{}))
+	made := as[*api.ScheduleCreatedHeaders](client.CreateSchedule(ctx, &api.CreateSchedule{Name: "Made", TimeZone: "Europe/Rome"}, api.CreateScheduleParams{}))
 	id := made.Response.Data.ID
-	listed := as[*api.ScheduleListAnswerHeaders](client.ListSchedules(ctx, api.ListSchedulesParams{}))
+	listed := as[*api.SchedulesFoundHeaders](client.ListSchedules(ctx, api.ListSchedulesParams{}))
 	found := false
 	for _, schedule := range listed.Response.Data {
 		found = found || schedule.ID == id
 	}
-	read := as[*api.ScheduleAnswerHeaders](client.GetSchedule(ctx, api.GetScheduleParams{ScheduleId: id}))
+	read := as[*api.ScheduleFoundHeaders](client.GetSchedule(ctx, api.GetScheduleParams{ScheduleId: id}))
 	if !found || read.Response.Data.Availability[0].Days[0] != api.WeekdayMonday {
 		log.Fatal("it is not listed, or has other hours")
 	}
-	changed := as[*api.StoredAnswerHeaders](client.UpdateSchedule(ctx, &api.UpdateSchedule{Name: api.NewOptString("Changed")}, api.UpdateScheduleParams{ScheduleId: id}))
+	changed := as[*api.ScheduleChangedHeaders](client.UpdateSchedule(ctx, &api.UpdateSchedule{Name: api.NewOptString("Changed")}, api.UpdateScheduleParams{ScheduleId: id}))
 	if changed.Response.Data.Name.Value != "Changed" {
 		log.Fatal("it has not changed")
 	}
-	as[*api.DeletedAnswerHeaders](client.DeleteSchedule(ctx, api.DeleteScheduleParams{ScheduleId: id}))
+	as[*api.DeletedHeaders](client.DeleteSchedule(ctx, api.DeleteScheduleParams{ScheduleId: id}))
 	missing := as[*api.NotFoundHeaders](client.GetSchedule(ctx, api.GetScheduleParams{ScheduleId: id}))
 	if missing.Response.Error.Code != "NotFoundException" {
 		log.Fatal("no typed 404")
