@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import hmac
 import importlib
 import json
 import os
@@ -22,11 +23,13 @@ import shutil
 import signal
 import sys
 import textwrap
+import threading
 import time
 import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -216,6 +219,11 @@ def show_example(stack: Stack) -> str:
     org, user = values["ORG_ID"], values["MEMBER_USER_ID"]
     reader = "Kafka's console consumer, read_committed" if isinstance(stack.broker, Kafka) else "kcat"
 
+    receiver = HookReceiver()
+    hook = {"active": True, "subscriberUrl": receiver.url, "triggers": ["SCHEDULE_CREATED", "SCHEDULE_UPDATED"], "secret": "a secret of the demo"}
+    status, answer = post(f"{values['HTTP_URL']}/v2/webhooks", values["MEMBER_API_KEY"], hook)
+    expect(status == 201, f"the webhook was answered {status}: {answer}")
+
     command = {"commandId": str(uuid.uuid4()), "orgId": int(org), "userId": int(user), **EXAMPLE}
     print(f"1. A command to Kafka topic {COMMANDS_TOPIC}, key {user}\n\n{indent_json(command)}")
     run("kcat", "-P", "-b", stack.broker.bootstrap, "-t", COMMANDS_TOPIC, "-k", user,
@@ -241,6 +249,17 @@ def show_example(stack: Stack) -> str:
         lines = [f"key: {event.key}", *(f"{name}: {value}" for name, value in event.headers.items())]
         print("\n" + indent("\n".join(lines)) + indent_json(decoded), end="")
 
+    expect(wait_until(lambda: len(receiver.got) >= 3, 20), "the webhook did not get three requests within 20 s")
+    receiver.close()
+    print(f"\n5. The last of them as a request to the member's webhook: POST {receiver.url}")
+    for headers, content in receiver.got[2:3]:
+        print("\n" + indent("\n".join(f"{name}: {value}" for name, value in headers.items())) + indent_json(json.loads(content)), end="")
+    for headers, content in receiver.got:
+        expect(headers["X-Cal-Signature-256"] == hmac.new(hook["secret"].encode(), content, "sha256").hexdigest(),
+               "a request's signature is not that of its body")
+    expect(sorted(headers["webhook-id"] for headers, _ in receiver.got) == sorted(event.headers["ce_id"] for event in events),
+           "the requests are not those of the events")
+
     owner = {"ownerId": user, "orgId": org}
     body = {name: value for name, value in EXAMPLE.items() if name != "isDefault"}
     expect([row["schedule"] for row in rows] == [body | owner] * 2, "the rows are not the example, twice")
@@ -256,8 +275,33 @@ def show_example(stack: Stack) -> str:
     no_default = {name: value for name, value in first["schedule"].items() if name != "isDefault"} | {"version": "2"}
     expect(replaced["schedule"] == no_default and replaced["commandId"] == second["commandId"],
            "the second schedule did not replace the first as default")
-    print("\nTwo rows, two equal events, and one of the former default between them.", flush=True)
+    print("\nTwo rows, two equal events, one of the former default between them, and a signed request for each.", flush=True)
     return f"curl -s -H 'Authorization: Bearer {values['ADMIN_API_KEY']}' {url}"
+
+
+class HookReceiver:
+    """Acknowledges webhooks on a free port of 127.0.0.1."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[dict[str, str], bytes]] = []
+        got = self.got
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                got.append((dict(self.headers), self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                """Nowhere."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/hook"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
 
 
 def stored_rows(stack: Stack) -> list[dict[str, Any]]:
