@@ -1,5 +1,5 @@
 """Other people's tools against the service that `make up` started: clients that generators make of docs/openapi.json, each of which creates,
-lists, reads, changes and deletes a schedule and reads a typed 404; the consumers of examples/; the registration of the schemas.
+lists, reads, changes and deletes a schedule and reads a typed 404; the consumers of examples/, and receivers of webhooks.
 
     run.py [NAME ...]     all, or those; --list names them. Status 1 when one fails, 2 when a toolchain is missing.
 
@@ -23,6 +23,8 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+import webhook_receivers
+
 ROOT = Path(__file__).resolve().parents[2]
 BUILD, CLIENTS = ROOT / "build/interop", Path(__file__).resolve().parent / "clients"
 OPENAPI, OPENAPI_30 = ROOT / "docs/openapi.json", ROOT / "docs/openapi-3.0.json"
@@ -31,6 +33,7 @@ GENERATOR = "org.openapitools:openapi-generator-cli:7.25.0"
 OAPI_CODEGEN = "github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2"
 OGEN = "github.com/ogen-go/ogen/cmd/ogen@v1.24.0"
 PROTOC_GEN_GO = "google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12"
+STANDARD_WEBHOOKS = "standardwebhooks==1.0.1"
 PYTHON_TOOLS = ["openapi-python-client==0.29.1", "mypy==2.4.1"]
 TSCONFIG = {"compilerOptions": {"strict": True, "noEmit": True, "target": "es2022", "module": "preserve", "skipLibCheck": True,
                                 "moduleResolution": "bundler", "lib": ["es2023", "dom", "dom.iterable"], "types": ["node"]}}
@@ -251,10 +254,17 @@ def example_java() -> None:
     consume("Java")
 
 
+def webhooks() -> None:
+    """What is sent is accepted by examples/webhooks and by the libraries that receivers use."""
+    env = service_env()
+    webhook_receivers.check_all(env["HTTP_URL"], env["API_KEY"], venv("webhooks", STANDARD_WEBHOOKS), node_bin("tsx"))
+
+
 STEPS: dict[str, Callable[[], None]] = {
     step.__name__.replace("_", "-"): step for step in (
         openapi_typescript, hey_api, openapi_python_client, oapi_codegen, ogen, openapi_generator_typescript, openapi_generator_python,
-        openapi_generator_go, openapi_generator_java, openapi_generator_rust, example_python, example_go, example_typescript, example_java)}
+        openapi_generator_go, openapi_generator_java, openapi_generator_rust, example_python, example_go, example_typescript, example_java,
+        webhooks)}
 
 
 def main(names: list[str]) -> int:
