@@ -15,6 +15,7 @@ import recovery_faults as recovery
 import relay_faults as relay
 import removal_faults as removal
 import service_faults as service
+import webhook_faults as webhook
 from ledger import Report
 from rig import Rig
 from world import Pair, SmallDisk, ThreeBrokers, WithPrevious, World
@@ -123,6 +124,12 @@ CASES = [
           bulkhead.restart_beside_idle_connections, {"connections": 1100, "descriptors": 1024}, replicas=1, rate=0),
     _case("compressed", "3,000 commands of 77 KB in batches that are few as they are compressed", bulkhead.send_compressed_batches,
           {"commands": 3000, "memory_mib": 128}, replicas=1, rate=0),
+    _case("webhook-sender-kill", "kill -9 of a sender of webhooks, at random, 12 times", webhook.kill_senders, {"times": 12}, rate=0),
+    _case("webhook-postgres-kill", "kill -9 of PostgreSQL beneath senders of webhooks, 6 times", webhook.kill_postgres, {"times": 6}, rate=0),
+    _case("webhook-kafka-kill", "kill -9 of the broker beneath senders of webhooks, 2 times", webhook.kill_kafka, {"times": 2}, rate=0),
+    _case("webhook-rebalance", "senders of webhooks join and leave, 12 times", webhook.join_and_leave, {"times": 12}, rate=0),
+    _case("webhook-crowd", "100 of 1,000 endpoints hang", webhook.hang_in_a_crowd, {"count": 1000, "hanging": 100, "seconds": 25},
+          rate=0),
     _case("http-drip", "2,000 clients drip bytes", http.drip, {"count": 2000, "p99_ms": 50}, replicas=1, rate=0),
     _case("http-swell", "heads and bodies that are large and do not end", http.swell, {"count": 900, "p99_ms": 50}, replicas=1, rate=0),
     _case("http-confuse", "framings in doubt, thousands of requests in a row, half-closed connections", http.confuse,

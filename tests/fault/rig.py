@@ -16,7 +16,7 @@ from clients import HttpClient, KafkaClient
 from ledger import PUBLISHED, Report, Topic, audit, wait_quiet
 from line import Line
 from load import Load
-from servers import Service, wait_until
+from servers import Service, Webhooks, wait_until
 from world import World
 
 OWNERS = 200
@@ -41,6 +41,7 @@ class Rig(Line):
         self.memory_max_kib = MEMORY_MAX_KIB
         self.kafka_client: KafkaClient | None = None
         self.http_clients: list[HttpClient] = []
+        self.senders: list[Webhooks] = []
         if "postgres" in through:
             self.env["DATABASE_URL"] = self.database_url.replace(f":{world.postgres.port}/", f":{world.postgres_proxy.port}/")
         if "kafka" in through:
@@ -62,15 +63,15 @@ class Rig(Line):
     # ---- load
 
     @contextmanager
-    def under_load(self, rate: int, **shares: float) -> Iterator[None]:
-        """Clients at HTTP and Kafka, until the end of the block."""
+    def under_load(self, rate: int, owners: list[int] | None = None, http_owners: list[int] | None = None, **shares: float) -> Iterator[None]:
+        """Clients at HTTP and Kafka, until the end of the block. They write for these owners, or for new ones."""
         seed = self.seed + len(self._loads)
         events = Topic(self.place.bootstrap, self.place.events, self.place.part and self.place.part.partition)
-        load = Load(self.people.org, self.make_owners(OWNERS), seed, events, **shares)
+        load = Load(self.people.org, owners or self.make_owners(OWNERS), seed, events, **shares)
         self._loads.append(load)
         self.kafka_client = KafkaClient(self.place.bootstrap, self.place.commands, load, rate)
         clients = [HttpClient(self._urls, self.schedules_path(owner), self.people.admin_key, self.seed + owner)
-                 for owner in self.make_owners(HTTP_CLIENTS)]
+                 for owner in http_owners or self.make_owners(HTTP_CLIENTS)]
         self.http_clients += clients
         for client in (self.kafka_client, *clients):
             client.start()
@@ -151,8 +152,8 @@ class Rig(Line):
         self.faults += 1
 
     def sample(self) -> None:
-        """Notes the most memory that a replica ever had."""
-        for replica in self.replicas:
+        """Notes the most memory that a replica, or a sender of webhooks, ever had."""
+        for replica in (*self.replicas, *self.senders):
             try:
                 status = Path(f"/proc/{replica.pid}/status").read_text()
             except (FileNotFoundError, ProcessLookupError, AssertionError):
@@ -203,6 +204,8 @@ class Rig(Line):
 
     def abandon(self) -> None:
         """Also deletes the topics, so that a broker comes back as fast in the last case as in the first."""
+        for sender in self.senders:
+            sender.close()
         super().abandon()
         admin = KafkaAdminClient(bootstrap_servers=self.place.bootstrap.split(","))
         admin.delete_topics([topic for name, topic in self.env.items() if name.endswith("_TOPIC")])

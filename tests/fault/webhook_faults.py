@@ -1,0 +1,237 @@
+"""Faults of the senders of webhooks, and of what they depend on. Two senders deliver the events of a load to endpoints that acknowledge, fail,
+break off and drip by chance; then all endpoints acknowledge, and the ledger of webhooks is audited beside the one of the line. Whatever a
+test registers here names 127.0.0.1, the only network that these senders are allowed."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg2
+
+import kafka_faults as kafka
+import postgres_faults as postgres
+from hooks import KEY, Hooks
+from hooks_ledger import Endpoint, Event, HooksLedger, events_of
+from ledger import Report
+from receiver import Got
+from rig import DEADLINE_S, HTTP_CLIENTS, OWNERS, Rig
+from servers import Webhooks
+
+RATE = 30  # commands a second; the clients at HTTP write beside it
+SENDERS = 2
+SETTLE_S = 150.0  # an endpoint that failed five times in a row rests for 30 s, then for 60
+CROWD_P99_S = 1.0
+REGISTER = """
+    SELECT (create_webhook(gen_random_uuid(), u.user_id, u.org_id, NULL, u.url, string_to_array(u.triggers, ','), true, NULL, 'cal', 100)).verdict
+      FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[]) AS u (user_id, org_id, url, triggers)"""
+
+# Shares of the requests at a path that end this way.
+WAYS: dict[str, dict[Any, float]] = {
+    "/failing": {500: 0.15, 503: 0.05, "reset": 0.1},
+    "/own-failing": {500: 0.1, "reset": 0.1, 429: 0.05},
+    "/dripping": {"drip": 0.01, "reset": 0.05},
+    "/hanging": {"hang": 1.0},
+}
+
+
+class FaultHooks(Hooks):
+    """Senders, which belong to the rig; a receiver that answers in the ways of a path until it is healed; and the ledger."""
+
+    def __init__(self, rig: Rig, endpoints: Sequence[Endpoint], ways: Callable[[str], dict[Any, float]]) -> None:
+        super().__init__(rig)
+        self.rig, self.endpoints, self.ways = rig, endpoints, ways
+        self.random = random.Random(rig.seed)
+        self.is_healed = False
+        self.receiver = self.receive(self._answer)
+        self.ledger, self.noted = HooksLedger(endpoints), 0
+
+    def send(self, wait: bool = True, **env: str) -> Webhooks:
+        rig = self.rig
+        sender = Webhooks(rig.binary, rig.env | {"WEBHOOK_SECRET_KEY": KEY} | env, rig.directory / f"webhooks-{len(rig.senders)}.log")
+        rig.senders.append(sender)
+        sender.start(wait)
+        return sender
+
+    def _answer(self, number: int, got: Got) -> Any:
+        point = self.random.random()
+        for way, share in {} if self.is_healed else self.ways(got.path).items():
+            if point < share:
+                return way
+            point -= share
+        return 200
+
+    def register(self) -> None:
+        users, orgs, urls, triggers = zip(*((endpoint.user, endpoint.org, self.receiver.url(endpoint.path), ",".join(endpoint.triggers))
+                                            for endpoint in self.endpoints), strict=True)
+        verdicts = self.rig.sql(REGISTER, list(users), list(orgs), list(urls), list(triggers))
+        assert verdicts == [("stored",)] * len(self.endpoints), verdicts
+
+    def wait_at_the_head(self) -> None:
+        """Senders know the endpoints, and nobody lags."""
+        self.rig.until(lambda: self.rig.sql("SELECT count(*) FROM webhook_cursors") == [(0,)], "every endpoint is at the head")
+
+    def note(self) -> None:
+        """The ledger takes note of what came."""
+        with self.receiver.lock:
+            new = self.receiver.got[self.noted:]
+        self.noted += len(new)
+        self.ledger.add(new)
+
+    def wait_acknowledged(self, count: int) -> None:
+        """Waits until so many more requests were answered."""
+        before = len(self.receiver.got)
+        self.rig.until(lambda: len(self.receiver.got) >= before + count, "webhooks come")
+
+    def settle(self, events: Sequence[Event]) -> None:
+        """Everybody acknowledges, until nothing is missing or nothing more comes in time."""
+        self.is_healed = True
+        deadline = time.monotonic() + SETTLE_S
+        while self._is_anything_missing(events) and time.monotonic() < deadline:
+            time.sleep(0.5)
+
+    def _is_anything_missing(self, events: Sequence[Event]) -> bool:
+        self.note()
+        return bool(self.ledger.missing(events))
+
+    def audit(self, report: Report) -> list[Event]:
+        """Adds to the report what the ledger says; the events."""
+        events = events_of(self.rig.topic(self.rig.place.events).read_to_end(DEADLINE_S))
+        self.settle(events)
+        for sender in self.rig.senders:
+            if not sender.is_running():
+                raise sender.error("ended by itself")
+            self.rig.stop(sender)
+        self.note()
+        self.ledger.audit(report, events)
+        print(f"      webhooks: {len(events)} events, {report.counts['deliveries']} deliveries in {report.counts['requests']} requests",
+              flush=True)
+        return events
+
+
+@contextmanager
+def _retrying_soon(hooks: FaultHooks) -> Iterator[None]:
+    """What is to be tried again within hours is due within a second."""
+    stopping = threading.Event()
+
+    def work() -> None:
+        while not stopping.wait(1):
+            try:
+                hooks.hasten()
+            except psycopg2.Error:
+                continue  # the database may be what has the fault
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join()
+
+
+@contextmanager
+def _delivering(rig: Rig, endpoints: Sequence[Endpoint], ways: Callable[[str], dict[Any, float]]) -> Iterator[FaultHooks]:
+    """Senders and a receiver, until the end of the block."""
+    hooks = FaultHooks(rig, endpoints, ways)
+    try:
+        for _ in range(SENDERS):
+            hooks.send(wait=False)
+        for sender in rig.senders:
+            sender.wait_ready(DEADLINE_S)
+        hooks.register()
+        hooks.wait_at_the_head()
+        with _retrying_soon(hooks):
+            yield hooks
+    finally:
+        hooks.receiver.close()
+
+
+def _endpoints(rig: Rig, writers: list[int]) -> list[Endpoint]:
+    """Of the organization, of two whose schedules are written over HTTP, and of others."""
+    people = rig.people
+    members = frozenset(row[0] for row in rig.sql("SELECT user_id FROM memberships WHERE org_id = %s", people.org))
+    ours = [Endpoint(path, org=people.org, members=members) for path in ("/all", "/failing", "/dripping")]
+    return [*ours, Endpoint("/deleted", org=people.org, members=members, triggers=("SCHEDULE_DELETED", "BOOKING_CREATED")),
+            Endpoint("/own", user=writers[0]), Endpoint("/own-failing", user=writers[1]),
+            Endpoint("/others", org=people.other_org), Endpoint("/stranger", user=people.stranger)]
+
+
+def _under_fault(rig: Rig, inject: Callable[[FaultHooks], None]) -> Report:
+    owners, writers = rig.make_owners(OWNERS), rig.make_owners(HTTP_CLIENTS)
+    with _delivering(rig, _endpoints(rig, writers), lambda path: WAYS.get(path, {})) as hooks:
+        with rig.under_load(RATE, owners=owners, http_owners=writers):
+            hooks.wait_acknowledged(50)
+            inject(hooks)
+            hooks.wait_acknowledged(50)
+        report = rig.complete()
+        hooks.audit(report)
+    return report
+
+
+# ---- the cases
+
+def kill_senders(rig: Rig, times: int) -> Report:
+    def inject(hooks: FaultHooks) -> None:
+        for _ in range(times):
+            rig.pause(0.3, 3)
+            victim = rig.random.choice(rig.senders)
+            if not victim.is_running():
+                raise victim.error("ended by itself")
+            victim.kill9()
+            victim.start(wait=False)
+            rig.faults += 1
+
+    return _under_fault(rig, inject)
+
+
+def kill_postgres(rig: Rig, times: int) -> Report:
+    return _under_fault(rig, lambda hooks: postgres.kill_postgres(rig, times))
+
+
+def kill_kafka(rig: Rig, times: int) -> Report:
+    return _under_fault(rig, lambda hooks: kafka.kill_kafka(rig, times))
+
+
+def join_and_leave(rig: Rig, times: int) -> Report:
+    """One that is new joins and leaves, and by turns one that was there leaves and joins again."""
+
+    def inject(hooks: FaultHooks) -> None:
+        for number in range(times):
+            mover = hooks.send() if number == 0 else rig.random.choice(rig.senders)
+            if number > 0 and mover.is_running():
+                rig.stop(mover)
+            elif number > 0:
+                mover.start()
+            rig.faults += 1
+            rig.pause(0.5, 3)
+        for sender in rig.senders:
+            if not sender.is_running():
+                sender.start()
+
+    return _under_fault(rig, inject)
+
+
+def hang_in_a_crowd(rig: Rig, count: int, hanging: int, seconds: float) -> Report:
+    """Each owner has an endpoint; those that hang are no matter of the others."""
+    owners = rig.make_owners(count)
+    endpoints = [Endpoint(f"/{'hanging' if number < hanging else 'own'}/{owner}", user=owner) for number, owner in enumerate(owners)]
+    with _delivering(rig, endpoints, lambda path: WAYS.get(path.rpartition("/")[0], {})) as hooks:
+        with rig.under_load(RATE * 2, owners=owners, http_owners=rig.random.sample(owners, 2)):
+            time.sleep(seconds)
+            rig.faults += hanging
+        report = rig.complete()
+        offset = time.time() - time.monotonic()
+        events = hooks.audit(report)
+        latencies = sorted(arrived + offset - event.at for event in events for endpoint in endpoints[hanging:]
+                           if endpoint.wants(event) and (arrived := hooks.ledger.arrivals[endpoint.path].sent.get(event.id)))
+    p99 = latencies[len(latencies) * 99 // 100]
+    print(f"      those that do not hang: {len(latencies)} deliveries, p50 {latencies[len(latencies) // 2]:.3f} s, p99 {p99:.3f}, "
+          f"longest {latencies[-1]:.3f}", flush=True)
+    if p99 >= CROWD_P99_S:
+        report.fault(f"the p99 of those that do not hang is {p99:.2f} s")
+    return report
