@@ -49,11 +49,17 @@ bool lag_lets(const struct endpoint *endpoint, const struct sender_partition *pa
 
 /* ---- leaving ---- */
 
+static int64_t position_of(const struct lag *lag, const struct sender_partition *partition)
+{
+    if (lag == NULL || lag->state == LAG_JOINED) return partition->head.position;
+    return lag->state == LAG_FULL ? lag->full : partition->scan.position;
+}
+
 void sender_leave(struct webhook_sender *sender, struct endpoint *endpoint, struct sender_partition *partition)
 {
     struct lag *lag = lag_of(endpoint, partition);
     if (lag != NULL && lag->state == LAG_WAITING) return;
-    int64_t position = lag != NULL && lag->state == LAG_SCANNING ? partition->scan.position : partition->head.position;
+    int64_t position = position_of(lag, partition);
     if (lag == NULL) {
         if (!lag_add(endpoint, partition, 0)) return; /* without memory it stays */
         lag = endpoint->lags;
@@ -61,6 +67,16 @@ void sender_leave(struct webhook_sender *sender, struct endpoint *endpoint, stru
     int64_t lowest = sender_forget(sender, endpoint, partition);
     lag->state = LAG_WAITING;
     lag->next_offset = lowest < position ? lowest : position;
+}
+
+/* What it has is not forgotten: a scan reads faster than anybody answers, so each one would get on by no more than what was answered meanwhile. */
+bool lag_fill(const struct endpoint *endpoint, const struct sender_partition *partition, int64_t offset)
+{
+    struct lag *lag = lag_of(endpoint, partition);
+    if (lag == NULL || lag->state != LAG_SCANNING) return false;
+    lag->state = LAG_FULL;
+    lag->full = offset + 1;
+    return true;
 }
 
 /* ---- scanning ---- */
@@ -80,6 +96,7 @@ static void start_scan(struct sender_partition *partition, int64_t now_us)
     }
     if (from == INT64_MAX) return;
     partition->is_scanned = true;
+    partition->is_scan_fetched = false; /* what is fetched may be of a scan that has just ended further on */
     partition->scan.position = from;
 }
 
@@ -128,7 +145,9 @@ static void move_cursors(struct sender_partition *partition)
     window_complete(&partition->scan);
     int64_t prefix = window_prefix(&partition->scan);
     for (struct lag *lag = partition->lags; lag != NULL; lag = lag->next_of_partition) {
-        if (lag->state != LAG_WAITING && prefix > lag->next_offset) lag->next_offset = prefix;
+        int64_t done = lag->state == LAG_FULL && lag->full < prefix ? lag->full : prefix;
+        if (lag->state != LAG_WAITING && done > lag->next_offset) lag->next_offset = done;
+        if (lag->state == LAG_FULL && lag->next_offset >= lag->full) lag->state = LAG_WAITING;
     }
 }
 

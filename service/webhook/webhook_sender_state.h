@@ -40,7 +40,7 @@ struct window {
 };
 
 /* An endpoint that is not at the head of a partition. Events below next_offset are done for it. */
-enum lag_state { LAG_WAITING, LAG_SCANNING, LAG_JOINED };
+enum lag_state { LAG_WAITING, LAG_SCANNING, LAG_FULL, LAG_JOINED };
 
 struct lag {
     struct endpoint *endpoint;
@@ -54,6 +54,7 @@ struct lag {
     bool is_storing;
     bool is_lost;   /* events that it has not got are out of the log; not stored yet */
     bool is_ending; /* with what is being stored it is none any more */
+    int64_t full;   /* of LAG_FULL: what the scan gave it is below; when that is done it waits for the next scan */
     int64_t joined; /* the head has it from this offset on */
 };
 
@@ -283,6 +284,9 @@ void lag_remove(struct lag *lag);
 
 /* Whether the endpoint gets the event at this offset of the head, or of the scan. */
 bool lag_lets(const struct endpoint *endpoint, const struct sender_partition *partition, int64_t offset, bool is_scan);
+
+/* The endpoint has as much of the scan as it may have: it keeps that, and gets the rest later. False: it is at the head. */
+bool lag_fill(const struct endpoint *endpoint, const struct sender_partition *partition, int64_t offset);
 
 /* The endpoint does not keep up, or fails: in the partition it goes on later, from the first that is not done. */
 void sender_leave(struct webhook_sender *sender, struct endpoint *endpoint, struct sender_partition *partition);

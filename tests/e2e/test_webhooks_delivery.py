@@ -218,6 +218,20 @@ def test_an_endpoint_that_fails_leaves_the_head_and_catches_up(hooks: Hooks) -> 
     until(lambda: not hooks.line.sql("SELECT 1 FROM webhook_cursors WHERE webhook_id = %s", webhook), "it is at the head again", 40)
 
 
+def test_an_endpoint_far_behind_catches_up_without_getting_it_again_and_again(hooks: Hooks) -> None:
+    receiver = hooks.receive()
+    hooks.send()
+    until(lambda: hooks.line.sql("SELECT count(*) FROM webhook_offsets") == [(4,)], "the head has a place in every partition")
+    webhook = hooks.endpoint(receiver.url(), org=hooks.line.people.org)
+    switch = "SELECT (update_webhook(%s, NULL, NULL, NULL, %s, false, NULL, NULL, false)).verdict"
+    hooks.line.sql(switch, webhook, False)
+    hooks.line.load(4000, changes=0, owners=1, duplicates=0, reused=0, invalid=0, undecodable=0)  # of one partition
+    hooks.line.balance()
+    hooks.line.sql(switch, webhook, True)
+    until(lambda: len(receiver.acknowledged()) == 4000, "it has caught up", 60)
+    assert len(receiver.at()) < 4400
+
+
 def test_refused_addresses_are_never_connected_to(hooks: Hooks) -> None:
     receiver = hooks.receive()
     hooks.send(WEBHOOK_ALLOWED_NETWORKS="127.0.0.2/32")
