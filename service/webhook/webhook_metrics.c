@@ -40,11 +40,12 @@ static struct metric partitions = {.type = METRIC_GAUGE,
                                    .name = "schedule_webhook_partitions",
                                    .labels = "",
                                    .help = "Partitions of the events topic that this process has."};
-static struct metric lag = {.type = METRIC_GAUGE,
-                            .name = "schedule_webhook_lag_seconds",
-                            .labels = "",
-                            .help =
-                                "Age of the oldest event at the head that is neither acknowledged nor kept for a retry."};
+static struct metric lag = {
+    .type = METRIC_GAUGE,
+    .name = "schedule_webhook_lag_seconds",
+    .labels = "",
+    .help = "Age of the oldest event at the head that is neither acknowledged nor kept for a retry, or time since "
+            "a partition has not been read."};
 
 void sender_count_attempt(const struct http_client_answer *answer)
 {
@@ -68,6 +69,8 @@ static void collect(void *ctx)
     int64_t oldest_us = INT64_MAX;
     for (int32_t i = 0; i < SENDER_PARTITIONS_MAX; i++) {
         const struct sender_partition *partition = &sender->partitions[i];
+        if (partition->is_assigned && !partition->is_loaded && partition->unloaded_us < oldest_us)
+            oldest_us = partition->unloaded_us;
         if (!partition->is_loaded) continue;
         total_partitions++;
         for (const struct lag *each = partition->lags; each != NULL; each = each->next_of_partition) total_behind++;

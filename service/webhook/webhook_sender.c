@@ -132,6 +132,7 @@ void sender_forget_everything(struct webhook_sender *sender)
         struct sender_partition *partition = &sender->partitions[i];
         window_clear(&partition->head);
         window_clear(&partition->scan);
+        if (partition->is_loaded) partition->unloaded_us = clock_wall_us();
         partition->is_loaded = partition->is_scanned = false;
     }
     sender->has_failed = false;

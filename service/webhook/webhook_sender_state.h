@@ -63,7 +63,8 @@ struct sender_partition {
     bool is_assigned;
     bool is_read; /* its offset, since it was assigned */
     bool is_loaded;
-    bool has_row; /* of its offset, once that was looked for */
+    int64_t unloaded_us; /* of one that is assigned and not loaded: since then; wall clock */
+    bool has_row;        /* of its offset, once that was looked for */
     bool is_scanned;
     bool is_scan_fetched;
     int64_t stored;   /* the head's offset, as the database has it */

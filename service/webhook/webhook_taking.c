@@ -375,6 +375,7 @@ static void on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t what, rd_kafka_
         if (partition == NULL) continue;
         partition->number = list->elems[i].partition;
         partition->is_assigned = true;
+        partition->unloaded_us = clock_wall_us();
         partition->is_read = false;
     }
     if (list->cnt == 0) rd_kafka_assign(client, list);

@@ -91,7 +91,7 @@ const struct command commands[] = {
     {"webhook list", webhook_list_command, NEEDS_DATABASE, 0, 0, "list the webhooks of all owners"},
     {"webhook show", webhook_show_command, NEEDS_DATABASE, OPTION_BIT(OPT_WEBHOOK_ID), 0, "show a webhook and how it fares"},
     {"webhook disable", webhook_disable_command, NEEDS_DATABASE, OPTION_BIT(OPT_WEBHOOK_ID), 0,
-     "send nothing more to a webhook, which keeps its position"},
+     "send nothing to a webhook, which keeps its place"},
     {"webhook enable", webhook_enable_command, NEEDS_DATABASE, OPTION_BIT(OPT_WEBHOOK_ID), OPTION_BIT(OPT_FROM_NOW),
      "send to a webhook again, from where it stopped"},
     {"webhook replay", webhook_replay_command, NEEDS_DATABASE, OPTION_BIT(OPT_WEBHOOK_ID) | OPTION_BIT(OPT_REPLAY_FROM),
