@@ -13,7 +13,6 @@ from typing import Any
 
 import psycopg2
 
-import kafka_faults as kafka
 import postgres_faults as postgres
 from hooks import KEY, Hooks
 from hooks_ledger import Endpoint, Event, HooksLedger, events_of
@@ -29,6 +28,11 @@ CROWD_P99_S = 1.0
 REGISTER = """
     SELECT (create_webhook(gen_random_uuid(), u.user_id, u.org_id, NULL, u.url, string_to_array(u.triggers, ','), true, NULL, 'cal', 100)).verdict
       FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[]) AS u (user_id, org_id, url, triggers)"""
+
+LEFT = """
+    SELECT w.subscriber_url, l.what, count(*)
+      FROM (SELECT webhook_id, state || ' rows' FROM webhook_deliveries UNION ALL SELECT webhook_id, 'cursors' FROM webhook_cursors)
+           AS l (webhook_id, what) JOIN webhooks w ON w.id = l.webhook_id GROUP BY 1, 2 ORDER BY 1, 2"""
 
 # Shares of the requests at a path that end this way.
 WAYS: dict[str, dict[Any, float]] = {
@@ -82,8 +86,8 @@ class FaultHooks(Hooks):
         self.noted += len(new)
         self.ledger.add(new)
 
-    def wait_acknowledged(self, count: int) -> None:
-        """Waits until so many more requests were answered."""
+    def wait_requests(self, count: int) -> None:
+        """Waits until so many more requests have come."""
         before = len(self.receiver.got)
         self.rig.until(lambda: len(self.receiver.got) >= before + count, "webhooks come")
 
@@ -107,6 +111,8 @@ class FaultHooks(Hooks):
                 raise sender.error("ended by itself")
             self.rig.stop(sender)
         self.note()
+        if self.ledger.missing(events):
+            report.fault(f"senders have left for later: {self.rig.sql(LEFT)}")
         self.ledger.audit(report, events)
         print(f"      webhooks: {len(events)} events, {report.counts['deliveries']} deliveries in {report.counts['requests']} requests",
               flush=True)
@@ -165,9 +171,9 @@ def _under_fault(rig: Rig, inject: Callable[[FaultHooks], None]) -> Report:
     owners, writers = rig.make_owners(OWNERS), rig.make_owners(HTTP_CLIENTS)
     with _delivering(rig, _endpoints(rig, writers), lambda path: WAYS.get(path, {})) as hooks:
         with rig.under_load(RATE, owners=owners, http_owners=writers):
-            hooks.wait_acknowledged(50)
+            hooks.wait_requests(50)
             inject(hooks)
-            hooks.wait_acknowledged(50)
+            hooks.wait_requests(50)
         report = rig.complete()
         hooks.audit(report)
     return report
@@ -194,7 +200,15 @@ def kill_postgres(rig: Rig, times: int) -> Report:
 
 
 def kill_kafka(rig: Rig, times: int) -> Report:
-    return _under_fault(rig, lambda hooks: kafka.kill_kafka(rig, times))
+    def inject(hooks: FaultHooks) -> None:
+        for _ in range(times):
+            rig.pause(1, 4)
+            rig.world.kafka.kill9()
+            rig.faults += 1
+            rig.world.kafka.start()
+            hooks.wait_requests(100)
+
+    return _under_fault(rig, inject)
 
 
 def join_and_leave(rig: Rig, times: int) -> Report:
@@ -221,7 +235,7 @@ def hang_in_a_crowd(rig: Rig, count: int, hanging: int, seconds: float) -> Repor
     owners = rig.make_owners(count)
     endpoints = [Endpoint(f"/{'hanging' if number < hanging else 'own'}/{owner}", user=owner) for number, owner in enumerate(owners)]
     with _delivering(rig, endpoints, lambda path: WAYS.get(path.rpartition("/")[0], {})) as hooks:
-        with rig.under_load(RATE * 2, owners=owners, http_owners=rig.random.sample(owners, 2)):
+        with rig.under_load(RATE * 2, owners=owners[:-HTTP_CLIENTS], http_owners=owners[-HTTP_CLIENTS:]):
             time.sleep(seconds)
             rig.faults += hanging
         report = rig.complete()
