@@ -24,6 +24,7 @@ from servers import Webhooks
 RATE = 30  # commands a second; the clients at HTTP write beside it
 SENDERS = 2
 SETTLE_S = 150.0  # an endpoint that failed five times in a row rests for 30 s, then for 60
+SILENCE_S = 20.0  # with nothing left for later: nothing more comes
 CROWD_P99_S = 1.0
 REGISTER = """
     SELECT (create_webhook(gen_random_uuid(), u.user_id, u.org_id, NULL, u.url, string_to_array(u.triggers, ','), true, NULL, 'cal', 100)).verdict
@@ -92,10 +93,14 @@ class FaultHooks(Hooks):
         self.rig.until(lambda: len(self.receiver.got) >= before + count, "webhooks come")
 
     def settle(self, events: Sequence[Event]) -> None:
-        """Everybody acknowledges, until nothing is missing or nothing more comes in time."""
+        """Everybody acknowledges, until nothing is missing or nothing more comes."""
         self.is_healed = True
-        deadline = time.monotonic() + SETTLE_S
+        deadline, last, came_at = time.monotonic() + SETTLE_S, 0, time.monotonic()
         while self._is_anything_missing(events) and time.monotonic() < deadline:
+            if self.noted > last or self.rig.sql(LEFT):
+                last, came_at = self.noted, time.monotonic()
+            if time.monotonic() > came_at + SILENCE_S:
+                return
             time.sleep(0.5)
 
     def _is_anything_missing(self, events: Sequence[Event]) -> bool:
