@@ -45,6 +45,11 @@ QUESTION_MEMBERS: dict[str, list[Any]] = {
     "combine": ["all", "any", "atLeast", "groups", "x"], "k": [1, 0], "groups": [[{"users": [1], "atLeast": 1}], {}, []],
     "duration": [30, 0], "step": [1, 1.5], "align": ["clock", 5], "explain": [True, "true"], "limit": [1, 10_001]}
 
+WEBHOOK_MEMBERS: dict[str, list[Any]] = {
+    "active": [None, "true"], "subscriberUrl": ["", None, "http://127.0.0.1/", "https://[::1]", "https://u:p@x", "https://" + "x" * 3000, 5],
+    "triggers": [[], ["X"], "SCHEDULE_UPDATED", None, ["SCHEDULE_UPDATED"] * 65], "secret": ["s", "", None, "whsec_*", "x" * 256, "\0"],
+    "format": ["standard", "x"], "version": ["2021-10-20", 1], "payloadTemplate": [None, "{}"], "to": ["2024-05-21T00:00:00Z", 5]}
+
 
 @dataclass(frozen=True)
 class OddRequest:
@@ -67,14 +72,14 @@ class OddRequests:
         self.pick = random.Random(seed)
         self.bodies = Bodies(seed)
         self.ids, self.credentials = ids, credentials
-        self.endpoints = sorted([*ENDPOINTS, *ENDPOINTS, *OPEN])
+        self.endpoints = sorted([*ENDPOINTS, *(endpoint for endpoint in ENDPOINTS if "/webhooks" not in endpoint), *OPEN])
 
     def next(self) -> OddRequest:
         endpoint = self.pick.choice(self.endpoints)
         method, pattern = endpoint.split(" ")
         if self._rarely():
             method = self.pick.choice(METHODS)
-        body = self._question() if pattern.endswith("/query") and not self._rarely() else self._body()
+        body = self._body() if self._rarely() else self._body_for(pattern)
         return OddRequest(endpoint, method, self._target(pattern), self._headers(), body)
 
     def _rarely(self) -> bool:
@@ -99,6 +104,20 @@ class OddRequests:
             if self.pick.random() < 0.05:
                 headers[name] = self.pick.choice(values)
         return headers | self.pick.choice(self.credentials)
+
+    def _body_for(self, pattern: str) -> bytes:
+        if pattern.endswith("/query"):
+            return self._question()
+        return self._webhook() if "/webhooks" in pattern else self._body()
+
+    def _webhook(self) -> bytes:
+        """Of a create or a change; most are in order, and for a replay too."""
+        webhook: dict[str, Any] = {"active": True, "subscriberUrl": f"https://example.com/{self.pick.random()}", "triggers": ["SCHEDULE_UPDATED"],
+                                   "from": "2024-05-20T00:00:00Z"}
+        for name, values in WEBHOOK_MEMBERS.items():
+            if self.pick.random() < 0.05:
+                webhook[name] = self.pick.choice(values)
+        return json.dumps(webhook).encode()
 
     def _question(self) -> bytes:
         """About the hours of several people; most are in order."""
