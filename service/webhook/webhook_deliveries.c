@@ -439,8 +439,8 @@ bool sender_deliver(struct webhook_sender *sender, struct endpoint *endpoint, st
         chain->last = delivery;
         make_ready(sender, chain);
     }
-    bool is_full = endpoint->queued >= SENDER_QUEUED_MAX && !lag_fill(endpoint, partition, taken->offset);
-    if (is_full || endpoint->rows >= SENDER_ROWS_MAX) sender_leave(sender, endpoint, partition);
+    bool is_full = endpoint->queued >= SENDER_QUEUED_MAX || endpoint->rows >= SENDER_ROWS_MAX;
+    if (is_full && !lag_fill(endpoint, partition, taken->offset)) sender_leave(sender, endpoint, partition);
     return true;
 }
 

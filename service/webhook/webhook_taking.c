@@ -184,7 +184,8 @@ static void on_out_of_log(struct webhook_sender *sender, struct sender_partition
 static void on_error(struct webhook_sender *sender, const rd_kafka_message_t *message, struct sender_partition *partition,
                      bool is_scan)
 {
-    bool is_mine = partition != NULL && partition->is_loaded && (!is_scan || partition->is_scanned);
+    bool is_mine = partition != NULL && partition->is_loaded && (!is_scan || partition->is_scanned) &&
+                   !sender->is_revoking; /* then what stands before an end is passed over, and the end with it */
     switch (message->err) {
     case RD_KAFKA_RESP_ERR__PARTITION_EOF:
         if (is_mine) on_end(partition, message->offset, is_scan);
