@@ -92,7 +92,7 @@ class FaultHooks(Hooks):
         before = len(self.receiver.got)
         self.rig.until(lambda: len(self.receiver.got) >= before + count, "webhooks come")
 
-    def settle(self, events: Sequence[Event]) -> None:
+    def finish(self, events: Sequence[Event]) -> None:
         """Everybody acknowledges, until nothing is missing or nothing more comes."""
         self.is_healed = True
         deadline, last, came_at = time.monotonic() + SETTLE_S, 0, time.monotonic()
@@ -110,7 +110,7 @@ class FaultHooks(Hooks):
     def audit(self, report: Report) -> list[Event]:
         """Adds to the report what the ledger says; the events."""
         events = events_of(self.rig.topic(self.rig.place.events).read_to_end(DEADLINE_S))
-        self.settle(events)
+        self.finish(events)
         for sender in self.rig.senders:
             if not sender.is_running():
                 raise sender.error("ended by itself")
