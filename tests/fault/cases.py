@@ -103,7 +103,7 @@ CASES = [
     _case("repeat-deleted", "a create is repeated while its schedule is deleted, 40 times", removal.repeat_while_deleted,
           {"times": 40}, rate=0),
     _case("large-transaction", "a transaction of 100,000 events on a narrow way to Kafka, whose relay is killed in the middle",
-          kafka.publish_for_long, {"events": 100_000, "bytes_per_s": 40_000}, rate=0, through=("kafka",)),
+          kafka.publish_for_long, {"events": 100_000, "bytes_per_s": 400_000}, rate=0, through=("kafka",)),
     _case("unpacks-large", "messages of a few KB that unpack to 17, 40 and 120 MB", bulkhead.send_what_unpacks_large,
           {"memory_mib": 256}, replicas=1, rate=0),
     _case("many-days", "a window names a day a million times, 8 times", bulkhead.ask_for_many_days, {"days": 1_000_000, "count": 8},
