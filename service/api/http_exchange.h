@@ -80,7 +80,7 @@ struct exchange {
     int64_t user_id; /* whose schedules: {userId}, or the caller on the routes about oneself */
     int64_t schedule_id;
     json_t *body;                          /* what was sent: a write's body, the numbers in a list's query */
-    struct write write;                    /* lent to the writer while a schedule is stored */
+    struct pending_write pending_write;    /* lent to the writer while a schedule is stored */
     int stored_code;                       /* what a change is answered with that is stored; 0: none is */
     const struct hours_query *hours_query; /* what is asked of one schedule */
     struct people *people;                 /* what is asked of several; owned */

@@ -146,7 +146,8 @@ static void reply_id(struct exchange *exchange)
     if (exchange->stored_webhook_id != NULL) {
         snprintf(body, sizeof(body), "{\"status\":\"success\",\"data\":{\"id\":\"%s\"}}", exchange->stored_webhook_id);
     } else {
-        snprintf(body, sizeof(body), "{\"status\":\"success\",\"data\":{\"id\":%" PRId64 "}}", exchange->write.schedule_id);
+        snprintf(body, sizeof(body), "{\"status\":\"success\",\"data\":{\"id\":%" PRId64 "}}",
+                 exchange->pending_write.schedule_id);
     }
     finish(exchange, exchange->stored_code, JSON_TYPE, slice_of(body));
 }

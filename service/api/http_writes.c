@@ -46,8 +46,8 @@ static void reply_stored(struct exchange *exchange, const struct stored_schedule
 static bool reply_state(struct exchange *exchange)
 {
     struct schedule_event event;
-    if (exchange->write.state.len == 0) return false;
-    if (schedule_state_read(exchange->write.state, exchange->arena, &event) != STATUS_OK) return false;
+    if (exchange->pending_write.state.len == 0) return false;
+    if (schedule_state_read(exchange->pending_write.state, exchange->arena, &event) != STATUS_OK) return false;
     reply_stored(exchange, &event.stored);
     return true;
 }
@@ -55,9 +55,9 @@ static bool reply_state(struct exchange *exchange)
 /* A repeated key gets its first answer. What the database does not return comes from the request, as it was stored. */
 static void reply_created(struct exchange *exchange)
 {
-    const struct command *command = &exchange->write.command;
+    const struct command *command = &exchange->pending_write.command;
     const struct stored_schedule stored = {
-        .id = exchange->write.schedule_id,
+        .id = exchange->pending_write.schedule_id,
         .owner_id = command->user_id,
         .org_id = command->org_id,
         .version = 1,
@@ -74,7 +74,7 @@ static void reply_updated(struct exchange *exchange)
 
 static void reply_done(struct exchange *exchange)
 {
-    enum command_kind kind = exchange->write.command.kind;
+    enum command_kind kind = exchange->pending_write.command.kind;
     exchange->stored_code = kind == COMMAND_CREATE ? 201 : 200;
     switch (kind) {
     case COMMAND_CREATE: reply_created(exchange); break;
@@ -95,14 +95,14 @@ static void reply_not_a_member(struct exchange *exchange)
                  exchange->user_id, exchange->org_id);
 }
 
-static struct exchange *exchange_of(struct write *write)
+static struct exchange *exchange_of(struct pending_write *pending_write)
 {
-    return (struct exchange *)((char *)write - offsetof(struct exchange, write));
+    return (struct exchange *)((char *)pending_write - offsetof(struct exchange, pending_write));
 }
 
-static void on_done(struct write *write, enum status status)
+static void on_done(struct pending_write *pending_write, enum status status)
 {
-    struct exchange *exchange = exchange_of(write);
+    struct exchange *exchange = exchange_of(pending_write);
     switch (status) {
     case STATUS_OK:
     case STATUS_DUPLICATE: reply_done(exchange); break;
@@ -115,7 +115,7 @@ static void on_done(struct write *write, enum status status)
     case STATUS_CONFLICT: reply_error(exchange, 422, SLICE("The Idempotency-Key was used before with another body.")); break;
     case STATUS_UNDER_WAY: reply_error(exchange, 409, SLICE("A request with the same Idempotency-Key is under way.")); break;
     case STATUS_AT_LIMIT:
-        reply_errorf(exchange, 409, "A user has at most %" PRId64 " schedules.", write->schedules_max);
+        reply_errorf(exchange, 409, "A user has at most %" PRId64 " schedules.", pending_write->schedules_max);
         break;
     case STATUS_UNKNOWN_OUTCOME:
         reply_error(
@@ -128,9 +128,9 @@ static void on_done(struct write *write, enum status status)
     }
 }
 
-static bool never_replaced(struct write *write, enum status status)
+static bool never_replaced(struct pending_write *pending_write, enum status status)
 {
-    (void)write;
+    (void)pending_write;
     (void)status;
     return false;
 }
@@ -163,8 +163,8 @@ static bool read_key(struct exchange *exchange)
         reply_error(exchange, 400, SLICE("Idempotency-Key must be 1 to 255 visible ASCII characters"));
         return false;
     }
-    exchange->write.has_key = true;
-    if (key_of(exchange, key, &exchange->write.key)) return true;
+    exchange->pending_write.has_key = true;
+    if (key_of(exchange, key, &exchange->pending_write.key)) return true;
     reply_failure(exchange, STATUS_NO_MEMORY);
     return false;
 }
@@ -173,7 +173,7 @@ static bool read_key(struct exchange *exchange)
 static bool read_precondition(struct exchange *exchange)
 {
     const char *if_match = http_request_header(exchange->request, "If-Match");
-    if (if_match_version(if_match, &exchange->write.command.expected_version)) return true;
+    if (if_match_version(if_match, &exchange->pending_write.command.expected_version)) return true;
     reply_error(exchange, 400, SLICE("If-Match must be * or one entity tag"));
     return false;
 }
@@ -181,7 +181,7 @@ static bool read_precondition(struct exchange *exchange)
 /* The parsed body takes many times its text: it goes before the write waits. */
 static enum status drop_body(struct exchange *exchange)
 {
-    struct slice *name = &exchange->write.command.schedule.name;
+    struct slice *name = &exchange->pending_write.command.schedule.name;
     if (name->data != NULL) *name = arena_copy(exchange->arena, *name);
     json_decref(exchange->body);
     exchange->body = NULL;
@@ -197,7 +197,7 @@ static bool read_schedule(struct exchange *exchange, enum schedule_use use)
     if (!exchange_read_body(exchange)) return false;
     if (schedule_input_from_json(exchange->body, exchange->arena, &input)) {
         status = schedule_check(&input, use, zone_files_names(exchange->api->config.zones), exchange->arena,
-                                &exchange->write.command.schedule, &violations);
+                                &exchange->pending_write.command.schedule, &violations);
     }
     if (status == STATUS_OK) status = drop_body(exchange);
     if (status == STATUS_INVALID) reply_violations(exchange, &violations);
@@ -207,20 +207,20 @@ static bool read_schedule(struct exchange *exchange, enum schedule_use use)
 
 static void submit(struct exchange *exchange, enum command_kind kind)
 {
-    struct write *write = &exchange->write;
+    struct pending_write *pending_write = &exchange->pending_write;
     const char *traceparent = http_request_header(exchange->request, "traceparent");
     uint8_t random_bytes[10];
     enum status status = RAND_bytes(random_bytes, sizeof(random_bytes)) == 1 ? STATUS_OK : STATUS_FAILED;
-    write->ops = &write_ops;
-    write->command.kind = kind;
-    write->command.command_id = uuid_v7((uint64_t)clock_wall_us() / 1000, random_bytes);
+    pending_write->ops = &write_ops;
+    pending_write->command.kind = kind;
+    pending_write->command.command_id = uuid_v7((uint64_t)clock_wall_us() / 1000, random_bytes);
     /* What is made belongs to the path's organization; what is changed is looked for where it would be seen. */
-    write->command.org_id = kind == COMMAND_CREATE ? exchange->org_id : exchange->scope_org_id;
-    write->command.user_id = exchange->user_id;
-    write->command.schedule_id = exchange->schedule_id;
-    write->traceparent = arena_copy(exchange->arena, traceparent_of(slice_of(traceparent)));
-    write->deadline_us = exchange->started_us + WRITE_DEADLINE_US;
-    if (status == STATUS_OK) status = writer_submit(exchange->api->config.writer, write);
+    pending_write->command.org_id = kind == COMMAND_CREATE ? exchange->org_id : exchange->scope_org_id;
+    pending_write->command.user_id = exchange->user_id;
+    pending_write->command.schedule_id = exchange->schedule_id;
+    pending_write->traceparent = arena_copy(exchange->arena, traceparent_of(slice_of(traceparent)));
+    pending_write->deadline_us = exchange->started_us + WRITE_DEADLINE_US;
+    if (status == STATUS_OK) status = writer_submit(exchange->api->config.writer, pending_write);
     if (status != STATUS_OK) reply_failure(exchange, status);
 }
 

@@ -20,8 +20,8 @@ static bool dead_letter_invalid(struct kafka_message *message, const struct viol
 static enum status set_entry(struct kafka_message *message, const struct directory_entry *entry)
 {
     directory_write_json(&message->text, entry);
-    message->write.kind = WRITE_ENTRY;
-    message->write.entry = buf_slice(&message->text);
+    message->pending_write.kind = WRITE_ENTRY;
+    message->pending_write.entry = buf_slice(&message->text);
     return buf_status(&message->text);
 }
 

@@ -12,11 +12,11 @@ static const struct slice too_large = SLICE("the value takes more than 16 MiB wh
 static enum status make_rejection(struct kafka_message *message, struct slice command_id,
                                   const struct violations *violations)
 {
-    const struct command *decoded = &message->write.command;
+    const struct command *decoded = &message->pending_write.command;
     struct record_origin origin = kafka_message_origin(message);
     buf_clear(&message->text);
     event_rejected(&message->text, &message->context->events, command_id, decoded->org_id, decoded->user_id, violations,
-                   &origin, clock_wall_us(), message->write.traceparent, message->arena);
+                   &origin, clock_wall_us(), message->pending_write.traceparent, message->arena);
     if (message->text.failed) return buf_status(&message->text);
     kafka_message_emit(message, VERDICT_REJECTION);
     assert(violations->len > 0);
@@ -41,7 +41,7 @@ static bool decode_and_validate(struct kafka_message *message, const struct time
     bool is_json = kafka_message_is_json(message);
     enum status status = command_decode(message->value, kind, is_json, message->arena, &input, &reason);
     if (status == STATUS_OK) {
-        status = command_check(&input, zones, message->arena, &message->write.command, &violations);
+        status = command_check(&input, zones, message->arena, &message->pending_write.command, &violations);
     }
     if (status == STATUS_INVALID) status = make_rejection(message, input.command_id.text, &violations);
     if (status == STATUS_OK || status == STATUS_NO_MEMORY) return status == STATUS_OK;
@@ -53,8 +53,9 @@ static bool refuse(struct kafka_message *message, enum status status)
     if (status == STATUS_UNSTORABLE) return kafka_message_make_dead_letter(message, slice_of(status_text(status)));
     char id[UUID_TEXT_LEN];
     struct violations violations = {0};
-    uuid_format(&message->write.command.command_id, id);
-    command_refusal(&message->write.command, status, message->write.schedules_max, message->arena, &violations);
+    uuid_format(&message->pending_write.command.command_id, id);
+    command_refusal(&message->pending_write.command, status, message->pending_write.schedules_max, message->arena,
+                    &violations);
     enum status made = violations.out_of_memory ? arena_failure(message->arena)
                                                 : make_rejection(message, (struct slice){id, sizeof(id)}, &violations);
     if (made == STATUS_TOO_LARGE) return kafka_message_make_dead_letter(message, slice_of(status_text(status)));
@@ -94,7 +95,7 @@ static enum result result_of(const struct kafka_message *message, enum status st
     if (status == STATUS_DUPLICATE) return RESULT_DUPLICATE;
     if (message->verdict == VERDICT_REJECTION) return RESULT_REJECTED;
     if (message->verdict == VERDICT_DEAD_LETTER) return RESULT_DEAD_LETTER;
-    return by_kind[message->write.command.kind];
+    return by_kind[message->pending_write.command.kind];
 }
 
 static void on_completed(const struct kafka_message *message, enum status status)
@@ -103,10 +104,12 @@ static void on_completed(const struct kafka_message *message, enum status status
     metric_add(&results[result], 1);
     if (result >= RESULT_REJECTED || !log_enabled(LOG_LEVEL_DEBUG)) return;
     char id[UUID_TEXT_LEN];
-    uuid_format(&message->write.command.command_id, id);
+    uuid_format(&message->pending_write.command.command_id, id);
     LOG_DEBUG("command done", LOG_STR("result", results[result].labels),
-              LOG_SLICE("command_id", ((struct slice){id, sizeof(id)})), LOG_INT("schedule_id", message->write.schedule_id),
-              LOG_INT("partition", message->write.partition->number), LOG_INT("offset", message->write.offset));
+              LOG_SLICE("command_id", ((struct slice){id, sizeof(id)})),
+              LOG_INT("schedule_id", message->pending_write.schedule_id),
+              LOG_INT("partition", message->pending_write.partition->number),
+              LOG_INT("offset", message->pending_write.offset));
 }
 
 static struct kafka_gauges gauges = {

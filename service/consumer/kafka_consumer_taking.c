@@ -32,9 +32,10 @@ static void end_rest(struct kafka_consumer *consumer)
     if (evtimer_pending(consumer->rest, NULL)) event_active(consumer->rest, EV_TIMEOUT, 0);
 }
 
-static void complete(struct kafka_consumer *consumer, const struct write *write, size_t bytes, enum status status)
+static void complete(struct kafka_consumer *consumer, const struct pending_write *pending_write, size_t bytes,
+                     enum status status)
 {
-    struct consumer_partition *partition = (struct consumer_partition *)write->partition;
+    struct consumer_partition *partition = (struct consumer_partition *)pending_write->partition;
     bool was_full = is_full(consumer);
     consumer->in_flight--;
     consumer->in_flight_bytes -= bytes;
@@ -48,12 +49,12 @@ static void complete(struct kafka_consumer *consumer, const struct write *write,
     if (consumer->in_flight == 0 && consumer->taken_of_late < FEW) end_rest(consumer);
 }
 
-static void on_done(struct write *write, enum status status)
+static void on_done(struct pending_write *pending_write, enum status status)
 {
-    struct kafka_message *message = (struct kafka_message *)write;
+    struct kafka_message *message = (struct kafka_message *)pending_write;
     struct kafka_consumer *consumer = message->consumer;
     consumer->config->handler->on_completed(message, status);
-    complete(consumer, write, message->bytes, status);
+    complete(consumer, pending_write, message->bytes, status);
     kafka_message_free(message);
 }
 
@@ -73,11 +74,11 @@ static void have_memory(struct kafka_consumer *consumer)
     consumer->lacks_memory = false;
 }
 
-static bool on_refuse(struct write *write, enum status status)
+static bool on_refuse(struct pending_write *pending_write, enum status status)
 {
-    struct kafka_message *message = (struct kafka_message *)write;
+    struct kafka_message *message = (struct kafka_message *)pending_write;
     if (message->context->handler->refuse(message, status)) have_memory(message->consumer);
-    else lack_memory(message->consumer, write->partition->number, write->offset);
+    else lack_memory(message->consumer, pending_write->partition->number, pending_write->offset);
     return true;
 }
 
@@ -93,13 +94,14 @@ static bool take(struct kafka_consumer *consumer, rd_kafka_message_t *raw)
         return false;
     }
     have_memory(consumer);
-    message->write.ops = &ops;
+    message->pending_write.ops = &ops;
     message->consumer = consumer;
     partition->taken = raw->offset + 1;
     consumer->taken_of_late++;
     consumer->in_flight++;
     consumer->in_flight_bytes += message->bytes;
-    (void)writer_submit(consumer->config->writer, &message->write); /* what comes with an offset is never turned away */
+    (void)writer_submit(consumer->config->writer,
+                        &message->pending_write); /* what comes with an offset is never turned away */
     return true;
 }
 
@@ -107,22 +109,22 @@ static bool take(struct kafka_consumer *consumer, rd_kafka_message_t *raw)
 
 /* Moves a partition's stored offset to its end. */
 struct end_write {
-    struct write write; /* first: the writer's view */
+    struct pending_write pending_write; /* first: the writer's view */
     struct kafka_consumer *consumer;
 };
 
-static void on_end_stored(struct write *write, enum status status)
+static void on_end_stored(struct pending_write *pending_write, enum status status)
 {
-    struct end_write *end = (struct end_write *)write;
-    ((struct consumer_partition *)write->partition)->storing_end = false;
-    complete(end->consumer, write, 0, status);
+    struct end_write *end = (struct end_write *)pending_write;
+    ((struct consumer_partition *)pending_write->partition)->storing_end = false;
+    complete(end->consumer, pending_write, 0, status);
     free(end);
 }
 
 /* The database refuses no offset, but it may refuse the batch that one is in. */
-static bool on_end_refused(struct write *write, enum status status)
+static bool on_end_refused(struct pending_write *pending_write, enum status status)
 {
-    (void)write;
+    (void)pending_write;
     (void)status;
     return false;
 }
@@ -135,12 +137,14 @@ static void store_end(struct kafka_consumer *consumer, struct consumer_partition
     struct end_write *end = calloc(1, sizeof(*end));
     if (end == NULL) return; /* at the next tick */
     end->consumer = consumer;
-    end->write =
-        (struct write){.ops = &ops, .kind = WRITE_OFFSET, .partition = &partition->stored, .offset = partition->end - 1};
+    end->pending_write = (struct pending_write){.ops = &ops,
+                                                .kind = WRITE_OFFSET,
+                                                .partition = &partition->stored,
+                                                .offset = partition->end - 1};
     partition->taken = partition->end;
     partition->storing_end = true;
     consumer->in_flight++;
-    (void)writer_submit(consumer->config->writer, &end->write);
+    (void)writer_submit(consumer->config->writer, &end->pending_write);
 }
 
 void consumer_store_ends(struct kafka_consumer *consumer)

@@ -12,8 +12,8 @@ enum { ARENA_MAX_BYTES = 16 << 20, RECORD_MAX_BYTES = 32 << 20 };
 
 struct record_origin kafka_message_origin(const struct kafka_message *message)
 {
-    const struct partition *partition = message->write.partition;
-    return (struct record_origin){slice_of(partition->topic), partition->number, message->write.offset};
+    const struct partition *partition = message->pending_write.partition;
+    return (struct record_origin){slice_of(partition->topic), partition->number, message->pending_write.offset};
 }
 
 struct slice kafka_message_header(const struct kafka_message *message, const char *name)
@@ -35,8 +35,8 @@ bool kafka_message_is_json(const struct kafka_message *message)
 void kafka_message_emit(struct kafka_message *message, enum kafka_verdict verdict)
 {
     message->verdict = verdict;
-    message->write.kind = WRITE_RECORD;
-    message->write.record = buf_slice(&message->text);
+    message->pending_write.kind = WRITE_RECORD;
+    message->pending_write.record = buf_slice(&message->text);
 }
 
 static void add_headers(const rd_kafka_headers_t *headers, struct record *record)
@@ -74,7 +74,7 @@ bool kafka_message_make_dead_letter(struct kafka_message *message, struct slice 
 
 bool kafka_message_is_elsewhere(const struct kafka_message *message, enum status status)
 {
-    return status == STATUS_OFFSET_MOVED || (status == STATUS_DUPLICATE && message->write.schedule_id == 0);
+    return status == STATUS_OFFSET_MOVED || (status == STATUS_DUPLICATE && message->pending_write.schedule_id == 0);
 }
 
 static struct slice copy_or_null(struct kafka_message *message, struct slice bytes)
@@ -101,7 +101,7 @@ static bool keep_original(struct kafka_message *message, rd_kafka_message_t *raw
 
 static void forget_original(struct kafka_message *message)
 {
-    message->key = message->value = message->write.traceparent = (struct slice){NULL, 0};
+    message->key = message->value = message->pending_write.traceparent = (struct slice){NULL, 0};
     message->headers = NULL;
 }
 
@@ -127,9 +127,9 @@ struct kafka_message *kafka_message_new(rd_kafka_message_t *raw, const struct ka
     message->key = (struct slice){raw->key, raw->key_len};
     message->value = (struct slice){raw->payload, raw->len};
     (void)rd_kafka_message_headers(raw, &message->headers);
-    message->write.partition = partition;
-    message->write.offset = raw->offset;
-    message->write.traceparent = traceparent_of(kafka_message_header(message, "traceparent"));
+    message->pending_write.partition = partition;
+    message->pending_write.offset = raw->offset;
+    message->pending_write.traceparent = traceparent_of(kafka_message_header(message, "traceparent"));
     bool ok = context->handler->decode_and_validate(message, context->zones);
     if (ok && message->verdict == VERDICT_WRITE) ok = keep_original(message, raw);
     if (!ok) {

@@ -52,8 +52,8 @@ enum kafka_verdict { VERDICT_WRITE, VERDICT_REJECTION, VERDICT_DEAD_LETTER };
 
 /* Of what librdkafka gave nothing is kept but its headers: a message is a part of its batch, which would stay in memory with it. */
 struct kafka_message {
-    struct write write; /* first: the writer's view */
-    struct slice key;   /* as it came; kept, with value and headers, as long as it may still become a dead letter */
+    struct pending_write pending_write; /* first: the writer's view */
+    struct slice key; /* as it came; kept, with value and headers, as long as it may still become a dead letter */
     struct slice value;
     rd_kafka_headers_t *headers; /* NULL: none */
     bool is_kept;                /* key, value and headers are the message's; else librdkafka's */

@@ -149,14 +149,14 @@ static void add_entry(struct batch *batch, struct slice entry)
     add_nulls(batch, TRACEPARENT, COLUMNS);
 }
 
-static int32_t kind_of(const struct write *write)
+static int32_t kind_of(const struct pending_write *pending_write)
 {
-    switch (write->command.kind) {
+    switch (pending_write->command.kind) {
     case COMMAND_UPDATE: return KIND_UPDATE;
     case COMMAND_DELETE: return KIND_DELETE;
     case COMMAND_CREATE: break;
     }
-    return write->has_key ? KIND_CREATE_ONCE : KIND_CREATE;
+    return pending_write->has_key ? KIND_CREATE_ONCE : KIND_CREATE;
 }
 
 static void add_schedule(struct batch *batch, const struct schedule *schedule)
@@ -170,12 +170,12 @@ static void add_schedule(struct batch *batch, const struct schedule *schedule)
     pg_array_add_bool(&columns[IS_DEFAULT], schedule->is_default);
 }
 
-static void add_command(struct batch *batch, const struct write *write, int64_t schedule_id,
+static void add_command(struct batch *batch, const struct pending_write *pending_write, int64_t schedule_id,
                         const uint8_t digest[COMMAND_DIGEST_BYTES])
 {
     struct pg_array *columns = batch->columns;
-    const struct command *command = &write->command;
-    pg_array_add_int4(&columns[KIND], kind_of(write));
+    const struct command *command = &pending_write->command;
+    pg_array_add_int4(&columns[KIND], kind_of(pending_write));
     pg_array_add_int8(&columns[ID], schedule_id);
     pg_array_add(&columns[COMMAND_ID], (struct slice){(const char *)command->command_id.bytes, 16});
     pg_array_add(&columns[DIGEST], (struct slice){(const char *)digest, 16});
@@ -183,9 +183,9 @@ static void add_command(struct batch *batch, const struct write *write, int64_t 
     pg_array_add_int8(&columns[OWNER_ID], command->user_id);
     add_schedule(batch, &command->schedule);
     add_int8_or_null(&columns[EXPECTED_VERSION], command->expected_version);
-    pg_array_add_if(&columns[KEY], write->has_key, (struct slice){(const char *)write->key.bytes, 16});
+    pg_array_add_if(&columns[KEY], pending_write->has_key, (struct slice){(const char *)pending_write->key.bytes, 16});
     pg_array_add_null(&columns[ENTRY]);
-    pg_array_add_if(&columns[TRACEPARENT], write->traceparent.len > 0, write->traceparent);
+    pg_array_add_if(&columns[TRACEPARENT], pending_write->traceparent.len > 0, pending_write->traceparent);
     pg_array_add_if(&columns[RECORD], command->kind == COMMAND_CREATE, buf_slice(&batch->record));
 }
 
@@ -199,9 +199,9 @@ static void write_lists(struct batch *batch, const struct schedule *schedule)
 }
 
 /* Only a create's event is made here: what an update or a delete leads to is known when it is done. */
-static void write_event(struct batch *batch, const struct write *write, int64_t schedule_id)
+static void write_event(struct batch *batch, const struct pending_write *pending_write, int64_t schedule_id)
 {
-    const struct command *command = &write->command;
+    const struct command *command = &pending_write->command;
     char id[UUID_TEXT_LEN];
     uuid_format(&command->command_id, id);
     const struct schedule_event event = {
@@ -213,30 +213,30 @@ static void write_event(struct batch *batch, const struct write *write, int64_t 
                    .schedule = command->schedule},
         .command_id = {id, sizeof(id)},
         .occurred_us = batch->written_us,
-        .traceparent = write->traceparent,
+        .traceparent = pending_write->traceparent,
     };
     buf_clear(&batch->record);
     if (command->kind == COMMAND_CREATE) event_schedule(&batch->record, batch->events, &event);
 }
 
-enum status batch_add(struct batch *batch, const struct write *write, int64_t schedule_id)
+enum status batch_add(struct batch *batch, const struct pending_write *pending_write, int64_t schedule_id)
 {
-    const struct command *command = &write->command;
+    const struct command *command = &pending_write->command;
     uint8_t digest[COMMAND_DIGEST_BYTES];
-    if (write->kind != WRITE_COMMAND) {
-        if (write->kind == WRITE_ENTRY) add_entry(batch, write->entry);
-        else add_record(batch, write->kind == WRITE_RECORD ? write->record : (struct slice){NULL, 0});
+    if (pending_write->kind != WRITE_COMMAND) {
+        if (pending_write->kind == WRITE_ENTRY) add_entry(batch, pending_write->entry);
+        else add_record(batch, pending_write->kind == WRITE_RECORD ? pending_write->record : (struct slice){NULL, 0});
         return STATUS_OK;
     }
     write_lists(batch, &command->schedule);
-    write_event(batch, write, schedule_id);
+    write_event(batch, pending_write, schedule_id);
     enum status status =
         command_digest(batch->digester, command, buf_slice(&batch->availability), buf_slice(&batch->overrides), digest);
     const struct buf *const made[] = {&batch->availability, &batch->overrides, &batch->record};
     for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++) {
         if (made[i]->failed) status = buf_status(made[i]);
     }
-    if (status == STATUS_OK) add_command(batch, write, schedule_id, digest);
+    if (status == STATUS_OK) add_command(batch, pending_write, schedule_id, digest);
     return status;
 }
 

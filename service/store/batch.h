@@ -30,7 +30,7 @@ void batch_add_offset(struct batch *batch, const struct partition *partition, in
 
 /* Adds a write as the next row; schedule_id is the new schedule's or the changed one's. STATUS_NO_MEMORY makes the whole batch
  * void; STATUS_TOO_LARGE, for one batch, adds nothing. */
-enum status batch_add(struct batch *batch, const struct write *write, int64_t schedule_id);
+enum status batch_add(struct batch *batch, const struct pending_write *pending_write, int64_t schedule_id);
 
 /* Bytes that the rows so far take. */
 size_t batch_bytes(const struct batch *batch);

@@ -4,31 +4,31 @@
 
 #include "store/writer.h"
 
-static inline void queue_add(struct queue *queue, struct write *write)
+static inline void queue_add(struct queue *queue, struct pending_write *pending_write)
 {
-    write->next = NULL;
-    if (queue->last == NULL) queue->first = write;
-    else queue->last->next = write;
-    queue->last = write;
+    pending_write->next = NULL;
+    if (queue->last == NULL) queue->first = pending_write;
+    else queue->last->next = pending_write;
+    queue->last = pending_write;
     queue->len++;
 }
 
-static inline struct write *queue_take(struct queue *queue)
+static inline struct pending_write *queue_take(struct queue *queue)
 {
-    struct write *write = queue->first;
-    if (write == NULL) return NULL;
-    queue->first = write->next;
+    struct pending_write *pending_write = queue->first;
+    if (pending_write == NULL) return NULL;
+    queue->first = pending_write->next;
     if (queue->first == NULL) queue->last = NULL;
     queue->len--;
-    return write;
+    return pending_write;
 }
 
 /* Before what queue holds. */
-static inline void queue_put_back(struct queue *queue, struct write *write)
+static inline void queue_put_back(struct queue *queue, struct pending_write *pending_write)
 {
-    write->next = queue->first;
-    queue->first = write;
-    if (queue->last == NULL) queue->last = write;
+    pending_write->next = queue->first;
+    queue->first = pending_write;
+    if (queue->last == NULL) queue->last = pending_write;
     queue->len++;
 }
 

@@ -67,8 +67,9 @@ void write_connection_pause(struct write_connection *connection, const char *rea
 static void note_oldest(const struct write_batch *batch)
 {
     for (size_t row = batch->rows_len; row > 0; row--) {
-        const struct write *write = batch->rows[row - 1];
-        if (write != NULL && write->partition != NULL) write->partition->sent_us = write->submitted_us;
+        const struct pending_write *pending_write = batch->rows[row - 1];
+        if (pending_write != NULL && pending_write->partition != NULL)
+            pending_write->partition->sent_us = pending_write->submitted_us;
     }
 }
 
@@ -97,7 +98,7 @@ void write_connection_end_batch(struct write_batch *batch)
     if (connection->batches_len > 0) note_oldest(connection->batches[0]);
 }
 
-struct write *write_connection_alone(const struct write_connection *connection)
+struct pending_write *write_connection_alone(const struct write_connection *connection)
 {
     const struct write_batch *batch = connection->batches[0];
     return batch->is_alone && connection->pool->purpose == WRITE_HTTP && batch->rows_len > 0 ? batch->rows[0] : NULL;
@@ -105,14 +106,14 @@ struct write *write_connection_alone(const struct write_connection *connection)
 
 /* ---- a batch ---- */
 
-static bool is_change(const struct write *write)
+static bool is_change(const struct pending_write *pending_write)
 {
-    return write->kind == WRITE_COMMAND && write->command.kind != COMMAND_CREATE;
+    return pending_write->kind == WRITE_COMMAND && pending_write->command.kind != COMMAND_CREATE;
 }
 
-static bool needs_id(const struct write *write)
+static bool needs_id(const struct pending_write *pending_write)
 {
-    return write->kind == WRITE_COMMAND && write->command.kind == COMMAND_CREATE;
+    return pending_write->kind == WRITE_COMMAND && pending_write->command.kind == COMMAND_CREATE;
 }
 
 static bool has_room(const struct write_batch *batch, size_t rows_max)
@@ -130,21 +131,21 @@ static bool has_id(struct write_connection *connection)
     return connection->id_next < connection->id_end;
 }
 
-static enum status add_row(struct write_batch *batch, struct write *write)
+static enum status add_row(struct write_batch *batch, struct pending_write *pending_write)
 {
-    batch->rows[batch->rows_len++] = write;
-    write->schedule_id = needs_id(write) ? batch->connection->id_next++ : write->command.schedule_id;
-    write->is_repeat = false;
-    write->state = (struct slice){NULL, 0};
-    return batch_add(batch->connection->pool->shared->batch, write, write->schedule_id);
+    batch->rows[batch->rows_len++] = pending_write;
+    pending_write->schedule_id = needs_id(pending_write) ? batch->connection->id_next++ : pending_write->command.schedule_id;
+    pending_write->is_repeat = false;
+    pending_write->state = (struct slice){NULL, 0};
+    return batch_add(batch->connection->pool->shared->batch, pending_write, pending_write->schedule_id);
 }
 
 /* A command below its partition's offset was completed by another consumer or by an earlier try of ours; one below the batch's
  * offset is in that batch, and was read a second time after the partition was assigned again. */
-static bool is_complete(const struct write *write)
+static bool is_complete(const struct pending_write *pending_write)
 {
-    const struct partition *partition = write->partition;
-    return write->offset < partition->next_offset || write->offset < partition->sent_next;
+    const struct partition *partition = pending_write->partition;
+    return pending_write->offset < partition->next_offset || pending_write->offset < partition->sent_next;
 }
 
 static void note_sent(struct write_batch *batch, struct partition *partition, int64_t expected)
@@ -165,16 +166,16 @@ static enum status fill_from(struct write_batch *batch, struct partition *partit
     int64_t expected = partition->sent_batches > 0 ? partition->sent_next : partition->next_offset;
     while (status == STATUS_OK && partition->waiting.first != NULL && has_room(batch, rows_max)) {
         if (is_complete(partition->waiting.first)) {
-            struct write *write = write_pool_take(pool, partition);
-            write->schedule_id = 0;
-            write_pool_complete(pool, write, STATUS_DUPLICATE);
+            struct pending_write *pending_write = write_pool_take(pool, partition);
+            pending_write->schedule_id = 0;
+            write_pool_complete(pool, pending_write, STATUS_DUPLICATE);
             continue;
         }
         if (needs_id(partition->waiting.first) && !has_id(batch->connection)) break;
-        struct write *write = write_pool_take(pool, partition);
-        if (partition->sent_next == 0) partition->sent_us = write->submitted_us;
-        partition->sent_next = write->offset + 1;
-        status = add_row(batch, write);
+        struct pending_write *pending_write = write_pool_take(pool, partition);
+        if (partition->sent_next == 0) partition->sent_us = pending_write->submitted_us;
+        partition->sent_next = pending_write->offset + 1;
+        status = add_row(batch, pending_write);
     }
     write_pool_rotate(pool, partition);
     if (batch->rows_len > before) note_sent(batch, partition, expected);
@@ -208,7 +209,7 @@ static enum status fill_from_http(struct write_batch *batch)
     struct write_pool *pool = batch->connection->pool;
     size_t changes = 0;
     enum status status = STATUS_OK;
-    struct write *alone = write_pool_next_alone(pool, clock_steady_us());
+    struct pending_write *alone = write_pool_next_alone(pool, clock_steady_us());
     if (alone != NULL) {
         batch->is_alone = true;
         batch->is_patient = hold_has_failed(&alone->hold);
@@ -216,10 +217,10 @@ static enum status fill_from_http(struct write_batch *batch)
     }
     while (status == STATUS_OK && has_room(batch, BATCH_ROWS_MAX) && changes < HTTP_CHANGES_MAX &&
            has_id(batch->connection)) {
-        struct write *write = write_pool_take_fresh(pool);
-        if (write == NULL) break;
-        changes += is_change(write);
-        status = add_row(batch, write);
+        struct pending_write *pending_write = write_pool_take_fresh(pool);
+        if (pending_write == NULL) break;
+        changes += is_change(pending_write);
+        status = add_row(batch, pending_write);
     }
     return status;
 }
@@ -352,10 +353,10 @@ void write_connection_expire(struct write_connection *connection, int64_t now_us
 {
     struct write_batch *batch = connection->batches[0]; /* of HTTP there is no other */
     for (size_t i = 0; i < batch->rows_len; i++) {
-        struct write *write = batch->rows[i];
-        if (write == NULL || write->deadline_us == 0 || write->deadline_us > now_us) continue;
+        struct pending_write *pending_write = batch->rows[i];
+        if (pending_write == NULL || pending_write->deadline_us == 0 || pending_write->deadline_us > now_us) continue;
         batch->rows[i] = NULL;
-        write_pool_complete(connection->pool, write, STATUS_UNKNOWN_OUTCOME);
+        write_pool_complete(connection->pool, pending_write, STATUS_UNKNOWN_OUTCOME);
     }
 }
 

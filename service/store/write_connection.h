@@ -18,7 +18,7 @@ enum write_connection_state {
 /* A batch under way, and what became of it. */
 struct write_batch {
     struct write_connection *connection;
-    struct write *rows[BATCH_ROWS_MAX]; /* in its order; NULL: given up meanwhile */
+    struct pending_write *rows[BATCH_ROWS_MAX]; /* in its order; NULL: given up meanwhile */
     size_t rows_len;
     struct partition *partitions[BATCH_ROWS_MAX]; /* of the rows, in the order of the batch */
     size_t partitions_len;
@@ -70,7 +70,7 @@ void write_connection_serve(struct write_connection *connection, bool only_own);
 void write_connection_expire(struct write_connection *connection, int64_t now_us);
 
 /* The HTTP write that it has on its way by itself; NULL: none. */
-struct write *write_connection_alone(const struct write_connection *connection);
+struct pending_write *write_connection_alone(const struct write_connection *connection);
 
 /* ---- between write_connection.c and write_outcome.c ---- */
 

@@ -15,12 +15,12 @@ static void read_outcomes(struct write_batch *batch, const PGresult *result)
     for (int row = 0; row < PQntuples(result); row++) {
         int64_t ordinal = pg_get_int8(PQgetvalue(result, row, ORDINAL));
         if (ordinal < 1 || ordinal > (int64_t)batch->rows_len) continue;
-        struct write *write = batch->rows[ordinal - 1];
-        if (write == NULL) continue;
+        struct pending_write *pending_write = batch->rows[ordinal - 1];
+        if (pending_write == NULL) continue;
         struct slice verdict = {PQgetvalue(result, row, VERDICT), (size_t)PQgetlength(result, row, VERDICT)};
-        write->schedule_id = pg_get_int8(PQgetvalue(result, row, SCHEDULE_ID));
-        write->is_repeat = slice_equal(verdict, SLICE("repeat"));
-        write->state = (struct slice){PQgetvalue(result, row, STATE), (size_t)PQgetlength(result, row, STATE)};
+        pending_write->schedule_id = pg_get_int8(PQgetvalue(result, row, SCHEDULE_ID));
+        pending_write->is_repeat = slice_equal(verdict, SLICE("repeat"));
+        pending_write->state = (struct slice){PQgetvalue(result, row, STATE), (size_t)PQgetlength(result, row, STATE)};
     }
 }
 
@@ -123,10 +123,10 @@ static void complete_stored(struct write_batch *batch)
     FAILPOINT("store.after_commit");
     for (size_t i = 0; i < batch->partitions_len; i++) partition_succeed(batch->partitions[i]);
     for (size_t i = 0; i < batch->rows_len; i++) {
-        struct write *write = batch->rows[i];
-        if (write == NULL) continue;
-        if (write->partition != NULL) write->partition->next_offset = write->offset + 1;
-        write_pool_complete(pool, write, write->is_repeat ? STATUS_DUPLICATE : STATUS_OK);
+        struct pending_write *pending_write = batch->rows[i];
+        if (pending_write == NULL) continue;
+        if (pending_write->partition != NULL) pending_write->partition->next_offset = pending_write->offset + 1;
+        write_pool_complete(pool, pending_write, pending_write->is_repeat ? STATUS_DUPLICATE : STATUS_OK);
     }
     write_connection_end_batch(batch);
 }
@@ -170,12 +170,12 @@ static enum status refusal_of(const char *word)
 /* Asks the consumer; a write that is not replaced leaves the batch. */
 static void refuse(struct write_batch *batch, size_t row, enum status status)
 {
-    struct write *write = batch->rows[row];
-    if (write == NULL) return;
-    write->schedules_max = batch->connection->pool->shared->schedules_max;
-    if (write->ops->refuse(write, status)) return;
+    struct pending_write *pending_write = batch->rows[row];
+    if (pending_write == NULL) return;
+    pending_write->schedules_max = batch->connection->pool->shared->schedules_max;
+    if (pending_write->ops->refuse(pending_write, status)) return;
     batch->rows[row] = NULL;
-    write_pool_complete(batch->connection->pool, write, status);
+    write_pool_complete(batch->connection->pool, pending_write, status);
 }
 
 static void complete_refused(struct write_batch *batch)

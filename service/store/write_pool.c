@@ -41,11 +41,11 @@ void write_pool_rotate(struct write_pool *pool, struct partition *partition)
     list(pool, partition);
 }
 
-struct write *write_pool_take(struct write_pool *pool, struct partition *partition)
+struct pending_write *write_pool_take(struct write_pool *pool, struct partition *partition)
 {
-    struct write *write = queue_take(&partition->waiting);
+    struct pending_write *pending_write = queue_take(&partition->waiting);
     if (partition->waiting.first == NULL) unlist(pool, partition);
-    return write;
+    return pending_write;
 }
 
 /* One connection is left to those that nothing is in the way of. */
@@ -84,45 +84,47 @@ bool write_pool_has_rows(const struct write_pool *pool, const struct write_conne
 
 /* ---- writes of HTTP ---- */
 
-static void take_from(struct queue *queue, struct write *write)
+static void take_from(struct queue *queue, struct pending_write *pending_write)
 {
     struct queue all = *queue;
     *queue = (struct queue){0};
-    for (struct write *one; (one = queue_take(&all)) != NULL;) {
-        if (one != write) queue_add(queue, one);
+    for (struct pending_write *one; (one = queue_take(&all)) != NULL;) {
+        if (one != pending_write) queue_add(queue, one);
     }
 }
 
-struct write *write_pool_next_alone(struct write_pool *pool, int64_t now_us)
+struct pending_write *write_pool_next_alone(struct write_pool *pool, int64_t now_us)
 {
-    for (struct write *write = pool->alone.first; write != NULL; write = write->next) {
-        if (!may_be_tried(pool, &write->hold, now_us)) continue;
-        take_from(&pool->alone, write);
-        return write;
+    for (struct pending_write *pending_write = pool->alone.first; pending_write != NULL;
+         pending_write = pending_write->next) {
+        if (!may_be_tried(pool, &pending_write->hold, now_us)) continue;
+        take_from(&pool->alone, pending_write);
+        return pending_write;
     }
     return NULL;
 }
 
 /* The write of the same owner that is tried alone, or is on its way so. */
-static struct write *leader_of(const struct write_pool *pool, const struct write *write)
+static struct pending_write *leader_of(const struct write_pool *pool, const struct pending_write *pending_write)
 {
-    int64_t owner_id = write->command.user_id;
-    for (struct write *leader = pool->alone.first; leader != NULL; leader = leader->next) {
+    int64_t owner_id = pending_write->command.user_id;
+    for (struct pending_write *leader = pool->alone.first; leader != NULL; leader = leader->next) {
         if (leader->command.user_id == owner_id) return leader;
     }
     for (size_t i = 0; i < pool->connections_len; i++) {
-        struct write *leader = write_connection_alone(pool->connections[i]);
-        if (leader != NULL && leader != write && leader->command.user_id == owner_id) return leader;
+        struct pending_write *leader = write_connection_alone(pool->connections[i]);
+        if (leader != NULL && leader != pending_write && leader->command.user_id == owner_id) return leader;
     }
     return NULL;
 }
 
-struct write *write_pool_take_fresh(struct write_pool *pool)
+struct pending_write *write_pool_take_fresh(struct write_pool *pool)
 {
-    for (struct write *write; (write = queue_take(&pool->fresh)) != NULL;) {
-        struct write *leader = pool->alone.first == NULL && pool->patient == 0 ? NULL : leader_of(pool, write);
-        if (leader == NULL || !hold_has_failed(&leader->hold)) return write;
-        queue_add(&leader->followers, write);
+    for (struct pending_write *pending_write; (pending_write = queue_take(&pool->fresh)) != NULL;) {
+        struct pending_write *leader =
+            pool->alone.first == NULL && pool->patient == 0 ? NULL : leader_of(pool, pending_write);
+        if (leader == NULL || !hold_has_failed(&leader->hold)) return pending_write;
+        queue_add(&leader->followers, pending_write);
     }
     return NULL;
 }
@@ -130,29 +132,31 @@ struct write *write_pool_take_fresh(struct write_pool *pool)
 /* The first of the followers leads the others. */
 static void follow(struct write_pool *pool, struct queue followers, const struct hold *hold)
 {
-    struct write *leader = queue_take(&followers);
+    struct pending_write *leader = queue_take(&followers);
     if (leader == NULL) return;
     leader->hold = *hold;
     leader->followers = followers;
     queue_add(&pool->alone, leader);
 }
 
-static void part_http(struct write_pool *pool, struct write *write)
+static void part_http(struct write_pool *pool, struct pending_write *pending_write)
 {
-    struct write *leader = leader_of(pool, write);
-    write->hold.is_alone = true;
-    if (leader == NULL) queue_put_back(&pool->alone, write);
-    else queue_put_back(&leader->followers, write);
+    struct pending_write *leader = leader_of(pool, pending_write);
+    pending_write->hold.is_alone = true;
+    if (leader == NULL) queue_put_back(&pool->alone, pending_write);
+    else queue_put_back(&leader->followers, pending_write);
 }
 
 static void expire(struct write_pool *pool, struct queue *queue, int64_t now_us)
 {
     struct queue all = *queue;
     *queue = (struct queue){0};
-    for (struct write *write; (write = queue_take(&all)) != NULL;) {
-        expire(pool, &write->followers, now_us);
-        if (write->deadline_us == 0 || write->deadline_us > now_us) queue_add(queue, write);
-        else write_pool_complete(pool, write, write->is_doubtful ? STATUS_UNKNOWN_OUTCOME : STATUS_UNAVAILABLE);
+    for (struct pending_write *pending_write; (pending_write = queue_take(&all)) != NULL;) {
+        expire(pool, &pending_write->followers, now_us);
+        if (pending_write->deadline_us == 0 || pending_write->deadline_us > now_us) queue_add(queue, pending_write);
+        else
+            write_pool_complete(pool, pending_write,
+                                pending_write->is_doubtful ? STATUS_UNKNOWN_OUTCOME : STATUS_UNAVAILABLE);
     }
 }
 
@@ -161,63 +165,63 @@ void write_pool_expire(struct write_pool *pool, int64_t now_us)
     expire(pool, &pool->fresh, now_us);
     expire(pool, &pool->alone, now_us);
     for (size_t i = 0; i < pool->connections_len; i++) {
-        struct write *leader = write_connection_alone(pool->connections[i]);
+        struct pending_write *leader = write_connection_alone(pool->connections[i]);
         if (leader != NULL) expire(pool, &leader->followers, now_us);
     }
 }
 
 /* ---- coming and going ---- */
 
-void write_pool_submit(struct write_pool *pool, struct write *write)
+void write_pool_submit(struct write_pool *pool, struct pending_write *pending_write)
 {
-    struct partition *partition = write->partition;
-    write->submitted_us = clock_steady_us();
-    write->is_doubtful = false;
-    write->hold = (struct hold){0};
-    write->followers = (struct queue){0};
+    struct partition *partition = pending_write->partition;
+    pending_write->submitted_us = clock_steady_us();
+    pending_write->is_doubtful = false;
+    pending_write->hold = (struct hold){0};
+    pending_write->followers = (struct queue){0};
     pool->pending++;
     if (partition == NULL) {
-        queue_add(&pool->fresh, write);
+        queue_add(&pool->fresh, pending_write);
         return;
     }
     partition->is_dropped = false;
-    queue_add(&partition->waiting, write);
+    queue_add(&partition->waiting, pending_write);
     list(pool, partition);
 }
 
-void write_pool_complete(struct write_pool *pool, struct write *write, enum status status)
+void write_pool_complete(struct write_pool *pool, struct pending_write *pending_write, enum status status)
 {
     static const struct hold tried_next = {.is_alone = true};
-    const struct hold hold = status_class(status) == STATUS_CLASS_RETRY ? write->hold : tried_next;
-    struct queue followers = write->followers;
+    const struct hold hold = status_class(status) == STATUS_CLASS_RETRY ? pending_write->hold : tried_next;
+    struct queue followers = pending_write->followers;
     pool->pending--;
-    write->ops->done(write, status);
+    pending_write->ops->done(pending_write, status);
     follow(pool, followers, &hold);
 }
 
-void write_pool_put_back(struct write_pool *pool, struct write *write)
+void write_pool_put_back(struct write_pool *pool, struct pending_write *pending_write)
 {
-    struct partition *partition = write->partition;
+    struct partition *partition = pending_write->partition;
     if (partition == NULL) {
-        queue_put_back(write->hold.is_alone ? &pool->alone : &pool->fresh, write);
+        queue_put_back(pending_write->hold.is_alone ? &pool->alone : &pool->fresh, pending_write);
     } else if (partition->is_dropped) {
-        write_pool_complete(pool, write, STATUS_OFFSET_MOVED);
+        write_pool_complete(pool, pending_write, STATUS_OFFSET_MOVED);
     } else {
-        queue_put_back(&partition->waiting, write);
+        queue_put_back(&partition->waiting, pending_write);
         list(pool, partition);
     }
 }
 
-void write_pool_part(struct write_pool *pool, struct write *write)
+void write_pool_part(struct write_pool *pool, struct pending_write *pending_write)
 {
-    if (write->partition == NULL) {
-        part_http(pool, write);
+    if (pending_write->partition == NULL) {
+        part_http(pool, pending_write);
         return;
     }
-    struct partition *partition = write->partition;
+    struct partition *partition = pending_write->partition;
     if (!partition->hold.is_alone) partition->rows_max = BATCH_ROWS_MAX;
     partition->hold.is_alone = true;
-    write_pool_put_back(pool, write);
+    write_pool_put_back(pool, pending_write);
 }
 
 /* ---- holds ---- */
@@ -243,12 +247,13 @@ bool partition_is_idle(const struct partition *partition)
     return partition->sent_next == 0 && partition->waiting.len == 0;
 }
 
-void write_pool_fail_alone(struct write_pool *pool, struct write *write, const char *sqlstate, const char *reason)
+void write_pool_fail_alone(struct write_pool *pool, struct pending_write *pending_write, const char *sqlstate,
+                           const char *reason)
 {
-    struct partition *partition = write->partition;
+    struct partition *partition = pending_write->partition;
     if (partition == NULL) {
-        hold_fail(&write->hold);
-        queue_add(&pool->alone, write); /* the others have their turn first */
+        hold_fail(&pending_write->hold);
+        queue_add(&pool->alone, pending_write); /* the others have their turn first */
         return;
     }
     partition->rows_max = 1;
@@ -256,9 +261,9 @@ void write_pool_fail_alone(struct write_pool *pool, struct write *write, const c
     if (partition->hold.failures == PARTITION_WAITS_AFTER_FAILURES) {
         LOG_WARN("partition waits: its first write cannot be stored now and is retried; other partitions continue",
                  LOG_STR("topic", partition->topic), LOG_INT("partition", partition->number),
-                 LOG_INT("offset", write->offset), LOG_STR("sqlstate", sqlstate), LOG_STR("reason", reason));
+                 LOG_INT("offset", pending_write->offset), LOG_STR("sqlstate", sqlstate), LOG_STR("reason", reason));
     }
-    write_pool_put_back(pool, write);
+    write_pool_put_back(pool, pending_write);
 }
 
 void partition_halve(struct partition *partition, size_t rows)
@@ -291,18 +296,20 @@ void write_pool_drop(struct write_pool *pool, struct partition *partition)
     struct queue all = partition->waiting;
     partition->waiting = (struct queue){0};
     unlist(pool, partition);
-    for (struct write *write; (write = queue_take(&all)) != NULL;) write_pool_complete(pool, write, STATUS_OFFSET_MOVED);
+    for (struct pending_write *pending_write; (pending_write = queue_take(&all)) != NULL;)
+        write_pool_complete(pool, pending_write, STATUS_OFFSET_MOVED);
 }
 
 int64_t write_pool_shorten(struct write_pool *pool, struct partition *partition)
 {
     bool is_first_on_its_way = partition->sent_next != 0;
     struct queue all = partition->waiting;
-    struct write *first = is_first_on_its_way ? NULL : queue_take(&all);
+    struct pending_write *first = is_first_on_its_way ? NULL : queue_take(&all);
     int64_t offset = all.first == NULL ? -1 : all.first->offset;
     partition->waiting = (struct queue){0};
     if (first == NULL) unlist(pool, partition);
     else queue_add(&partition->waiting, first);
-    for (struct write *write; (write = queue_take(&all)) != NULL;) write_pool_complete(pool, write, STATUS_OFFSET_MOVED);
+    for (struct pending_write *pending_write; (pending_write = queue_take(&all)) != NULL;)
+        write_pool_complete(pool, pending_write, STATUS_OFFSET_MOVED);
     return offset;
 }

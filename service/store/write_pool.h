@@ -39,10 +39,10 @@ struct write_pool {
 
 /* ---- what comes ---- */
 
-void write_pool_submit(struct write_pool *pool, struct write *write);
+void write_pool_submit(struct write_pool *pool, struct pending_write *pending_write);
 
 /* Ends the write, which nothing holds any more; its followers continue. */
-void write_pool_complete(struct write_pool *pool, struct write *write, enum status status);
+void write_pool_complete(struct write_pool *pool, struct pending_write *pending_write, enum status status);
 
 /* Gives up the HTTP writes that are not on their way and whose deadline is over. */
 void write_pool_expire(struct write_pool *pool, int64_t now_us);
@@ -54,20 +54,20 @@ void write_pool_expire(struct write_pool *pool, int64_t now_us);
  * caller takes it before it asks again. */
 struct partition *write_pool_next_partition(struct write_pool *pool, const struct write_batch *batch, bool only_own,
                                             int64_t now_us);
-struct write *write_pool_next_alone(struct write_pool *pool, int64_t now_us);
+struct pending_write *write_pool_next_alone(struct write_pool *pool, int64_t now_us);
 
 /* Whether so many writes are there for another batch of the connection, of its own partitions or behind what it has under way. */
 bool write_pool_has_rows(const struct write_pool *pool, const struct write_connection *connection, size_t rows);
 
 /* Takes the partition's first write. */
-struct write *write_pool_take(struct write_pool *pool, struct partition *partition);
+struct pending_write *write_pool_take(struct write_pool *pool, struct partition *partition);
 
 /* Puts the partition behind the others. */
 void write_pool_rotate(struct write_pool *pool, struct partition *partition);
 
 /* Takes the next HTTP write that goes with others; those of an owner whose write is in the way go behind that one. NULL: there is
  * none. */
-struct write *write_pool_take_fresh(struct write_pool *pool);
+struct pending_write *write_pool_take_fresh(struct write_pool *pool);
 
 /* Whether it has failed by itself. */
 static inline bool hold_has_failed(const struct hold *hold)
@@ -78,13 +78,14 @@ static inline bool hold_has_failed(const struct hold *hold)
 /* ---- what comes back ---- */
 
 /* Where it was, before what waits there. The rows of a batch come last first. */
-void write_pool_put_back(struct write_pool *pool, struct write *write);
+void write_pool_put_back(struct write_pool *pool, struct pending_write *pending_write);
 
 /* One that was tried with others, and now is tried by itself. Likewise. */
-void write_pool_part(struct write_pool *pool, struct write *write);
+void write_pool_part(struct write_pool *pool, struct pending_write *pending_write);
 
 /* It failed by itself, and is put back. It is logged once, with the reason, that a partition waits. */
-void write_pool_fail_alone(struct write_pool *pool, struct write *write, const char *sqlstate, const char *reason);
+void write_pool_fail_alone(struct write_pool *pool, struct pending_write *pending_write, const char *sqlstate,
+                           const char *reason);
 
 /* Ends every write that waits in the partition with STATUS_OFFSET_MOVED; what is on its way ends so when it would be put back. */
 void write_pool_drop(struct write_pool *pool, struct partition *partition);

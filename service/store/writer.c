@@ -254,12 +254,13 @@ void writer_free(struct writer *writer)
 
 /* ---- operations ---- */
 
-enum status writer_submit(struct writer *writer, struct write *write)
+enum status writer_submit(struct writer *writer, struct pending_write *pending_write)
 {
-    struct write_pool *pool = &writer->pools[write->partition == NULL ? WRITE_HTTP : write->partition->purpose];
-    if (!writer->shared.open && write->partition == NULL) return STATUS_UNAVAILABLE;
-    if (write->partition == NULL && pool->pending >= HTTP_WRITES_MAX) return STATUS_OVERLOADED;
-    write_pool_submit(pool, write);
+    struct write_pool *pool =
+        &writer->pools[pending_write->partition == NULL ? WRITE_HTTP : pending_write->partition->purpose];
+    if (!writer->shared.open && pending_write->partition == NULL) return STATUS_UNAVAILABLE;
+    if (pending_write->partition == NULL && pool->pending >= HTTP_WRITES_MAX) return STATUS_OVERLOADED;
+    write_pool_submit(pool, pending_write);
     kick(writer);
     return STATUS_OK;
 }

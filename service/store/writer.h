@@ -15,7 +15,7 @@
 #include "store/position.h"
 
 struct writer;
-struct write;
+struct pending_write;
 struct write_batch;
 
 /* What writes are for. Each purpose has connections of its own. */
@@ -23,8 +23,8 @@ enum write_purpose { WRITE_COMMANDS, WRITE_DIRECTORY, WRITE_HTTP, WRITE_PURPOSES
 
 /* A FIFO of writes: store/queue.h. */
 struct queue {
-    struct write *first;
-    struct write *last;
+    struct pending_write *first;
+    struct pending_write *last;
     size_t len;
 };
 
@@ -63,10 +63,10 @@ struct write_ops {
      * moved back; it will be read again. RETRY classes: given up at its deadline, and not stored; but STATUS_UNKNOWN_OUTCOME, where an
      * attempt was sent whose answer is not known: it may be stored, or be so yet. REJECT classes: refused, only after refuse said
      * false. The writer no longer touches the write. */
-    void (*done)(struct write *write, enum status status);
-    /* The database refuses it (a REJECT class). For a command the consumer replaces it by a record (sets write->kind and write->record) and
+    void (*done)(struct pending_write *pending_write, enum status status);
+    /* The database refuses it (a REJECT class). For a command the consumer replaces it by a record (sets pending_write->kind and pending_write->record) and
      * returns true: the record takes its place. False: done follows with that status. */
-    bool (*refuse)(struct write *write, enum status status);
+    bool (*refuse)(struct pending_write *pending_write, enum status status);
 };
 
 enum write_kind {
@@ -77,7 +77,7 @@ enum write_kind {
 };
 
 /* One write on its way. Whoever submits it owns it and lends it to the writer from submit until done. */
-struct write {
+struct pending_write {
     const struct write_ops *ops;
     enum write_kind kind;
     struct command command;      /* borrowed text stays valid until done */
@@ -100,7 +100,7 @@ struct write {
     int64_t submitted_us; /* steady clock */
     struct hold hold;
     struct queue followers; /* HTTP writes of the same owner, behind one that is tried alone */
-    struct write *next;
+    struct pending_write *next;
 };
 
 enum {
@@ -136,7 +136,7 @@ void writer_open(struct writer *writer, const struct position_mark *mark);
 /* Lends the write to the writer. STATUS_OVERLOADED when the HTTP queue is full and STATUS_UNAVAILABLE while shut (the write stays the
  * caller's); what comes with a partition is bounded by its consumer. Never calls back before it returns. Writes of one partition come in
  * the order of their offsets. */
-enum status writer_submit(struct writer *writer, struct write *write);
+enum status writer_submit(struct writer *writer, struct pending_write *pending_write);
 
 /* Ends every write of the partition that is not on its way to the database, with STATUS_OFFSET_MOVED: it was revoked. What is on its
  * way is not retried. */

@@ -50,12 +50,12 @@ static void make_partitions(struct partition partitions[PARTITIONS])
 /* Of the user whose row somebody holds. */
 static void make_held(struct test_write *test)
 {
-    test->write.command.schedule.is_default = true;
+    test->pending_write.command.schedule.is_default = true;
 }
 
 static void make_other(struct test_write *test)
 {
-    test->write.command.user_id = OTHER_USER;
+    test->pending_write.command.user_id = OTHER_USER;
 }
 
 static int done_of(const struct test_write *tests, size_t len)
@@ -77,7 +77,7 @@ static void see_order(void *ctx, const struct record *record)
     struct order *order = ctx;
     char id[24];
     if (order->seen == order->len) return;
-    snprintf(id, sizeof(id), "%lld", (long long)order->tests[order->seen].write.schedule_id);
+    snprintf(id, sizeof(id), "%lld", (long long)order->tests[order->seen].pending_write.schedule_id);
     order->seen += slice_equal(header_named(record, "ce_subject"), slice_of(id));
 }
 
@@ -145,7 +145,7 @@ static void no_error_that_repeats_refuses_a_command(void **state)
             partitions[i].next_offset = (int64_t)n;
             make_command(&tests[i], PARTITIONS * n + i, &partitions[i], (int64_t)n);
         }
-        tests[0].write.command.schedule.name = in_the_way;
+        tests[0].pending_write.command.schedule.name = in_the_way;
         submit(world, tests, PARTITIONS);
         RUN_UNTIL(world->base, tests[1].done + tests[2].done == 2 && partition_is_waiting(&partitions[0]));
         assert_int_equal(tests[0].done, 0);
@@ -168,7 +168,7 @@ static void a_slow_row_holds_back_only_its_partition(void **state)
     for (size_t i = 0; i < ARRAY_LEN(tests); i++) {
         make_command(&tests[i], i, &partitions[i % PARTITIONS], (int64_t)(i / PARTITIONS));
     }
-    tests[0].write.command.schedule.name = in_the_way;
+    tests[0].pending_write.command.schedule.name = in_the_way;
     submit(world, tests, ARRAY_LEN(tests));
     RUN_UNTIL(world->base, done_of(tests, ARRAY_LEN(tests)) == 4);
     assert_int_equal(tests[0].done + tests[PARTITIONS].done, 0);
@@ -185,7 +185,7 @@ static void a_revoked_partition_is_not_tried_on(void **state)
     stand_in_the_way(world, "schedules", "RAISE 'no' USING ERRCODE = '40001'");
     make_partitions(partitions);
     for (size_t i = 0; i < 2; i++) make_command(&tests[i], i, &partitions[0], (int64_t)i);
-    tests[0].write.command.schedule.name = in_the_way;
+    tests[0].pending_write.command.schedule.name = in_the_way;
     submit(world, tests, 2);
     RUN_UNTIL(world->base, partition_is_waiting(&partitions[0]));
     writer_drop_partition(world->writer, &partitions[0]);
@@ -218,9 +218,9 @@ static void a_shortened_partition_keeps_its_first_write(void **state)
 static void make_entry(struct test_write *test, struct partition *partition, int64_t offset)
 {
     make_command(test, 0, partition, offset);
-    test->write.kind = WRITE_ENTRY;
-    test->write.entry = offset == 0 ? SLICE("{\"type\":\"user\",\"id\":9,\"name\":\"in the way\"}")
-                                    : SLICE("{\"type\":\"user\",\"id\":10,\"name\":\"in the way\"}");
+    test->pending_write.kind = WRITE_ENTRY;
+    test->pending_write.entry = offset == 0 ? SLICE("{\"type\":\"user\",\"id\":9,\"name\":\"in the way\"}")
+                                            : SLICE("{\"type\":\"user\",\"id\":10,\"name\":\"in the way\"}");
 }
 
 static void an_entry_waits_for_what_it_depends_on_and_holds_back_no_command(void **state)
@@ -290,8 +290,8 @@ static void a_request_that_cannot_go_on_is_given_up_at_its_deadline(void **state
     stand_in_the_way(world, "schedules", "RAISE 'no' USING ERRCODE = '40001'");
     for (size_t i = 0; i < 3; i++) {
         make_write(&tests[i], i);
-        tests[i].write.command.schedule.name = in_the_way;
-        tests[i].write.deadline_us = start_us + 700000;
+        tests[i].pending_write.command.schedule.name = in_the_way;
+        tests[i].pending_write.deadline_us = start_us + 700000;
     }
     submit(world, tests, 3);
     RUN_UNTIL(world->base, done_of(tests, 3) == 3);
@@ -317,7 +317,7 @@ static void what_is_on_its_way_at_its_deadline_has_an_unknown_outcome(void **sta
     struct test_write tests[3];
     PGconn *blocker = block_writes();
     for (size_t i = 0; i < 3; i++) make_write(&tests[i], i);
-    tests[1].write.deadline_us = clock_steady_us() + 300000;
+    tests[1].pending_write.deadline_us = clock_steady_us() + 300000;
     submit(world, tests, 3);
     RUN_UNTIL(world->base, tests[1].done == 1);
     assert_int_equal(tests[1].status, STATUS_UNKNOWN_OUTCOME);
@@ -337,7 +337,7 @@ static void an_attempt_whose_answer_is_lost_makes_the_outcome_unknown(void **sta
     struct test_write test;
     PGconn *blocker = block_writes();
     make_write(&test, 1);
-    test.write.deadline_us = clock_steady_us() + 2000000;
+    test.pending_write.deadline_us = clock_steady_us() + 2000000;
     submit(world, &test, 1);
     RUN_UNTIL(world->base, blocked_writers(world) == 1);
     execute(world->db, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
@@ -356,7 +356,7 @@ static void a_read_only_database_refuses_a_request_at_once(void **state)
     start_writer(world, url);
     assert_non_null(world->writer);
     make_write(&test, 1);
-    test.write.deadline_us += (int64_t)DEADLINE_S * 1000000; /* beyond what this test waits */
+    test.pending_write.deadline_us += (int64_t)DEADLINE_S * 1000000; /* beyond what this test waits */
     submit(world, &test, 1);
     RUN_UNTIL(world->base, test.done == 1);
     assert_int_equal(test.status, STATUS_UNAVAILABLE);
@@ -378,7 +378,7 @@ static void states_beyond_the_maximum_are_left_out_and_nothing_fails(void **stat
     PGconn *blocker = block_writes(); /* so that they share a batch */
     for (size_t i = 0; i < COUNT; i++) {
         make_write(&tests[i], 100 + i);
-        make_change(&tests[i], COMMAND_UPDATE, creates[i].write.schedule_id);
+        make_change(&tests[i], COMMAND_UPDATE, creates[i].pending_write.schedule_id);
     }
     submit(world, tests, COUNT);
     RUN_UNTIL(world->base, blocked_writers(world) == 1);

@@ -31,7 +31,7 @@ static void see_order(void *ctx, const struct record *record)
 {
     size_t *seen = ctx;
     char id[24];
-    snprintf(id, sizeof(id), "%lld", (long long)tests[*seen].write.schedule_id);
+    snprintf(id, sizeof(id), "%lld", (long long)tests[*seen].pending_write.schedule_id);
     if (slice_equal(header_named(record, "ce_subject"), slice_of(id))) (*seen)++;
 }
 
@@ -134,7 +134,7 @@ static void a_refusal_in_the_first_batch_costs_the_second_nothing(void **state)
     struct buf record;
     make_record_bytes(&record);
     make_all(&world->partition);
-    tests[100].write.command.user_id = STRANGER;
+    tests[100].pending_write.command.user_id = STRANGER;
     tests[100].replacement = buf_slice(&record);
     PGconn *blocker = send_two(world);
     release(blocker);
@@ -197,7 +197,7 @@ static void a_row_in_the_way_holds_back_no_other_partition(void **state)
     execute(world->db, "CREATE TRIGGER in_the_way BEFORE INSERT ON schedules FOR EACH ROW EXECUTE FUNCTION in_the_way()");
     make_all(&world->partition);
     for (size_t i = 0; i < COUNT; i++) make_command(&others[i], 10000 + i, &other, (int64_t)i);
-    tests[10].write.command.schedule.name = SLICE("in the way");
+    tests[10].pending_write.command.schedule.name = SLICE("in the way");
     for (size_t i = 0; i < COUNT; i++) {
         submit(world, &tests[i], 1);
         submit(world, &others[i], 1);

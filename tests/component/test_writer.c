@@ -20,18 +20,18 @@ static void stores_http_writes_with_all_their_columns(void **state)
     struct world *world = *state;
     struct test_write tests[3];
     for (size_t i = 0; i < 3; i++) make_write(&tests[i], i + 1);
-    tests[1].write.command.org_id = 0;
-    tests[1].write.command.schedule.name = SLICE("Caf\xc3\xa9 \"x\"\n");
-    tests[1].write.command.schedule.windows = windows;
-    tests[1].write.command.schedule.windows_len = 1;
-    tests[1].write.command.schedule.overrides = overrides;
-    tests[1].write.command.schedule.overrides_len = 1;
-    tests[1].write.traceparent = SLICE("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+    tests[1].pending_write.command.org_id = 0;
+    tests[1].pending_write.command.schedule.name = SLICE("Caf\xc3\xa9 \"x\"\n");
+    tests[1].pending_write.command.schedule.windows = windows;
+    tests[1].pending_write.command.schedule.windows_len = 1;
+    tests[1].pending_write.command.schedule.overrides = overrides;
+    tests[1].pending_write.command.schedule.overrides_len = 1;
+    tests[1].pending_write.traceparent = SLICE("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
     store(world, tests, 3);
     for (size_t i = 0; i < 3; i++) {
         assert_int_equal(tests[i].status, STATUS_OK);
-        assert_true(tests[i].write.schedule_id > 0);
-        assert_true(i == 0 || tests[i].write.schedule_id > tests[i - 1].write.schedule_id);
+        assert_true(tests[i].pending_write.schedule_id > 0);
+        assert_true(i == 0 || tests[i].pending_write.schedule_id > tests[i - 1].pending_write.schedule_id);
     }
     EXPECT_QUERY(world->db,
                  "f|478|Caf\xc3\xa9 "
@@ -40,11 +40,11 @@ static void stores_http_writes_with_all_their_columns(void **state)
                  "SELECT concat_ws('|', org_id IS NOT NULL, owner_id, name, time_zone, version, availability, overrides) "
                  "FROM schedules "
                  "WHERE id = %lld",
-                 (long long)tests[1].write.schedule_id);
+                 (long long)tests[1].pending_write.schedule_id);
     EXPECT_QUERY(world->db, "7|478|work|[]|[]",
                  "SELECT concat_ws('|', org_id, owner_id, name, availability, overrides) FROM schedules "
                  "WHERE id = %lld",
-                 (long long)tests[0].write.schedule_id);
+                 (long long)tests[0].pending_write.schedule_id);
     EXPECT_QUERY(world->db, "t",
                  "SELECT bool_and(created_at = updated_at AND now() - created_at < '1 minute') FROM schedules");
     expect_rows_and_events(world, 3);
@@ -89,8 +89,8 @@ static void emits_a_record_and_stores_no_row(void **state)
     struct buf bytes;
     make_record_bytes(&bytes);
     for (size_t i = 0; i < 3; i++) make_command(&tests[i], i + 1, &world->partition, (int64_t)i);
-    tests[1].write.kind = WRITE_RECORD;
-    tests[1].write.record = buf_slice(&bytes);
+    tests[1].pending_write.kind = WRITE_RECORD;
+    tests[1].pending_write.record = buf_slice(&bytes);
     store(world, tests, 3);
     for (size_t i = 0; i < 3; i++) assert_int_equal(tests[i].status, STATUS_OK);
     assert_int_equal(rows(world), 2);
@@ -115,10 +115,10 @@ static void a_repeated_command_gets_the_original_id(void **state)
     store(world, again, 3);
     assert_int_equal(first.status, STATUS_OK);
     assert_int_equal(again[0].status, STATUS_DUPLICATE);
-    assert_int_equal(again[0].write.schedule_id, first.write.schedule_id);
+    assert_int_equal(again[0].pending_write.schedule_id, first.pending_write.schedule_id);
     assert_int_equal(again[1].status, STATUS_OK);
     assert_int_equal(again[2].status, STATUS_DUPLICATE);
-    assert_int_equal(again[2].write.schedule_id, first.write.schedule_id);
+    assert_int_equal(again[2].pending_write.schedule_id, first.pending_write.schedule_id);
     assert_int_equal(stored_offset(world, 0), 1);
     expect_rows_and_events(world, 2);
 }
@@ -133,7 +133,7 @@ static void a_command_twice_in_one_batch_makes_one_row(void **state)
     assert_int_equal(tests[1].status, STATUS_OK);
     for (size_t i = 2; i < 4; i++) {
         assert_int_equal(tests[i].status, STATUS_DUPLICATE);
-        assert_int_equal(tests[i].write.schedule_id, tests[i - 2].write.schedule_id);
+        assert_int_equal(tests[i].pending_write.schedule_id, tests[i - 2].pending_write.schedule_id);
     }
     expect_rows_and_events(world, 2);
 }
@@ -146,12 +146,13 @@ static void other_content_under_a_used_id_is_refused_and_its_neighbours_stored(v
     make_write(&first, 3);
     store(world, &first, 1);
     for (size_t i = 0; i < 5; i++) make_write(&tests[i], i + 1);
-    tests[2].write.command.schedule.name = SLICE("other");
+    tests[2].pending_write.command.schedule.name = SLICE("other");
     store(world, tests, 5);
     for (size_t i = 0; i < 5; i++) assert_int_equal(tests[i].status, i == 2 ? STATUS_CONFLICT : STATUS_OK);
     assert_int_equal(tests[2].refused, 1);
     assert_int_equal(tests[2].refusal, STATUS_CONFLICT);
-    EXPECT_QUERY(world->db, "work", "SELECT name FROM schedules WHERE id = %lld", (long long)first.write.schedule_id);
+    EXPECT_QUERY(world->db, "work", "SELECT name FROM schedules WHERE id = %lld",
+                 (long long)first.pending_write.schedule_id);
     expect_rows_and_events(world, 5);
 }
 
@@ -161,7 +162,7 @@ static void other_content_within_one_batch_is_refused_too(void **state)
     struct test_write tests[2];
     make_write(&tests[0], 1);
     make_write(&tests[1], 1);
-    tests[1].write.command.schedule.is_default = true;
+    tests[1].pending_write.command.schedule.is_default = true;
     store(world, tests, 2);
     assert_int_equal(tests[0].status, STATUS_OK);
     assert_int_equal(tests[1].status, STATUS_CONFLICT);
@@ -178,13 +179,14 @@ static void what_comes_after_a_refused_create_is_checked_by_its_neighbours(void 
     make_write(&first, 1);
     store(world, &first, 1);
     for (size_t i = 0; i < 6; i++) make_command(&tests[i], numbers[i], &world->partition, (int64_t)i);
-    tests[0].write.command.user_id = STRANGER;
-    tests[3].write.command.schedule.name = SLICE("other");
-    make_change(&tests[2], COMMAND_UPDATE, first.write.schedule_id);
-    make_change(&tests[4], COMMAND_UPDATE, first.write.schedule_id);
+    tests[0].pending_write.command.user_id = STRANGER;
+    tests[3].pending_write.command.schedule.name = SLICE("other");
+    make_change(&tests[2], COMMAND_UPDATE, first.pending_write.schedule_id);
+    make_change(&tests[4], COMMAND_UPDATE, first.pending_write.schedule_id);
     store(world, tests, 6);
     for (size_t i = 0; i < 6; i++) assert_int_equal(tests[i].status, expected[i]);
-    EXPECT_QUERY(world->db, "work", "SELECT name FROM schedules WHERE id = %lld", (long long)tests[1].write.schedule_id);
+    EXPECT_QUERY(world->db, "work", "SELECT name FROM schedules WHERE id = %lld",
+                 (long long)tests[1].pending_write.schedule_id);
 }
 
 static void the_first_with_an_id_is_the_original_in_a_large_batch_too(void **state)
@@ -194,7 +196,7 @@ static void the_first_with_an_id_is_the_original_in_a_large_batch_too(void **sta
     static struct test_write tests[COUNT];
     for (size_t i = 0; i < COUNT; i++) {
         make_command(&tests[i], 1000 - i / 4, &world->partition, (int64_t)i);
-        if (i % 4 != 0) tests[i].write.command.schedule.name = SLICE("other");
+        if (i % 4 != 0) tests[i].pending_write.command.schedule.name = SLICE("other");
     }
     store(world, tests, COUNT);
     for (size_t i = 0; i < COUNT; i++) assert_int_equal(tests[i].status, i % 4 == 0 ? STATUS_OK : STATUS_CONFLICT);
@@ -211,7 +213,7 @@ static void many_conflicts_in_one_batch_are_all_refused(void **state)
     for (size_t i = 0; i < COUNT; i++) {
         make_write(&first[i], 10 + i);
         make_write(&tests[i], 10 + COUNT - 1 - i); /* in the opposite order */
-        if (i % 3 != 0) tests[i].write.command.schedule.name = SLICE("other");
+        if (i % 3 != 0) tests[i].pending_write.command.schedule.name = SLICE("other");
     }
     store(world, first, COUNT);
     store(world, tests, COUNT);
@@ -227,11 +229,11 @@ static void strangers_are_refused_and_their_neighbours_stored(void **state)
     struct world *world = *state;
     struct test_write tests[6];
     for (size_t i = 0; i < 6; i++) make_write(&tests[i], i + 1);
-    tests[1].write.command.user_id = STRANGER;
-    tests[2].write.command.org_id = ORG + 1;
-    tests[3].write.command.org_id = 0;
-    tests[3].write.command.user_id = STRANGER;
-    tests[4].write.command.org_id = 0;
+    tests[1].pending_write.command.user_id = STRANGER;
+    tests[2].pending_write.command.org_id = ORG + 1;
+    tests[3].pending_write.command.org_id = 0;
+    tests[3].pending_write.command.user_id = STRANGER;
+    tests[4].pending_write.command.org_id = 0;
     store(world, tests, 6);
     for (size_t i = 0; i < 6; i++) assert_int_equal(tests[i].status, i >= 1 && i <= 3 ? STATUS_NOT_A_MEMBER : STATUS_OK);
     expect_rows_and_events(world, 3);
@@ -247,9 +249,9 @@ static void a_refused_command_is_replaced_by_its_record(void **state)
         make_command(&tests[i], i + 1, &world->partition, (int64_t)i);
         tests[i].replacement = buf_slice(&bytes);
     }
-    tests[0].write.command.user_id = STRANGER;
-    tests[4].write.command.command_id = tests[3].write.command.command_id;
-    tests[4].write.command.schedule.name = SLICE("other");
+    tests[0].pending_write.command.user_id = STRANGER;
+    tests[4].pending_write.command.command_id = tests[3].pending_write.command.command_id;
+    tests[4].pending_write.command.schedule.name = SLICE("other");
     store(world, tests, 5);
     for (size_t i = 0; i < 5; i++) {
         assert_int_equal(tests[i].status, STATUS_OK);
@@ -270,9 +272,9 @@ static void a_poison_row_is_found_by_halving_and_its_neighbours_stored(void **st
     struct world *world = *state;
     static struct test_write tests[COUNT];
     for (size_t i = 0; i < COUNT; i++) make_write(&tests[i], i + 1);
-    tests[17].write.command.schedule.name = SLICE("a\0b");
-    tests[63].write.command.schedule.name = SLICE("\xff\xfe");
-    tests[99].write.command.schedule.time_zone = SLICE("");
+    tests[17].pending_write.command.schedule.name = SLICE("a\0b");
+    tests[63].pending_write.command.schedule.name = SLICE("\xff\xfe");
+    tests[99].pending_write.command.schedule.time_zone = SLICE("");
     store(world, tests, COUNT);
     for (size_t i = 0; i < COUNT; i++) {
         bool poison = i == 17 || i == 63 || i == 99;
@@ -293,8 +295,8 @@ static void a_poison_command_is_replaced_and_nothing_is_skipped(void **state)
         make_command(&tests[i], i + 1, &world->partition, (int64_t)i);
         tests[i].replacement = buf_slice(&bytes);
     }
-    tests[0].write.command.schedule.name = SLICE("a\0b");
-    tests[21].write.command.schedule.name = SLICE("a\0b");
+    tests[0].pending_write.command.schedule.name = SLICE("a\0b");
+    tests[21].pending_write.command.schedule.name = SLICE("a\0b");
     store(world, tests, COUNT);
     for (size_t i = 0; i < COUNT; i++) {
         assert_int_equal(tests[i].status, STATUS_OK);
@@ -318,7 +320,7 @@ static void what_another_consumer_completed_is_dropped(void **state)
     store(world, tests, 10);
     for (size_t i = 0; i < 10; i++) {
         assert_int_equal(tests[i].status, i < 6 ? STATUS_DUPLICATE : STATUS_OK);
-        if (i < 6) assert_int_equal(tests[i].write.schedule_id, 0);
+        if (i < 6) assert_int_equal(tests[i].pending_write.schedule_id, 0);
     }
     assert_int_equal(stored_offset(world, 0), 10);
     expect_rows_and_events(world, 4);
@@ -434,7 +436,7 @@ static void a_commit_of_unknown_outcome_makes_no_second_row(void **state)
     for (size_t i = 0; i < COUNT; i++) {
         assert_int_equal(tests[i].status, STATUS_DUPLICATE);
         bool is_http = i % 2 == 0;
-        assert_int_equal(tests[i].write.schedule_id > 0,
+        assert_int_equal(tests[i].pending_write.schedule_id > 0,
                          is_http); /* a command's offset tells, an HTTP write's id is read back */
     }
     assert_int_equal(stored_offset(world, 0), COUNT);
@@ -468,7 +470,7 @@ static void http_writes_are_given_up_at_their_deadline(void **state)
     int64_t start_us = clock_steady_us();
     for (size_t i = 0; i < 2; i++) {
         make_write(&tests[i], i + 1);
-        tests[i].write.deadline_us = start_us + 300000;
+        tests[i].pending_write.deadline_us = start_us + 300000;
     }
     make_command(&command, 3, &world->partition, 0);
     submit(world, &command, 1);
@@ -485,9 +487,9 @@ static void a_write_without_deadline_waits(void **state)
     struct world *world = *state;
     struct test_write tests[2];
     make_write(&tests[0], 1);
-    tests[0].write.deadline_us = 0;
+    tests[0].pending_write.deadline_us = 0;
     make_write(&tests[1], 2);
-    tests[1].write.deadline_us = clock_steady_us() + 300000;
+    tests[1].pending_write.deadline_us = clock_steady_us() + 300000;
     submit(world, tests, 2);
     RUN_UNTIL(world->base, tests[1].done == 1);
     assert_int_equal(tests[1].status, STATUS_UNAVAILABLE);
@@ -502,7 +504,7 @@ static void a_full_queue_turns_http_writes_away_and_no_commands(void **state)
     size_t taken = 0;
     for (size_t i = 0; i < WRITES_MAX; i++) {
         make_write(&tests[i], i + 1);
-        enum status status = writer_submit(world->writer, &tests[i].write);
+        enum status status = writer_submit(world->writer, &tests[i].pending_write);
         if (status != STATUS_OK) {
             assert_int_equal(status, STATUS_OVERLOADED);
             break;
@@ -525,7 +527,7 @@ static void a_shut_writer_turns_http_away_and_keeps_commands(void **state)
     make_command(&command, 2, &world->partition, 0);
     writer_open(world->writer, NULL);
     RUN_UNTIL(world->base, writer_http_is_ready(world->writer));
-    assert_int_equal(writer_submit(world->writer, &http.write), STATUS_UNAVAILABLE);
+    assert_int_equal(writer_submit(world->writer, &http.pending_write), STATUS_UNAVAILABLE);
     submit(world, &command, 1);
     int64_t until_us = clock_steady_us() + 200000;
     RUN_UNTIL(world->base, clock_steady_us() > until_us);
@@ -551,8 +553,8 @@ static void rows_larger_than_a_batch_are_stored_one_by_one(void **state)
         many[i] = (struct availability_window){long_days, sizeof(long_days), 0, 1};
     for (size_t i = 0; i < COUNT; i++) {
         make_write(&tests[i], i + 1);
-        tests[i].write.command.schedule.windows = many;
-        tests[i].write.command.schedule.windows_len = i % 4 == 0 ? SCHEDULE_WINDOWS_MAX : 1;
+        tests[i].pending_write.command.schedule.windows = many;
+        tests[i].pending_write.command.schedule.windows_len = i % 4 == 0 ? SCHEDULE_WINDOWS_MAX : 1;
     }
     store(world, tests, COUNT);
     for (size_t i = 0; i < COUNT; i++) assert_int_equal(tests[i].status, STATUS_OK);

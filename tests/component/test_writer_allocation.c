@@ -23,30 +23,30 @@ static void make_one_of_each(struct test_write tests[ONE_OF_EACH], struct partit
 {
     make_write(&tests[0], 1);
     make_write(&tests[1], 2);
-    tests[1].write.has_key = true;
+    tests[1].pending_write.has_key = true;
     make_write(&tests[2], 3);
     make_change(&tests[2], COMMAND_UPDATE, KEPT);
     make_write(&tests[3], 4);
     make_change(&tests[3], COMMAND_DELETE, GONE);
     make_write(&tests[4], 5);
-    tests[4].write.command.user_id = STRANGER;
+    tests[4].pending_write.command.user_id = STRANGER;
     make_command(&tests[5], 6, &partitions[0], 0);
-    tests[5].write.command.schedule.windows = windows;
-    tests[5].write.command.schedule.windows_len = ARRAY_LEN(windows);
-    tests[5].write.command.schedule.overrides = overrides;
-    tests[5].write.command.schedule.overrides_len = ARRAY_LEN(overrides);
+    tests[5].pending_write.command.schedule.windows = windows;
+    tests[5].pending_write.command.schedule.windows_len = ARRAY_LEN(windows);
+    tests[5].pending_write.command.schedule.overrides = overrides;
+    tests[5].pending_write.command.schedule.overrides_len = ARRAY_LEN(overrides);
     make_command(&tests[6], 7, &partitions[0], 1);
     make_change(&tests[6], COMMAND_UPDATE, CHANGED);
     make_command(&tests[7], 8, &partitions[0], 2);
-    tests[7].write.command.user_id = STRANGER;
+    tests[7].pending_write.command.user_id = STRANGER;
     tests[7].replacement = record;
     make_command(&tests[8], 9, &partitions[0], 3);
-    tests[8].write.kind = WRITE_RECORD;
-    tests[8].write.record = record;
+    tests[8].pending_write.kind = WRITE_RECORD;
+    tests[8].pending_write.record = record;
     make_command(&tests[9], 10, &partitions[1], 0);
     make_command(&tests[10], 11, &partitions[1], 1);
-    tests[10].write.kind = WRITE_ENTRY;
-    tests[10].write.entry = SLICE("{\"type\":\"user\",\"id\":9,\"name\":\"new\"}");
+    tests[10].pending_write.kind = WRITE_ENTRY;
+    tests[10].pending_write.entry = SLICE("{\"type\":\"user\",\"id\":9,\"name\":\"new\"}");
 }
 
 /* Each is done once, and what was said of it is so. */
@@ -71,7 +71,7 @@ static void expect_one_of_each(struct world *world, const struct test_write test
         bool is_create = i == 0 || i == 1 || i == 5 || i == 9;
         if (is_create) {
             assert_int_equal(query_number(world->db, "SELECT count(*) FROM schedules WHERE id = %lld",
-                                          (long long)tests[i].write.schedule_id),
+                                          (long long)tests[i].pending_write.schedule_id),
                              1);
         }
     }

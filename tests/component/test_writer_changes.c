@@ -13,13 +13,13 @@ static void the_later_default_of_one_batch_wins(void **state)
     struct world *world = *state;
     struct test_write tests[5];
     for (size_t i = 0; i < 5; i++) make_write(&tests[i], i + 1);
-    tests[0].write.command.schedule.is_default = true;
-    tests[1].write.command.schedule.is_default = true;
-    tests[2].write.command.schedule.is_default = true;
-    tests[2].write.command.user_id = OTHER_USER;
+    tests[0].pending_write.command.schedule.is_default = true;
+    tests[1].pending_write.command.schedule.is_default = true;
+    tests[2].pending_write.command.schedule.is_default = true;
+    tests[2].pending_write.command.user_id = OTHER_USER;
     store(world, tests, 5);
-    assert_int_equal(default_of(world, USER), tests[1].write.schedule_id);
-    assert_int_equal(default_of(world, OTHER_USER), tests[2].write.schedule_id);
+    assert_int_equal(default_of(world, USER), tests[1].pending_write.schedule_id);
+    assert_int_equal(default_of(world, OTHER_USER), tests[2].pending_write.schedule_id);
 }
 
 static void only_a_new_default_schedule_moves_the_default(void **state)
@@ -31,15 +31,15 @@ static void only_a_new_default_schedule_moves_the_default(void **state)
     assert_int_equal(default_of(world, USER), -1); /* not even a user's first */
     for (size_t i = 1; i < 3; i++) {
         make_write(&tests[i], i + 1);
-        tests[i].write.command.schedule.is_default = true;
+        tests[i].pending_write.command.schedule.is_default = true;
         store(world, &tests[i], 1);
-        assert_int_equal(default_of(world, USER), tests[i].write.schedule_id);
+        assert_int_equal(default_of(world, USER), tests[i].pending_write.schedule_id);
     }
     make_write(&tests[3], 2); /* the older one again */
-    tests[3].write.command.schedule.is_default = true;
+    tests[3].pending_write.command.schedule.is_default = true;
     store(world, &tests[3], 1);
     assert_int_equal(tests[3].status, STATUS_DUPLICATE);
-    assert_int_equal(default_of(world, USER), tests[2].write.schedule_id);
+    assert_int_equal(default_of(world, USER), tests[2].pending_write.schedule_id);
 }
 
 /* ---- changes ---- */
@@ -50,15 +50,15 @@ static int64_t stored_schedule(struct world *world, uint64_t number)
     make_write(&test, number);
     store(world, &test, 1);
     assert_int_equal(test.status, STATUS_OK);
-    return test.write.schedule_id;
+    return test.pending_write.schedule_id;
 }
 
 static void make_rename(struct test_write *test, uint64_t number, int64_t schedule_id, struct slice name)
 {
     make_write(test, number);
     make_change(test, COMMAND_UPDATE, schedule_id);
-    test->write.command.schedule.fields = SCHEDULE_NAME;
-    test->write.command.schedule.name = name;
+    test->pending_write.command.schedule.fields = SCHEDULE_NAME;
+    test->pending_write.command.schedule.name = name;
 }
 
 /* "C1 U2 D3 " for the events in their order. */
@@ -108,7 +108,7 @@ static void a_delete_leaves_no_row_and_remembers_its_commands(void **state)
     assert_int_equal(tests[0].status, STATUS_OK);
     assert_int_equal(tests[1].status, STATUS_DUPLICATE);
     assert_int_equal(tests[2].status, STATUS_DUPLICATE);
-    assert_int_equal(tests[2].write.schedule_id, id);
+    assert_int_equal(tests[2].pending_write.schedule_id, id);
     assert_int_equal(rows(world), 0);
     expect_events(world, "C1 D2 ");
 }
@@ -155,7 +155,7 @@ static void a_create_that_waits_for_its_delete_makes_nothing(void **state)
     RUN_UNTIL(world->base, completed == 2);
     assert_int_equal(again[0].status, STATUS_OK);
     assert_int_equal(again[1].status, STATUS_DUPLICATE);
-    assert_int_equal(again[1].write.schedule_id, id);
+    assert_int_equal(again[1].pending_write.schedule_id, id);
     assert_int_equal(rows(world), 1);
     expect_events(world, "C1 D2 C1 ");
 }
@@ -202,7 +202,7 @@ static void one_that_came_back_under_an_earlier_build_can_be_deleted(void **stat
     assert_int_equal(tests[0].status, STATUS_DUPLICATE);
     assert_int_equal(tests[1].status, STATUS_OK);
     assert_int_equal(tests[2].status, STATUS_DUPLICATE);
-    assert_int_equal(tests[2].write.schedule_id, id);
+    assert_int_equal(tests[2].pending_write.schedule_id, id);
     expect_events(world, "C1 D2 ");
 }
 
@@ -214,15 +214,15 @@ static void changes_are_refused_for_their_reasons(void **state)
     struct test_write tests[6];
     int64_t id = stored_schedule(world, 1);
     for (size_t i = 0; i < 6; i++) make_rename(&tests[i], i + 2, id, SLICE("new"));
-    tests[0].write.command.schedule_id = id + 1000000;
-    tests[1].write.command.user_id = OTHER_USER;
+    tests[0].pending_write.command.schedule_id = id + 1000000;
+    tests[1].pending_write.command.user_id = OTHER_USER;
     execute(world->db, "INSERT INTO organizations (id, name) VALUES (%d, 'other')", ORG + 1);
     execute(world->db, "INSERT INTO memberships (org_id, user_id) VALUES (%d, %d)", ORG + 1, OTHER_USER);
-    tests[2].write.command.user_id = OTHER_USER;
-    tests[2].write.command.org_id = ORG + 1;
-    tests[3].write.command.user_id = STRANGER;
-    tests[4].write.command.expected_version = 2;
-    tests[5].write.command.command_id = uuid_v7(1, (const uint8_t *)"0123456789"); /* the create's */
+    tests[2].pending_write.command.user_id = OTHER_USER;
+    tests[2].pending_write.command.org_id = ORG + 1;
+    tests[3].pending_write.command.user_id = STRANGER;
+    tests[4].pending_write.command.expected_version = 2;
+    tests[5].pending_write.command.command_id = uuid_v7(1, (const uint8_t *)"0123456789"); /* the create's */
     store(world, tests, 6);
     for (size_t i = 0; i < 6; i++) {
         assert_int_equal(tests[i].status, expected[i]);
@@ -240,15 +240,15 @@ static void commands_of_all_kinds_in_one_batch_happen_in_their_order(void **stat
     make_write(&tests[0], 2);
     make_rename(&tests[1], 3, id, SLICE("b"));
     make_rename(&tests[2], 4, id, SLICE("c"));
-    tests[2].write.command.expected_version = 2;
+    tests[2].pending_write.command.expected_version = 2;
     make_write(&tests[3], 5);
     make_change(&tests[3], COMMAND_DELETE, id);
     make_rename(&tests[4], 6, id, SLICE("d"));
     make_write(&tests[5], 7);
     for (int64_t i = 0; i < 6; i++) {
-        tests[i].write.partition = &world->partition;
-        tests[i].write.offset = i;
-        tests[i].write.deadline_us = 0;
+        tests[i].pending_write.partition = &world->partition;
+        tests[i].pending_write.offset = i;
+        tests[i].pending_write.deadline_us = 0;
     }
     store(world, tests, 6);
     for (size_t i = 0; i < 6; i++) {
@@ -262,8 +262,8 @@ static void commands_of_all_kinds_in_one_batch_happen_in_their_order(void **stat
 static void make_keyed(struct test_write *test, uint64_t number)
 {
     make_write(test, number);
-    test->write.has_key = true;
-    memset(test->write.key.bytes, 'k', sizeof(test->write.key.bytes));
+    test->pending_write.has_key = true;
+    memset(test->pending_write.key.bytes, 'k', sizeof(test->pending_write.key.bytes));
 }
 
 /* ---- the limit of a user's schedules ---- */
@@ -296,14 +296,14 @@ static void a_batch_brings_no_user_beyond_the_limit(void **state)
     struct world *world = *state;
     struct test_write tests[COUNT];
     for (size_t i = 0; i < COUNT; i++) make_command(&tests[i], i, &world->partition, (int64_t)i);
-    for (size_t i = 0; i < COUNT; i += 3) tests[i].write.command.user_id = OTHER_USER;
-    for (size_t i = 0; i < COUNT; i += 2) tests[i].write.command.org_id = 0; /* wherever they are */
+    for (size_t i = 0; i < COUNT; i += 3) tests[i].pending_write.command.user_id = OTHER_USER;
+    for (size_t i = 0; i < COUNT; i += 2) tests[i].pending_write.command.org_id = 0; /* wherever they are */
     store(world, tests, COUNT);
     size_t made[2] = {0};
     for (size_t i = 0; i < COUNT; i++) {
         bool fits = made[i % 3 == 0]++ < SCHEDULES_MAX; /* the first ones do */
         assert_int_equal(tests[i].status, fits ? STATUS_OK : STATUS_AT_LIMIT);
-        assert_int_equal(tests[i].write.schedules_max, fits ? 0 : SCHEDULES_MAX);
+        assert_int_equal(tests[i].pending_write.schedules_max, fits ? 0 : SCHEDULES_MAX);
     }
     expect_rows_and_events(world, 2 * SCHEDULES_MAX);
 }
@@ -328,7 +328,7 @@ static void at_the_limit_only_what_makes_one_more_is_refused(void **state)
     make_write(&tests[4], 7);
     make_change(&tests[4], COMMAND_DELETE, id);
     make_write(&tests[5], 8);
-    tests[5].write.command.user_id = OTHER_USER;
+    tests[5].pending_write.command.user_id = OTHER_USER;
     for (size_t i = 0; i < COUNT; i++) {
         store(world, &tests[i], 1);
         assert_int_equal(tests[i].status, expected[i]);
@@ -365,11 +365,11 @@ static void a_new_default_gives_the_former_one_a_version(void **state)
     struct test_write tests[2];
     int64_t id = stored_schedule(world, 1);
     make_write(&tests[0], 2);
-    tests[0].write.command.schedule.is_default = true;
+    tests[0].pending_write.command.schedule.is_default = true;
     store(world, tests, 1);
     make_write(&tests[1], 3);
     make_change(&tests[1], COMMAND_UPDATE, id);
-    tests[1].write.command.schedule = (struct schedule){.fields = SCHEDULE_IS_DEFAULT, .is_default = true};
+    tests[1].pending_write.command.schedule = (struct schedule){.fields = SCHEDULE_IS_DEFAULT, .is_default = true};
     store(world, &tests[1], 1);
     assert_int_equal(default_of(world, USER), id);
     EXPECT_QUERY(world->db, "2|2", "SELECT string_agg(version::text, '|') FROM schedules");
@@ -384,13 +384,13 @@ static void a_repeated_key_gets_the_first_state(void **state)
     struct test_write rename;
     make_keyed(&first, 1);
     store(world, &first, 1);
-    make_rename(&rename, 2, first.write.schedule_id, SLICE("new"));
+    make_rename(&rename, 2, first.pending_write.schedule_id, SLICE("new"));
     store(world, &rename, 1);
     for (size_t i = 0; i < 2; i++) make_keyed(&again[i], i + 3);
-    again[1].write.command.schedule.name = SLICE("other");
+    again[1].pending_write.command.schedule.name = SLICE("other");
     store(world, again, 2);
     assert_int_equal(again[0].status, STATUS_DUPLICATE);
-    assert_int_equal(again[0].write.schedule_id, first.write.schedule_id);
+    assert_int_equal(again[0].pending_write.schedule_id, first.pending_write.schedule_id);
     assert_non_null(strstr(again[0].state, "\"name\" : \"work\""));
     assert_non_null(strstr(again[0].state, "\"version\" : 1"));
     assert_int_equal(again[1].status, STATUS_CONFLICT);

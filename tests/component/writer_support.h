@@ -25,8 +25,8 @@ struct world {
 
 /* One write and what became of it. */
 struct test_write {
-    struct write write; /* first */
-    int done;           /* how often */
+    struct pending_write pending_write; /* first */
+    int done;                           /* how often */
     enum status status;
     int refused;
     enum status refusal;
@@ -36,24 +36,24 @@ struct test_write {
 
 static int completed;
 
-static inline void on_done(struct write *write, enum status status)
+static inline void on_done(struct pending_write *pending_write, enum status status)
 {
-    struct test_write *test = (struct test_write *)write;
+    struct test_write *test = (struct test_write *)pending_write;
     test->done++;
     test->status = status;
-    snprintf(test->state, sizeof(test->state), "%.*s", (int)write->state.len,
-             write->state.len == 0 ? "" : write->state.data);
+    snprintf(test->state, sizeof(test->state), "%.*s", (int)pending_write->state.len,
+             pending_write->state.len == 0 ? "" : pending_write->state.data);
     completed++;
 }
 
-static inline bool on_refuse(struct write *write, enum status status)
+static inline bool on_refuse(struct pending_write *pending_write, enum status status)
 {
-    struct test_write *test = (struct test_write *)write;
+    struct test_write *test = (struct test_write *)pending_write;
     test->refused++;
     test->refusal = status;
     if (test->replacement.len == 0) return false;
-    write->kind = WRITE_RECORD;
-    write->record = test->replacement;
+    pending_write->kind = WRITE_RECORD;
+    pending_write->record = test->replacement;
     return true;
 }
 
@@ -138,32 +138,32 @@ static inline int tear_down(void **state)
 /* A good HTTP write of the user with a command id that no other number gives. */
 static inline void make_write(struct test_write *test, uint64_t number)
 {
-    *test = (struct test_write){.write = {.ops = &ops, .command = {.org_id = ORG, .user_id = USER}}};
-    test->write.command.command_id = uuid_v7(number, (const uint8_t *)"0123456789");
-    test->write.command.schedule =
+    *test = (struct test_write){.pending_write = {.ops = &ops, .command = {.org_id = ORG, .user_id = USER}}};
+    test->pending_write.command.command_id = uuid_v7(number, (const uint8_t *)"0123456789");
+    test->pending_write.command.schedule =
         (struct schedule){.fields = SCHEDULE_ALL_FIELDS, .name = SLICE("work"), .time_zone = SLICE("Europe/Rome")};
-    test->write.deadline_us = clock_steady_us() + (int64_t)DEADLINE_S * 1000000;
+    test->pending_write.deadline_us = clock_steady_us() + (int64_t)DEADLINE_S * 1000000;
 }
 
 static inline void make_command(struct test_write *test, uint64_t number, struct partition *partition, int64_t offset)
 {
     make_write(test, number);
-    test->write.partition = partition;
-    test->write.offset = offset;
-    test->write.deadline_us = 0;
+    test->pending_write.partition = partition;
+    test->pending_write.offset = offset;
+    test->pending_write.deadline_us = 0;
 }
 
 /* Makes it a change of the schedule, of no field. */
 static inline void make_change(struct test_write *test, enum command_kind kind, int64_t schedule_id)
 {
-    test->write.command.kind = kind;
-    test->write.command.schedule_id = schedule_id;
-    test->write.command.schedule = (struct schedule){0};
+    test->pending_write.command.kind = kind;
+    test->pending_write.command.schedule_id = schedule_id;
+    test->pending_write.command.schedule = (struct schedule){0};
 }
 
 static inline void submit(struct world *world, struct test_write *tests, size_t len)
 {
-    for (size_t i = 0; i < len; i++) assert_int_equal(writer_submit(world->writer, &tests[i].write), STATUS_OK);
+    for (size_t i = 0; i < len; i++) assert_int_equal(writer_submit(world->writer, &tests[i].pending_write), STATUS_OK);
 }
 
 /* Submits and waits until all are completed, each exactly once. */

@@ -110,8 +110,8 @@ MUTANTS = [
              ".lock_timeout_ms = 0,"),
         Edit("service/store/writer.c",
              "config->statement_timeout_ms == 0 ? WRITE_STATEMENT_TIMEOUT_MS : config->statement_timeout_ms", "0"),
-        Edit("service/store/write_connection.c", "write->deadline_us == 0 || write->deadline_us > now_us) continue;",
-             "write->deadline_us > now_us - 3600000000) continue;"))),
+        Edit("service/store/write_connection.c", "pending_write->deadline_us == 0 || pending_write->deadline_us > now_us) continue;",
+             "pending_write->deadline_us > now_us - 3600000000) continue;"))),
     Mutant("a webhook does not wait for the one before it that failed", "webhook-sender-kill", "too early: ", (
         Edit("service/webhook/webhook_deliveries.c", "    keep_all(sender, chain);\n}",
              "    if (chain->rows == 0) keep_all(sender, chain);\n    make_ready(sender, chain);\n}"),
