@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <strings.h>
 
-enum { INT_TEXT_MAX = 64 };
+#include "core/hex.h"
+
+enum { ID_TEXT_MAX = 64 };
 
 static bool starts_with_segments(struct slice target, struct slice prefix)
 {
@@ -103,29 +105,21 @@ struct slice path_param(const struct path_params *params, const char *name)
     return (struct slice){NULL, 0};
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
-
 int percent_byte(struct slice raw, size_t at)
 {
     if (at + 2 >= raw.len || raw.data[at] != '%') return -1;
-    int high = hex_digit(raw.data[at + 1]);
-    int low = hex_digit(raw.data[at + 2]);
+    int high = hex_value(raw.data[at + 1]);
+    int low = hex_value(raw.data[at + 2]);
     return high < 0 || low < 0 ? -1 : high << 4 | low;
 }
 
 /* Percent-decodes into text; the length, or SIZE_MAX when it is malformed or too long. */
-static size_t decode(struct slice raw, char text[static INT_TEXT_MAX])
+static size_t decode(struct slice raw, char text[static ID_TEXT_MAX])
 {
     size_t len = 0;
     for (size_t i = 0; i < raw.len; i++) {
         int byte = percent_byte(raw, i);
-        if (len == INT_TEXT_MAX || (byte < 0 && raw.data[i] == '%')) return SIZE_MAX;
+        if (len == ID_TEXT_MAX || (byte < 0 && raw.data[i] == '%')) return SIZE_MAX;
         text[len++] = byte < 0 ? raw.data[i] : (char)byte;
         if (byte >= 0) i += 2;
     }
@@ -189,7 +183,7 @@ static bool parse_literal(const char *text, int64_t *ret_value)
 
 bool path_int(struct slice raw, int64_t *ret_value)
 {
-    char text[INT_TEXT_MAX + 1];
+    char text[ID_TEXT_MAX + 1];
     size_t end = decode(raw, text);
     size_t start = 0;
     if (end == SIZE_MAX || memchr(text, '\0', end) != NULL) return false;

@@ -1,16 +1,10 @@
 #include "core/uuid.h"
 
+#include "core/hex.h"
+
 static bool is_dash(size_t i)
 {
     return i == 8 || i == 13 || i == 18 || i == 23;
-}
-
-static int nibble(char c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
 }
 
 bool uuid_parse(struct slice text, struct uuid *ret_uuid)
@@ -23,7 +17,7 @@ bool uuid_parse(struct slice text, struct uuid *ret_uuid)
             if (text.data[i] != '-') return false;
             continue;
         }
-        int value = nibble(text.data[i]);
+        int value = hex_value(text.data[i]);
         if (value < 0) return false;
         uuid.bytes[n / 2] = (uint8_t)(uuid.bytes[n / 2] << 4 | value);
         n++;
@@ -34,16 +28,10 @@ bool uuid_parse(struct slice text, struct uuid *ret_uuid)
 
 void uuid_format(const struct uuid *uuid, char text[UUID_TEXT_LEN])
 {
-    static const char hex[] = "0123456789abcdef";
     size_t n = 0;
-    for (size_t i = 0; i < UUID_TEXT_LEN; i++) {
-        if (is_dash(i)) {
-            text[i] = '-';
-            continue;
-        }
-        uint8_t byte = uuid->bytes[n / 2];
-        text[i] = hex[n % 2 == 0 ? byte >> 4 : byte & 15];
-        n++;
+    for (size_t i = 0; i < UUID_TEXT_LEN; i += 2) {
+        if (is_dash(i)) text[i++] = '-';
+        hex_format(&uuid->bytes[n++], 1, text + i);
     }
 }
 

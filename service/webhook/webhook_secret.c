@@ -5,17 +5,11 @@
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 
+#include "core/hex.h"
+
 enum { NONCE_LEN = 12, TAG_LEN = 16 };
 
 /* ---- keys ---- */
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
 
 static bool add_key(struct webhook_keys *keys, struct slice text)
 {
@@ -23,8 +17,8 @@ static bool add_key(struct webhook_keys *keys, struct slice text)
     if (keys->len == WEBHOOK_KEYS_MAX || text.len != (size_t)2 * WEBHOOK_KEY_LEN) return false;
     struct webhook_key *key = &keys->items[keys->len];
     for (size_t i = 0; i < WEBHOOK_KEY_LEN; i++) {
-        int high = hex_digit(text.data[2 * i]);
-        int low = hex_digit(text.data[2 * i + 1]);
+        int high = hex_value(text.data[2 * i]);
+        int low = hex_value(text.data[2 * i + 1]);
         if (high < 0 || low < 0) return false;
         key->bytes[i] = (uint8_t)(high << 4 | low);
     }

@@ -6,6 +6,8 @@
 #include <openssl/params.h>
 #include <stdio.h>
 
+#include "core/hex.h"
+
 enum { SHA256_BYTES = 32, PREFIX_LEN = 6, NUMBER_SIZE = 24 };
 
 #define PREFIX "whsec_"
@@ -79,13 +81,9 @@ static bool sign(struct slice key, const struct slice *parts, size_t parts_len, 
 
 bool webhook_sign_cal(struct slice secret, struct slice body, char ret_hex[WEBHOOK_CAL_SIGNATURE_LEN])
 {
-    static const char digits[] = "0123456789abcdef";
     uint8_t digest[SHA256_BYTES];
     if (!sign(secret, &body, 1, digest)) return false;
-    for (size_t i = 0; i < SHA256_BYTES; i++) {
-        ret_hex[2 * i] = digits[digest[i] >> 4];
-        ret_hex[2 * i + 1] = digits[digest[i] & 15];
-    }
+    hex_format(digest, sizeof(digest), ret_hex);
     return true;
 }
 

@@ -1,12 +1,12 @@
 #include "app/commands/secret.h"
 
 #include <stdint.h>
-#include <stdio.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 
 #include "api/http_header.h"
 #include "app/database.h"
+#include "core/hex.h"
 
 enum { SECRET_BYTES = 32 };
 
@@ -15,7 +15,8 @@ _Static_assert((int)SECRET_TEXT_SIZE == 2 * SECRET_BYTES + 1 && (int)SECRET_HASH
 
 static void to_hex(const uint8_t bytes[SECRET_BYTES], char ret_text[static SECRET_TEXT_SIZE])
 {
-    for (size_t i = 0; i < SECRET_BYTES; i++) snprintf(ret_text + 2 * i, 3, "%02x", bytes[i]);
+    hex_format(bytes, SECRET_BYTES, ret_text);
+    ret_text[2 * SECRET_BYTES] = '\0';
 }
 
 bool secret_new(char ret_secret[static SECRET_TEXT_SIZE], char ret_hash[static SECRET_TEXT_SIZE])
