@@ -23,19 +23,7 @@ static void reply_stored(struct exchange *exchange, const struct stored_schedule
     struct buf overrides;
     buf_init(&availability, REPLY_BYTES_MAX);
     buf_init(&overrides, REPLY_BYTES_MAX);
-    availability_write_json(&availability, &stored->schedule);
-    overrides_write_json(&overrides, &stored->schedule);
-    const struct schedule_row row = {
-        .id = stored->id,
-        .owner_id = stored->owner_id,
-        .org_id = stored->org_id,
-        .name = stored->schedule.name,
-        .time_zone = stored->schedule.time_zone,
-        .availability_json = buf_slice(&availability),
-        .overrides_json = buf_slice(&overrides),
-        .is_default = stored->schedule.is_default,
-        .version = stored->version,
-    };
+    const struct schedule_row row = schedule_row_of(stored, &availability, &overrides);
     if (availability.failed || overrides.failed) reply_failure(exchange, STATUS_NO_MEMORY);
     else reply_schedule(exchange, exchange->stored_code, &row);
     buf_done(&availability);

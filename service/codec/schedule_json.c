@@ -178,6 +178,23 @@ void overrides_write_json(struct buf *out, const struct schedule *schedule)
     buf_append_char(out, ']');
 }
 
+struct schedule_row schedule_row_of(const struct stored_schedule *stored, struct buf *availability, struct buf *overrides)
+{
+    availability_write_json(availability, &stored->schedule);
+    overrides_write_json(overrides, &stored->schedule);
+    return (struct schedule_row){
+        .id = stored->id,
+        .owner_id = stored->owner_id,
+        .org_id = stored->org_id,
+        .name = stored->schedule.name,
+        .time_zone = stored->schedule.time_zone,
+        .availability_json = buf_slice(availability),
+        .overrides_json = buf_slice(overrides),
+        .is_default = stored->schedule.is_default,
+        .version = stored->version,
+    };
+}
+
 void schedule_write_json(struct buf *out, const struct schedule_row *row)
 {
     write_text(out, "{\"id\":");

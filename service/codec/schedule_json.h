@@ -33,6 +33,10 @@ struct schedule_row {
     int64_t version;
 };
 
+/* The row of a stored schedule. Its lists are written into the two buffers, which are the caller's: the row borrows from them and from the
+ * schedule, and is of no use when one has failed. */
+struct schedule_row schedule_row_of(const struct stored_schedule *stored, struct buf *availability, struct buf *overrides);
+
 /* Reads the row's lists back, which kept the rules when they were stored; what the schedule holds lives in the arena, its name and time zone
  * are the row's. STATUS_OK, STATUS_UNDECODABLE or STATUS_NO_MEMORY. */
 enum status schedule_of_row(const struct schedule_row *row, struct arena *arena, struct schedule *ret_schedule);

@@ -53,17 +53,7 @@ static void write_payload(struct buf *out, const struct stored_schedule *stored,
     struct buf overrides;
     buf_init(&availability, BODY_BYTES_MAX);
     buf_init(&overrides, BODY_BYTES_MAX);
-    availability_write_json(&availability, &stored->schedule);
-    overrides_write_json(&overrides, &stored->schedule);
-    const struct schedule_row row = {
-        .id = stored->id,
-        .owner_id = stored->owner_id,
-        .name = stored->schedule.name,
-        .time_zone = stored->schedule.time_zone,
-        .availability_json = buf_slice(&availability),
-        .overrides_json = buf_slice(&overrides),
-        .is_default = stored->schedule.is_default,
-    };
+    const struct schedule_row row = schedule_row_of(stored, &availability, &overrides);
     if (availability.failed || overrides.failed) buf_fail(out, STATUS_NO_MEMORY);
     schedule_write_json(out, &row);
     buf_done(&availability);
