@@ -75,8 +75,7 @@ static const struct option options[] = {
      "of the relay's first producer, and with `.1` of its second; the same in all replicas"},
     {"ROLES", KIND_ROLES, "http,consumer,relay", NULL, false, AT(roles),
      "what the process does: any of `http` (the API), `consumer` (commands and the directory from Kafka) and `relay` "
-     "(events "
-     "to Kafka); health, metrics and documentation are served by all"},
+     "(events to Kafka); health, metrics and documentation are served by all"},
     {"DRAIN_SECONDS", KIND_NUMBER, "5", "0|20", false, AT(drain_seconds),
      "how long HTTP goes on at a stop, with `/readyz` 503, so that load balancers turn away first; 0: not at all"},
     {"WAL_BUDGET", KIND_NUMBER, "1073741824", "1|4611686018427387904", false, AT(wal_budget_bytes),
@@ -111,8 +110,7 @@ static const struct option options[] = {
      "a header such as `X-Forwarded-For` whose last entry a trusted proxy writes; empty: the peer's address is used"},
     {"WEBHOOK_SECRET_KEY", KIND_TEXT, "", NULL, true, AT(webhook_secret_key),
      "64 hexadecimal digits, the key that the secrets of webhooks are sealed with in the database; empty: webhooks have "
-     "none. "
-     "The same in all replicas"},
+     "none. The same in all replicas"},
     {"WEBHOOK_FORMER_SECRET_KEYS", KIND_TEXT, "", NULL, true, AT(webhook_former_secret_keys),
      "keys that came before it and still open what they sealed, with commas between"},
     {"WEBHOOK_ALLOWED_NETWORKS", KIND_TEXT, "", NULL, false, AT(webhook_allowed_networks),

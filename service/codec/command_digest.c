@@ -38,7 +38,7 @@ static bool add_slice(struct command_digester *digester, struct slice bytes)
     return add(digester, bytes.data, bytes.len);
 }
 
-/* A create is told by what it stores alone: it is compared with digests of former builds. */
+/* A create is identified by what it stores alone: it is compared with digests of former builds. */
 static bool add_change(struct command_digester *digester, const struct command *command)
 {
     const int64_t numbers[] = {command->kind, command->schedule_id, command->expected_version, command->schedule.fields};

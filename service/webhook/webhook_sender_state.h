@@ -71,8 +71,8 @@ struct sender_partition {
     int64_t storing;  /* on its way there */
     int64_t until_us; /* what was to be sent of before is acknowledged, kept, or left to cursors; wall clock */
     int64_t stored_until_us;
-    int64_t told_us; /* when taken_until was stored last, steady clock */
-    int64_t end;     /* where the head has last met the partition's end; -1: not yet */
+    int64_t reported_us; /* when taken_until was stored last, steady clock */
+    int64_t end;         /* where the head has last met the partition's end; -1: not yet */
     struct window head;
     struct window scan;
     struct lag *lags;

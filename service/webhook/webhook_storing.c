@@ -13,7 +13,7 @@
 enum {
     ARRAY_BYTES_MAX = 512 << 20,
     ARRAYS_MAX = 14,
-    TELL_EVERY_US = 5000000,
+    REPORT_EVERY_US = 5000000,
     ROWS_EACH_MAX = 500,
     OUTCOMES_EACH_MAX = 500,
     NUMBER_SIZE = 24
@@ -137,7 +137,7 @@ static void send_offsets(struct webhook_sender *sender)
         struct sender_partition *partition = &sender->partitions[i];
         if (!partition->is_loaded) continue;
         if (!sender->has_failed) partition->storing = window_prefix(&partition->head); /* else the same once more */
-        partition->told_us = clock_steady_us();
+        partition->reported_us = clock_steady_us();
         int64_t until_us = taken_until_us(partition);
         if (until_us != 0) partition->until_us = until_us;
         pg_array_add_int4(&parameters.arrays[0], partition->number);
@@ -346,7 +346,7 @@ static bool is_time_to_tell(const struct webhook_sender *sender)
     int64_t now_us = clock_steady_us();
     for (int32_t i = 0; i < SENDER_PARTITIONS_MAX; i++) {
         const struct sender_partition *partition = &sender->partitions[i];
-        if (partition->is_loaded && now_us - partition->told_us >= TELL_EVERY_US) return true;
+        if (partition->is_loaded && now_us - partition->reported_us >= REPORT_EVERY_US) return true;
     }
     return false;
 }
