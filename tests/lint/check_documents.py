@@ -1,6 +1,6 @@
 """Checks that the documents agree with the code: the configuration table is the binary's own; every metric that a page or an alarm names exists, and
-every metric that exists is named; every make target, test and case of the fault rig that a page names exists; every link leads to a file, and its
-anchor to a heading; every file that a page names exists; every page is on the map, every decision in its index; the README stays short."""
+every metric that exists is named; every make target, test and case of the fault rig that a page names exists, and every case has its row in the page
+of faults; every link leads to a file, and its anchor to a heading; every file that a page names exists; every page is on the map, every decision in its index; the README stays short."""
 
 import pathlib
 import re
@@ -9,6 +9,7 @@ import sys
 
 README, SECURITY, CONTRIBUTING = pathlib.Path("README.md"), pathlib.Path("SECURITY.md"), pathlib.Path("CONTRIBUTING.md")
 CONFIGURATION, CONCEPTS = pathlib.Path("docs/configuration.md"), pathlib.Path("docs/concepts.md")
+FAULTS = pathlib.Path("docs/faults.md")
 MAP, DECISIONS = pathlib.Path("docs/README.md"), pathlib.Path("docs/adr/README.md")
 README_LINES_MAX = 150
 
@@ -60,6 +61,17 @@ def proofs() -> list[str]:
     return faults
 
 
+def fault_cases() -> list[str]:
+    """Each case of `make fault` has a row in docs/faults.md, and each row a case; how many there are is told right, or not at all."""
+    cases = re.findall(r'_case\("([a-z0-9-]+)"', pathlib.Path("tests/fault/cases.py").read_text())
+    every = {case for case in cases if not case.startswith("short-")}
+    rows = set(re.findall(r"^\| `([a-z0-9-]+)` \|", PAGES[FAULTS], re.M))
+    faults = [f"{FAULTS} has no row for the case {case}" for case in sorted(every - rows)]
+    faults += [f"{FAULTS} has a row for {row}, which is no case" for row in sorted(rows - every)]
+    return faults + [f"{page} tells of {count} cases: `make fault` has {len(every)}" for page, text in PAGES.items()
+                     for count in re.findall(r"\b(\d+) cases", text) if int(count) != len(every)]
+
+
 def anchors(page: str) -> set[str]:
     """Of a page's headings, as GitHub makes them."""
     made: set[str] = set()
@@ -107,7 +119,7 @@ def indexes() -> list[str]:
 
 
 def main() -> int:
-    faults = length() + config_table(sys.argv[1]) + metrics() + targets() + proofs() + links() + mentions() + paths() + indexes()
+    faults = length() + config_table(sys.argv[1]) + metrics() + targets() + proofs() + fault_cases() + links() + mentions() + paths() + indexes()
     print("\n".join(faults) or "the documents agree with the code")
     return 1 if faults else 0
 
