@@ -72,7 +72,14 @@ void write_connection_expire(struct write_connection *connection, int64_t now_us
 /* The HTTP write that it has on its way by itself; NULL: none. */
 struct pending_write *write_connection_alone(const struct write_connection *connection);
 
-/* ---- between write_connection.c and write_outcome.c ---- */
+/* ---- between write_connection.c, write_batch_fill.c and write_outcome.c ---- */
+
+/* Whether the connection has an id in hand for the next schedule. */
+bool write_connection_has_id(struct write_connection *connection);
+
+/* Moves waiting writes into the batch, which is empty; only_own: of the connection's own partitions. The batch's arrays hold them then.
+ * STATUS_TOO_LARGE or STATUS_NO_MEMORY: the last one did not fit; it is among the batch's rows. */
+enum status write_batch_fill(struct write_batch *batch, bool only_own);
 
 /* Takes no work for a while that grows with each repeat. */
 void write_connection_pause(struct write_connection *connection, const char *reason);

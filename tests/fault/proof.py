@@ -78,10 +78,10 @@ MUTANTS = [
     Mutant("a create is not looked for behind its insert", "repeat-deleted", "twice: ", (
         Edit("migrations/functions/schedules.sql", "    IF cardinality(v_processed) > 0 THEN\n", "    IF false THEN\n"),)),
     Mutant("a later transaction commits without the earlier one", "end-txn-dropped", "lost: |is not there|comes after version", (
-        Edit("service/relay/publisher.c", "if (error != NULL) return fail_with(publisher, \"committing a transaction\", error);",
+        Edit("service/relay/publisher.c", "if (error != NULL) return publisher_fail_with(publisher, \"committing a transaction\", error);",
              "if (error != NULL) rd_kafka_error_destroy(error);"),)),
     Mutant("a relay that takes over leaves open what is open", "forgotten", "twice: ", (
-        Edit("service/relay/publisher.c", "partition < count && error ==", "partition < count && count < 0 && error =="),)),
+        Edit("service/relay/publisher_opening.c", "partition < count && error ==", "partition < count && count < 0 && error =="),)),
     Mutant("what Kafka refuses for good is left out", "refused", "lost: ", (
         Edit("service/relay/relay_loop.c", "is_refused && (sent = reduce(", "is_refused && false && (sent = reduce("),)),
     Mutant("a batch may unpack to any size", "unpacks-large", "was taken|a replica took", (
