@@ -54,7 +54,6 @@ struct kafka_consumer {
     bool lacks_memory;        /* since that was logged, nothing could */
     size_t in_flight;
     size_t in_flight_bytes;
-    size_t taken_of_late; /* messages, since the last rest */
     int ticks;
     int full_ticks;
     bool is_kafka_away;

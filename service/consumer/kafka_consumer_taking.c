@@ -14,7 +14,6 @@ enum {
     TURN_US = 5000,                /* before all other events get their turn */
     HEAVY_BYTES = 8 << 10,         /* a message beyond it is the last of its turn */
     REST_MS = 5,                   /* after all that was there is taken: what comes meanwhile shares a batch */
-    FEW = 16,                      /* messages between two rests: the rest ends with their commit */
     PAUSE_AFTER_TICKS = 10,        /* full for so long: pause, and keep polling for the group's sake */
     UNREADABLE_FAILURES = 3
 };
@@ -24,12 +23,6 @@ enum {
 static bool is_full(const struct kafka_consumer *consumer)
 {
     return consumer->in_flight >= IN_FLIGHT_MAX || consumer->in_flight_bytes >= IN_FLIGHT_BYTES_MAX;
-}
-
-/* Nothing is gained by a rest that goes on: what came meanwhile would be alone in its batch all the same. */
-static void end_rest(struct kafka_consumer *consumer)
-{
-    if (evtimer_pending(consumer->rest, NULL)) event_active(consumer->rest, EV_TIMEOUT, 0);
 }
 
 static void complete(struct kafka_consumer *consumer, const struct pending_write *pending_write, size_t bytes,
@@ -46,7 +39,6 @@ static void complete(struct kafka_consumer *consumer, const struct pending_write
         consumer_load_offsets(consumer);
     }
     if (was_full && !is_full(consumer)) event_active(consumer->wake, EV_READ, 0);
-    if (consumer->in_flight == 0 && consumer->taken_of_late < FEW) end_rest(consumer);
 }
 
 static void on_done(struct pending_write *pending_write, enum status status)
@@ -97,7 +89,6 @@ static bool take(struct kafka_consumer *consumer, rd_kafka_message_t *raw)
     message->pending_write.ops = &ops;
     message->consumer = consumer;
     partition->taken = raw->offset + 1;
-    consumer->taken_of_late++;
     consumer->in_flight++;
     consumer->in_flight_bytes += message->bytes;
     (void)writer_submit(consumer->config->writer,
@@ -247,7 +238,6 @@ static void take_what_is_there(struct kafka_consumer *consumer)
 void consumer_take(struct kafka_consumer *consumer)
 {
     if (consumer->draining || evtimer_pending(consumer->rest, NULL)) return;
-    consumer->taken_of_late = 0;
     take_what_is_there(consumer);
 }
 
@@ -265,7 +255,6 @@ void consumer_on_rested(evutil_socket_t fd, short what, void *ctx)
     struct kafka_consumer *consumer = ctx;
     (void)fd;
     (void)what;
-    consumer->taken_of_late = 0;
     if (!consumer->draining) take_what_is_there(consumer);
 }
 

@@ -8,7 +8,6 @@
 #include "driver/failpoint.h"
 
 enum {
-    REST_RECORD_US = 20,
     REST_MAX_US = 20000,
     DELIVER_TIMEOUT_US = 40000000, /* behind message.timeout.ms, which normally ends the wait */
     WINDOW_BYTES_MIN = 1 << 18,
@@ -88,8 +87,14 @@ bool publisher_wait(struct publisher *publisher, int64_t deadline_us, const char
 
 /* ---- transactions ---- */
 
-/* The more there is to publish, the more each transaction is to carry: what it costs Kafka and librdkafka does not depend on how much
- * that is. */
+/* As long as the last transaction took: what one costs Kafka and librdkafka hardly depends on how much it carries. */
+static void start_rest(struct publisher *publisher)
+{
+    int64_t now_us = clock_steady_us();
+    int64_t took_us = now_us - publisher->begin_us;
+    publisher->rest_end_us = now_us + (took_us < REST_MAX_US ? took_us : REST_MAX_US);
+}
+
 static void rest(const struct publisher *publisher)
 {
     int64_t left_us = publisher->rest_end_us - clock_steady_us();
@@ -104,7 +109,7 @@ bool publisher_begin_transaction(struct publisher *publisher)
     rd_kafka_error_t *error = rd_kafka_begin_transaction(publisher->turn->client);
     if (error != NULL) return publisher_fail_with(publisher, "beginning a transaction", error);
     publisher->turn->in_transaction = true;
-    publisher->records = 0;
+    publisher->begin_us = clock_steady_us();
     return true;
 }
 
@@ -194,7 +199,6 @@ bool publisher_send(struct publisher *publisher, const struct record *record)
     if (publisher->queued_bytes >= publisher->window_bytes && !deliver_window(publisher)) return false;
     if (publisher->queued_bytes == 0) publisher->queued_us = clock_steady_us();
     publisher->queued_bytes += record_wire_bytes(record);
-    publisher->records++;
     const struct producer *turn = publisher->turn;
     return send_to(publisher, record->topic == RECORD_EVENT ? turn->events : turn->dead_letters, record);
 }
@@ -234,7 +238,7 @@ bool publisher_commit(struct publisher *publisher, struct slice progress_key, co
     FAILPOINT("relay.after_end_txn");
     publisher->turn->in_transaction = false;
     publisher->queued_bytes = 0;
-    publisher->rest_end_us = clock_steady_us() + (int64_t)smaller(publisher->records * REST_RECORD_US, REST_MAX_US);
+    start_rest(publisher);
     publisher_take_turns(publisher);
     return true;
 }

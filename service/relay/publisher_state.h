@@ -31,7 +31,7 @@ struct publisher {
     size_t window_bytes; /* may be queued before all of it has to be delivered */
     size_t queued_bytes; /* since all was */
     int64_t queued_us;   /* since when */
-    size_t records;      /* since the transaction began */
+    int64_t begin_us;    /* of the transaction */
     int64_t rest_end_us; /* when the next one may begin */
     bool failed;
 };
