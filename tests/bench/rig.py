@@ -126,6 +126,7 @@ class World(servers.Startable):
         self.produced = 0  # commands on the topic
         self.filled = 0    # schedules that have no event
         self.services = 0
+        self.slots = 0
 
     def start(self) -> None:
         self.env = {
@@ -142,7 +143,11 @@ class World(servers.Startable):
         self.rig.postgres.psql(f'DROP DATABASE "{self.name}" WITH (FORCE)')
 
     def make_slot(self) -> None:
-        """In place of one that was dropped when all was published; `migrate` rightly makes none behind the first write."""
+        """In place of one that was dropped when all was published; `migrate` rightly makes none behind the first write. Its progress has a
+        topic of its own, as the service rightly refuses a slot that is ahead of its progress."""
+        self.slots += 1
+        self.env["PROGRESS_TOPIC"] = f"{self.name}.progress{self.slots}"
+        servers.admin(self.binary, self.env, "topics")
         self.sql(f"SELECT pg_create_logical_replication_slot('{self.name}', 'pgoutput')")
 
     def drop_slot(self) -> None:
