@@ -11,6 +11,7 @@ from pathlib import Path
 from rig import World, memory_mib, servers, wait_for
 
 IDLE_S = 3
+WAITING = 1000  # commands
 FEW, MANY = 1000, 3000
 
 
@@ -25,7 +26,26 @@ def cost(world: World) -> dict[str, float]:
         idle_mib = memory_mib(service.pid, "VmRSS")
     finally:
         service.close()
-    return {"ready_ms": ready_s * 1000, "idle_mib": idle_mib, "instructions": instructions(world.binary.parent / "tests/pure")}
+    return {"ready_ms": ready_s * 1000, "first_row_ms": first_row_ms(world), "idle_mib": idle_mib,
+            "instructions": instructions(world.binary.parent / "tests/pure")}
+
+
+def first_row_ms(world: World) -> float:
+    """From start to the first row of commands that wait."""
+    world.produce(WAITING)
+    service = world.service()
+    with world.database() as database:
+        def is_stored() -> bool:
+            database.execute("SELECT EXISTS (SELECT FROM schedules)")
+            return bool(database.fetchone()[0])
+
+        try:
+            begin = time.monotonic()
+            service.start(wait=False)
+            wait_for(is_stored, 0.002)
+            return (time.monotonic() - begin) * 1000
+        finally:
+            service.close()
 
 
 def is_ready(service: servers.Service) -> bool:
