@@ -1,14 +1,14 @@
 #include "driver/resolver.h"
 
 #include <netdb.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <sys/eventfd.h>
+
+#include "driver/thread.h"
 
 /* Held by who asked and by the thread; the last of the two frees it. */
 struct resolution {
@@ -59,20 +59,14 @@ static void *run(void *ctx)
     return NULL;
 }
 
-/* Signals are the main thread's. */
 static bool start_thread(struct resolution *resolution)
 {
     pthread_t thread;
-    sigset_t all;
-    sigset_t before;
     if (atomic_fetch_add(&threads, 1) >= RESOLVER_THREADS_MAX) {
         atomic_fetch_sub(&threads, 1);
         return false;
     }
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    bool is_started = pthread_create(&thread, NULL, run, resolution) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    bool is_started = thread_start(&thread, run, resolution);
     if (is_started) pthread_detach(thread);
     else atomic_fetch_sub(&threads, 1);
     return is_started;

@@ -8,13 +8,12 @@
 #include "relay/relay.h"
 
 #include <inttypes.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #include "driver/clock.h"
 #include "driver/log.h"
+#include "driver/thread.h"
 #include "core/lsn.h"
 #include "relay/relay_loop.h"
 #include "relay/relay_metrics.h"
@@ -304,18 +303,6 @@ static void *run(void *ctx)
 
 /* ---- life cycle, from other threads ---- */
 
-/* With all signals blocked: they are the main thread's. */
-static bool start_thread(struct relay *relay)
-{
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&relay->thread, NULL, run, relay);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return error == 0;
-}
-
 struct relay *relay_start(const struct relay_config *config)
 {
     struct relay *relay = calloc(1, sizeof(*relay));
@@ -327,7 +314,7 @@ struct relay *relay_start(const struct relay_config *config)
         free(relay);
         return NULL;
     }
-    if (start_thread(relay)) return relay;
+    if (thread_start(&relay->thread, run, relay)) return relay;
     interruptible_wait_done(&relay->wait_state);
     free(relay);
     return NULL;

@@ -282,7 +282,7 @@ static void pop_first(struct chain *chain, const struct delivery *first)
 /* Back to where it was: what is being stored makes it be forgotten. */
 static void disable(struct webhook_sender *sender, struct delivery *delivery)
 {
-    delivery->endpoint->is_disabling = true;
+    delivery->endpoint->is_disabling = sender->has_disabling = true;
     delivery->state = DELIVERY_QUEUED;
     leave_ring(sender, delivery->endpoint);
 }
@@ -333,7 +333,10 @@ static void on_answer(void *ctx, const struct http_client_answer *answer)
                  LOG_INT("attempt", delivery->attempts + 1));
     }
     if (!endpoint->is_gone && !sender->is_breaking_off)
-        outcome_add(endpoint, now_us, answer->status, is_success ? NULL : answer->error == NULL ? "status" : answer->error);
+        outcome_add(sender, endpoint, now_us, answer->status,
+                    is_success              ? NULL
+                    : answer->error == NULL ? "status"
+                                            : answer->error);
     if (chain == NULL) {
         free_delivery(sender, delivery);
     } else {

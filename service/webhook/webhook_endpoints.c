@@ -94,7 +94,6 @@ static void free_endpoint(struct endpoint *endpoint)
     free(endpoint->url);
     free((char *)(uintptr_t)endpoint->secret.data);
     free((char *)(uintptr_t)endpoint->previous_secret.data);
-    free(endpoint->outcome);
     free(endpoint);
 }
 

@@ -33,8 +33,10 @@ struct endpoint {
     int64_t revision;
 
     /* ---- how it fares in this process ---- */
-    size_t references;      /* of requests under way that outlive what they were for */
-    bool is_placed;         /* its cursors are known; before that it gets nothing */
+    size_t references; /* of requests under way that outlive what they were for */
+    bool is_placed;    /* its cursors are known; before that it gets nothing */
+    bool is_unplaced;  /* of those whose cursors are to be read */
+    struct endpoint *next_unplaced;
     bool is_gone;           /* freed with the last of them */
     bool is_disabling;      /* nothing is sent any more; that it is disabled is being stored */
     bool is_failing;        /* why: it has failed for too long; else it is gone */
@@ -51,7 +53,7 @@ struct endpoint {
     struct endpoint *next_in_ring; /* of those that have ready chains */
     bool is_in_ring;
     struct lag *lags;
-    struct outcome *outcome; /* since it was stored last */
+    struct outcome *outcome; /* since it was stored last; borrowed */
 };
 
 struct endpoints;

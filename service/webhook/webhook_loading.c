@@ -118,6 +118,37 @@ static bool fill_endpoint(struct endpoint *endpoint, const PGresult *rows, int r
            (endpoint->previous_secret.data != NULL) == !is_null(rows, row, CHANGE_PREVIOUS);
 }
 
+/* ---- endpoints whose cursors are to be read ---- */
+
+static void unplace(struct webhook_sender *sender, struct endpoint *endpoint)
+{
+    endpoint->is_placed = false;
+    if (endpoint->is_unplaced) return;
+    endpoint->is_unplaced = true;
+    endpoint->next_unplaced = sender->unplaced;
+    endpoint->references++;
+    sender->unplaced = endpoint;
+}
+
+/* With what was read an endpoint can be matched. */
+static void place_all(struct webhook_sender *sender)
+{
+    while (sender->unplaced != NULL) {
+        struct endpoint *endpoint = sender->unplaced;
+        sender->unplaced = endpoint->next_unplaced;
+        endpoint->is_unplaced = false;
+        endpoint->is_placed = true;
+        endpoint_release(endpoint);
+    }
+}
+
+void sender_drop_unplaced(struct webhook_sender *sender)
+{
+    place_all(sender);
+}
+
+/* ---- changes ---- */
+
 static struct endpoint *add_endpoint(struct webhook_sender *sender, const struct uuid *id, const PGresult *rows, int row)
 {
     bool is_of_user = strcmp(PQgetvalue(rows, row, CHANGE_SCOPE), "user") == 0;
@@ -141,7 +172,7 @@ static bool apply_change(struct webhook_sender *sender, const PGresult *rows, in
     if (endpoint == NULL || !fill_endpoint(endpoint, rows, row)) return false;
     if (endpoint->is_active != is_active || endpoint->starts != starts) {
         sender_reset_endpoint(sender, endpoint);
-        endpoint->is_placed = false; /* until its cursors are read, with this change */
+        unplace(sender, endpoint); /* until its cursors are read, with this change */
     }
     endpoint->is_active = is_active;
     endpoint->starts = starts;
@@ -151,10 +182,17 @@ static bool apply_change(struct webhook_sender *sender, const PGresult *rows, in
 
 static void apply_changes(struct webhook_sender *sender, const PGresult *rows)
 {
+    sender->changes_len = (size_t)PQntuples(rows);
     for (int row = 0; row < PQntuples(rows); row++) {
         if (!apply_change(sender, rows, row)) return; /* out of memory: this and the rest come again */
         sender->revision = number(rows, row, CHANGE_REVISION);
     }
+}
+
+/* Behind it are more. */
+static bool is_page_full(const struct webhook_sender *sender)
+{
+    return sender->changes_len >= SENDER_CHANGES_MAX;
 }
 
 /* ---- cursors and chains, of all endpoints or of those that have changed ---- */
@@ -185,15 +223,6 @@ static void apply_chains(struct webhook_sender *sender, const PGresult *rows)
     }
 }
 
-/* With what was read an endpoint can be matched. */
-static void place_all(struct webhook_sender *sender)
-{
-    for (struct endpoint *endpoint = endpoints_next(sender->endpoints, NULL); endpoint != NULL;
-         endpoint = endpoints_next(sender->endpoints, endpoint)) {
-        if (endpoint->revision <= sender->revision) endpoint->is_placed = true;
-    }
-}
-
 /* ---- an assignment ---- */
 
 static size_t assigned_numbers(const struct webhook_sender *sender, struct pg_array *numbers)
@@ -206,18 +235,12 @@ static size_t assigned_numbers(const struct webhook_sender *sender, struct pg_ar
 }
 
 /* The ends, for partitions that have no row yet. */
-static void ends_of(struct webhook_sender *sender, struct pg_array *ends)
+static void ends_of(const struct webhook_sender *sender, struct pg_array *ends)
 {
-    enum { ASK_MS = 3000 };
     pg_array_start(ends, PG_OID_INT8);
     for (int32_t i = 0; i < SENDER_PARTITIONS_MAX; i++) {
-        struct sender_partition *partition = &sender->partitions[i];
-        int64_t low = 0;
-        int64_t high = 0;
-        if (!partition->is_assigned) continue;
-        if (!partition->has_row)
-            (void)rd_kafka_query_watermark_offsets(sender->head, sender->config->topic, i, &low, &high, ASK_MS);
-        pg_array_add_int8(ends, high);
+        const struct sender_partition *partition = &sender->partitions[i];
+        if (partition->is_assigned) pg_array_add_int8(ends, partition->has_row ? 0 : partition->log_end);
     }
 }
 
@@ -257,13 +280,14 @@ static void on_loaded(void *ctx, bool is_stored, const char *sqlstate)
         sender_forget_everything(sender);
         return;
     }
-    if (!is_stored || sender->is_load_wanted) { /* another assignment came meanwhile, or the database went */
+    if (is_stored && is_page_full(sender)) sender->are_endpoints_known = false;
+    if (!is_stored || sender->is_load_wanted ||
+        !sender->are_endpoints_known) { /* another assignment came, or the database went */
         sender->is_load_wanted = true;
         sender_forget_everything(sender);
         return;
     }
     place_all(sender);
-    sender->are_endpoints_known = true;
     for (int32_t i = 0; i < SENDER_PARTITIONS_MAX; i++) {
         struct sender_partition *partition = &sender->partitions[i];
         partition->is_loaded = partition->is_assigned && partition->is_read;
@@ -278,6 +302,11 @@ void sender_load(struct webhook_sender *sender)
     char revision[NUMBER_SIZE];
     sender->is_load_wanted = true;
     if (sender->is_loading || sender->is_storing || sender->is_polling || !webhook_db_is_ready(sender->writes)) return;
+    if (!sender->are_endpoints_known) {
+        sender_poll_changes(sender); /* it comes back here, and so does the other */
+        return;
+    }
+    if (sender_mind_ranges(sender)) return;
     buf_init(&arrays[0].bytes, ARRAY_BYTES_MAX);
     buf_init(&arrays[1].bytes, ARRAY_BYTES_MAX);
     if (assigned_numbers(sender, &arrays[0]) > 0) {
@@ -287,64 +316,106 @@ void sender_load(struct webhook_sender *sender)
         sender->is_loading = true;
         const struct pg_param topic = text_param(sender->config->topic);
         const struct pg_param numbers = pg_array_param(&arrays[0]);
-        const struct pg_param everything = text_param("-1");
         webhook_db_begin(sender->writes, &ops, sender);
         webhook_db_send(sender->writes, "begin", (struct pg_param[]){topic, numbers, pg_array_param(&arrays[1])}, 3);
         webhook_db_send(sender->writes, "positions", (struct pg_param[]){topic, numbers}, 2);
+        /* Endpoints of before the positions have no cursors there: none may be missing when taking begins. */
         webhook_db_send(sender->writes, "changes", (struct pg_param[]){text_param(revision)}, 1);
-        webhook_db_send(sender->writes, "cursors_of", (struct pg_param[]){topic, numbers, everything}, 3);
-        webhook_db_send(sender->writes, "chains_of", (struct pg_param[]){topic, numbers, everything}, 3);
+        webhook_db_send(sender->writes, "all_cursors", (struct pg_param[]){topic, numbers}, 2);
+        webhook_db_send(sender->writes, "all_chains", (struct pg_param[]){topic, numbers}, 2);
         webhook_db_end(sender->writes);
     }
     buf_done(&arrays[0].bytes);
     buf_done(&arrays[1].bytes);
 }
 
-/* ---- changes ---- */
+/* ---- a page of changes, and the cursors of those that have begun or begin again ---- */
 
-enum { POLL_CHANGES, POLL_CURSORS, POLL_CHAINS };
+enum { POLL_CURSORS, POLL_CHAINS };
 
-static void on_poll_rows(void *ctx, const PGresult *rows, int statement)
+static void go_on_polling(struct webhook_sender *sender)
+{
+    sender->is_polling = false;
+    if (sender->is_load_wanted) {
+        if (!sender->is_revoking) sender_load(sender);
+        return;
+    }
+    if (is_page_full(sender)) sender_poll_changes(sender);
+    sender_run(sender);
+}
+
+static void on_cursor_rows(void *ctx, const PGresult *rows, int statement)
 {
     struct webhook_sender *sender = ctx;
-    if (sender->is_load_wanted || sender->is_loading) return; /* it reads the same */
-    if (statement == POLL_CHANGES) apply_changes(sender, rows);
-    else if (statement == POLL_CURSORS) apply_cursors(sender, rows);
+    if (sender->is_load_wanted) return; /* it reads all of them */
+    if (statement == POLL_CURSORS) apply_cursors(sender, rows);
     else apply_chains(sender, rows);
 }
 
-static void on_polled(void *ctx, bool is_stored, const char *sqlstate)
+static void on_cursors_asked(void *ctx, bool is_stored, const char *sqlstate)
 {
     struct webhook_sender *sender = ctx;
     (void)sqlstate;
-    sender->is_polling = false;
-    if (is_stored) place_all(sender);
-    else sender->revision = sender->polled_from; /* what was read without its cursors is read again */
-    sender_run(sender);
+    if (!is_stored) {
+        sender->is_polling = false;
+        return;
+    }
+    if (!sender->is_load_wanted) place_all(sender);
+    go_on_polling(sender);
+}
+
+/* False: they are asked for behind the next page. */
+static bool ask_cursors(struct webhook_sender *sender)
+{
+    static const struct webhook_db_ops ops = {on_cursor_rows, on_cursors_asked};
+    struct pg_array arrays[2];
+    if (!webhook_db_is_ready(sender->writes)) return false;
+    for (int i = 0; i < 2; i++) buf_init(&arrays[i].bytes, ARRAY_BYTES_MAX);
+    assigned_numbers(sender, &arrays[0]);
+    pg_array_start(&arrays[1], PG_OID_UUID);
+    for (const struct endpoint *endpoint = sender->unplaced; endpoint != NULL; endpoint = endpoint->next_unplaced)
+        pg_array_add(&arrays[1], (struct slice){(const char *)endpoint->id.bytes, sizeof(endpoint->id.bytes)});
+    bool ok = !arrays[0].bytes.failed && !arrays[1].bytes.failed;
+    if (ok) {
+        const struct pg_param params[] = {text_param(sender->config->topic), pg_array_param(&arrays[0]),
+                                          pg_array_param(&arrays[1])};
+        webhook_db_begin(sender->writes, &ops, sender);
+        webhook_db_send(sender->writes, "cursors_of", params, 3);
+        webhook_db_send(sender->writes, "chains_of", params, 3);
+        webhook_db_end(sender->writes);
+    }
+    for (int i = 0; i < 2; i++) buf_done(&arrays[i].bytes);
+    return ok;
+}
+
+static void on_change_rows(void *ctx, const PGresult *rows, int statement)
+{
+    (void)statement;
+    apply_changes(ctx, rows);
+}
+
+static void on_changes_asked(void *ctx, bool is_stored, const char *sqlstate)
+{
+    struct webhook_sender *sender = ctx;
+    (void)sqlstate;
+    if (!is_stored) {
+        sender->is_polling = false;
+        return;
+    }
+    if (!is_page_full(sender)) sender->are_endpoints_known = true;
+    if (sender->is_load_wanted || sender->unplaced == NULL || !ask_cursors(sender)) go_on_polling(sender);
 }
 
 void sender_poll_changes(struct webhook_sender *sender)
 {
-    static const struct webhook_db_ops ops = {on_poll_rows, on_polled};
-    struct pg_array numbers;
+    static const struct webhook_db_ops ops = {on_change_rows, on_changes_asked};
     char revision[NUMBER_SIZE];
-    if (sender->is_polling || sender->is_loading || sender->is_load_wanted || !sender->are_endpoints_known ||
-        !webhook_db_is_ready(sender->writes)) {
-        return;
-    }
-    buf_init(&numbers.bytes, ARRAY_BYTES_MAX);
-    assigned_numbers(sender, &numbers);
+    if (sender->is_polling || sender->is_loading || !webhook_db_is_ready(sender->writes)) return;
     snprintf(revision, sizeof(revision), "%" PRId64, sender->revision);
     sender->is_polling = true;
-    sender->polled_from = sender->revision;
-    const struct pg_param topic = text_param(sender->config->topic);
-    const struct pg_param params[] = {topic, pg_array_param(&numbers), text_param(revision)};
     webhook_db_begin(sender->writes, &ops, sender);
-    webhook_db_send(sender->writes, "changes", params + 2, 1);
-    webhook_db_send(sender->writes, "cursors_of", params, 3);
-    webhook_db_send(sender->writes, "chains_of", params, 3);
+    webhook_db_send(sender->writes, "changes", (struct pg_param[]){text_param(revision)}, 1);
     webhook_db_end(sender->writes);
-    buf_done(&numbers.bytes);
 }
 
 /* ---- rows that are due ---- */

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "driver/background.h"
 #include "driver/clock.h"
 #include "driver/log.h"
 #include "driver/pg_array.h"
@@ -30,6 +31,19 @@ enum {
 struct place {
     int64_t next;
     int64_t end;
+};
+
+/* Where a job begins and ends in each partition. Kafka is asked by a thread, as that blocks. */
+struct placing {
+    rd_kafka_t *client;
+    const char *topic;
+    bool is_searching; /* for an event: from the beginning */
+    int64_t from_ms;
+    int64_t to_ms;
+    bool ok;
+    int32_t len;
+    int64_t from[SENDER_PARTITIONS_MAX];
+    int64_t to[SENDER_PARTITIONS_MAX];
 };
 
 struct replay {
@@ -57,6 +71,8 @@ struct replay {
     bool is_storing;
     bool is_ended;
     bool has_failed;
+    struct background *background; /* at work on placing; NULL: it is not */
+    struct placing placing;
     bool is_member; /* the owner of the event at hand is one of the endpoint's organization */
 };
 
@@ -141,40 +157,45 @@ static void end(struct replay *replay, const char *error)
 
 /* ---- where it begins and ends ---- */
 
-static bool count_partitions(struct replay *replay)
+static bool count_partitions(struct placing *placing)
 {
     const struct rd_kafka_metadata *metadata = NULL;
-    rd_kafka_topic_t *topic = rd_kafka_topic_new(replay->client, replay->sender->config->topic, NULL);
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(placing->client, placing->topic, NULL);
     if (topic == NULL) return false;
-    bool ok = rd_kafka_metadata(replay->client, 0, topic, &metadata, ASK_MS) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+    bool ok = rd_kafka_metadata(placing->client, 0, topic, &metadata, ASK_MS) == RD_KAFKA_RESP_ERR_NO_ERROR &&
               metadata->topic_cnt == 1;
     if (ok)
-        replay->places_len = metadata->topics[0].partition_cnt < SENDER_PARTITIONS_MAX ? metadata->topics[0].partition_cnt
-                                                                                       : SENDER_PARTITIONS_MAX;
+        placing->len = metadata->topics[0].partition_cnt < SENDER_PARTITIONS_MAX ? metadata->topics[0].partition_cnt
+                                                                                 : SENDER_PARTITIONS_MAX;
     if (metadata != NULL) rd_kafka_metadata_destroy(metadata);
     rd_kafka_topic_destroy(topic);
-    return ok && replay->places_len > 0;
+    return ok && placing->len > 0;
 }
 
 /* The offsets of a time: of the first message that is not older; the end of the partition where there is none. */
-static bool offsets_at(struct replay *replay, int64_t at_ms, int64_t *ret_offsets)
+static bool offsets_at(const struct placing *placing, int64_t at_ms, int64_t *ret_offsets)
 {
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(replay->places_len);
-    for (int32_t i = 0; i < replay->places_len; i++) {
-        rd_kafka_topic_partition_list_add(list, replay->sender->config->topic, i)->offset = at_ms;
-    }
-    bool ok = rd_kafka_offsets_for_times(replay->client, list, ASK_MS) == RD_KAFKA_RESP_ERR_NO_ERROR;
-    for (int32_t i = 0; ok && i < replay->places_len; i++) {
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(placing->len);
+    for (int32_t i = 0; i < placing->len; i++) rd_kafka_topic_partition_list_add(list, placing->topic, i)->offset = at_ms;
+    bool ok = rd_kafka_offsets_for_times(placing->client, list, ASK_MS) == RD_KAFKA_RESP_ERR_NO_ERROR;
+    for (int32_t i = 0; ok && i < placing->len; i++) {
         int64_t low = 0;
         int64_t high = list->elems[i].offset;
         if (high < 0) {
-            ok = rd_kafka_query_watermark_offsets(replay->client, replay->sender->config->topic, i, &low, &high, ASK_MS) ==
+            ok = rd_kafka_query_watermark_offsets(placing->client, placing->topic, i, &low, &high, ASK_MS) ==
                  RD_KAFKA_RESP_ERR_NO_ERROR;
         }
         ret_offsets[i] = high;
     }
     rd_kafka_topic_partition_list_destroy(list);
     return ok;
+}
+
+static void look_up(void *ctx)
+{
+    struct placing *placing = &((struct replay *)ctx)->placing;
+    placing->ok = count_partitions(placing) && offsets_at(placing, placing->to_ms, placing->to) &&
+                  (placing->is_searching || offsets_at(placing, placing->from_ms, placing->from));
 }
 
 static void assign(struct replay *replay)
@@ -189,17 +210,31 @@ static void assign(struct replay *replay)
     rd_kafka_topic_partition_list_destroy(list);
 }
 
-/* False: Kafka is away; it is tried again. */
-static bool place(struct replay *replay)
+/* Kafka away: the job is taken again. */
+static void on_placed(void *ctx)
 {
-    static int64_t from[SENDER_PARTITIONS_MAX];
-    static int64_t to[SENDER_PARTITIONS_MAX];
-    bool is_searching = replay->from_event[0] != '\0';
-    if (!count_partitions(replay) || !offsets_at(replay, replay->to_ms, to)) return false;
-    if (!is_searching && !offsets_at(replay, replay->from_ms, from)) return false;
-    for (int32_t i = 0; i < replay->places_len; i++) replay->places[i] = (struct place){is_searching ? 0 : from[i], to[i]};
+    struct replay *replay = ctx;
+    const struct placing *placing = &replay->placing;
+    if (!placing->ok) {
+        forget_job(replay);
+        return;
+    }
+    replay->places_len = placing->len;
+    for (int32_t i = 0; i < placing->len; i++)
+        replay->places[i] = (struct place){placing->is_searching ? 0 : placing->from[i], placing->to[i]};
     assign(replay);
-    return true;
+}
+
+static void place(struct replay *replay)
+{
+    struct placing *placing = &replay->placing;
+    *placing = (struct placing){.client = replay->client,
+                                .topic = replay->sender->config->topic,
+                                .is_searching = replay->from_event[0] != '\0',
+                                .from_ms = replay->from_ms,
+                                .to_ms = replay->to_ms};
+    background_start(&replay->background, replay->sender->base, look_up, on_placed, replay);
+    if (replay->background == NULL) forget_job(replay);
 }
 
 /* ---- events ---- */
@@ -298,7 +333,7 @@ static void on_found(struct replay *replay, int64_t at_ms)
 {
     replay->from_event[0] = '\0';
     replay->from_ms = at_ms;
-    if (!place(replay)) end(replay, "kafka");
+    place(replay);
 }
 
 static void on_message(struct replay *replay, const rd_kafka_message_t *message)
@@ -350,8 +385,8 @@ static void take(struct replay *replay, const rd_kafka_message_t *message)
 /* Up to the next event that is sent, or as far as there is something now. */
 static void go_on(struct replay *replay)
 {
-    for (int i = 0;
-         i < MESSAGES_EACH && replay->endpoint != NULL && replay->event == NULL && !replay->is_ended && !replay->is_asking;
+    for (int i = 0; i < MESSAGES_EACH && replay->endpoint != NULL && replay->event == NULL && !replay->is_ended &&
+                    !replay->is_asking && replay->background == NULL;
          i++) {
         if (replay->endpoint->is_gone || is_over(replay)) {
             end(replay, replay->from_event[0] != '\0' ? "event not found" : NULL);
@@ -427,7 +462,8 @@ static void on_job_asked(void *ctx, bool is_stored, const char *sqlstate)
     (void)sqlstate;
     replay->is_asking = false;
     if (replay->endpoint == NULL) return;
-    if (!is_stored || (replay->places_len == 0 && !place(replay))) forget_job(replay); /* it is taken again */
+    if (!is_stored) forget_job(replay); /* it is taken again */
+    else if (replay->places_len == 0) place(replay);
 }
 
 static void ask_job(struct replay *replay)
@@ -449,7 +485,7 @@ static void ask_job(struct replay *replay)
 void sender_mind_replay(struct webhook_sender *sender)
 {
     struct replay *replay = sender->replay;
-    if (replay->is_asking) return;
+    if (replay->is_asking || replay->background != NULL) return;
     if (replay->endpoint == NULL) {
         if (sender->ticks % TICKS_ASK == 0) ask_job(replay);
         return;
@@ -471,6 +507,7 @@ void sender_stop_replay(struct webhook_sender *sender)
 {
     struct replay *replay = sender->replay;
     if (replay == NULL) return;
+    background_free(replay->background);
     forget_job(replay);
     if (replay->client != NULL) {
         rd_kafka_consumer_close(replay->client);

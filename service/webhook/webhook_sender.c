@@ -11,24 +11,32 @@
 
 enum { TICK_MS = 50, TICKS_POLL = 10, TICKS_DUE = 10, TICKS_SWEEP = 200, UNIT_TIMEOUT_MS = 15000 };
 
+#define TEXT_OF_(number_) #number_
+#define TEXT_OF(number_) TEXT_OF_(number_)
+#define PAGE TEXT_OF(SENDER_CHANGES_MAX)
 #define CHANGES                                                                                                            \
     "SELECT revision, id, is_deleted, scope, user_id, org_id, subscriber_url, triggers, active, secret, previous_secret, " \
     "(extract(epoch FROM previous_secret_until) * 1000000)::bigint, format, start_position, starts, end_position "         \
-    "FROM webhook_changes WHERE revision > $1::bigint ORDER BY revision"
+    "FROM webhook_changes WHERE revision > $1::bigint ORDER BY revision LIMIT " PAGE
+#define CURSORS                                                                                                   \
+    "SELECT c.webhook_id, c.partition, c.starts, c.next_offset FROM webhook_cursors c JOIN webhooks w ON w.id = " \
+    "c.webhook_id "                                                                                               \
+    "WHERE c.topic = $1::text AND c.partition = ANY ($2::integer[]) AND w.active"
+#define CHAINS                                                                                                       \
+    "SELECT d.webhook_id, d.partition, d.schedule_id, count(*) FROM webhook_deliveries d JOIN webhooks w ON w.id = " \
+    "d.webhook_id "                                                                                                  \
+    "WHERE d.topic = $1::text AND d.partition = ANY ($2::integer[]) AND d.state <> 'failed' AND w.active"
+#define BY_CHAIN " GROUP BY d.webhook_id, d.partition, d.schedule_id"
 
 static const struct pg_statement write_statements[] = {
     {"begin", "SELECT begin_webhook_offsets($1::text, $2::integer[], $3::bigint[])"},
     {"positions", "SELECT partition, next_offset, (extract(epoch FROM taken_until) * 1000000)::bigint FROM webhook_offsets "
                   "WHERE topic = $1::text AND partition = ANY ($2::integer[])"},
     {"changes", CHANGES},
-    {"cursors_of",
-     "SELECT c.webhook_id, c.partition, c.starts, c.next_offset FROM webhook_cursors c JOIN webhooks w ON w.id = "
-     "c.webhook_id "
-     "WHERE c.topic = $1::text AND c.partition = ANY ($2::integer[]) AND w.active AND w.revision > $3::bigint"},
-    {"chains_of", "SELECT d.webhook_id, d.partition, d.schedule_id, count(*) FROM webhook_deliveries d JOIN webhooks w ON "
-                  "w.id = d.webhook_id "
-                  "WHERE d.topic = $1::text AND d.partition = ANY ($2::integer[]) AND d.state <> 'failed' AND w.active "
-                  "AND w.revision > $3::bigint GROUP BY d.webhook_id, d.partition, d.schedule_id"},
+    {"cursors_of", CURSORS " AND c.webhook_id = ANY ($3::uuid[])"},
+    {"chains_of", CHAINS " AND d.webhook_id = ANY ($3::uuid[])" BY_CHAIN},
+    {"all_cursors", CURSORS},
+    {"all_chains", CHAINS BY_CHAIN},
     {"offsets", "SELECT move_webhook_offsets($1::text, $2::integer[], $3::bigint[], $4::bigint[], $5::timestamptz[])"},
     {"keep",
      "SELECT store_webhook_deliveries($1::text, $2::uuid[], $3::integer[], $4::bigint[], $5::text[], $6::text[], "
@@ -134,6 +142,7 @@ void sender_forget_everything(struct webhook_sender *sender)
         window_clear(&partition->scan);
         if (partition->is_loaded) partition->unloaded_us = clock_wall_us();
         partition->is_loaded = partition->is_scanned = false;
+        partition->is_head_outside = partition->is_scan_outside = false;
     }
     sender->has_failed = false;
     sender_assign_scans(sender);
@@ -194,6 +203,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
     sender_mind_revoking(sender);
     if (sender->is_done || sender->is_revoking) return;
     if (sender->ticks % TICKS_POLL == 0) sender_poll_changes(sender);
+    if (sender->ticks % TICKS_DUE == 3) sender_mind_ranges(sender);
     if (sender->ticks % TICKS_DUE == 5) sender_ask_due(sender);
     if (sender->ticks % TICKS_DUE == 7) sender_ask_pings(sender);
     sender_mind_replay(sender);
@@ -274,11 +284,14 @@ void webhook_sender_free(struct webhook_sender *sender)
     sender_break_off(sender);
     sender_drop_pings(sender);
     sender_stop_replay(sender);
+    sender_stop_ranges(sender);
     if (sender->head != NULL) sender_forget_everything(sender);
     sender_stop_taking(sender);
     http_client_free(sender->http);
     webhook_db_free(sender->writes);
     webhook_db_free(sender->reads);
+    sender_drop_outcomes(sender);
+    sender_drop_unplaced(sender);
     if (sender->tick != NULL) event_free(sender->tick);
     endpoints_free(sender->endpoints);
     free(sender->memberships);

@@ -22,6 +22,7 @@ enum {
     SENDER_FAILURES_MAX = 5,       /* in a row; likewise, and it rests */
     SENDER_CHAIN_BUCKETS = 1 << 14
 };
+#define SENDER_CHANGES_MAX 1000 /* read at once, so that neither memory nor the loop feels how many endpoints there are */
 
 /* ---- windows ---- */
 
@@ -71,8 +72,11 @@ struct sender_partition {
     int64_t storing;  /* on its way there */
     int64_t until_us; /* what was to be sent of before is acknowledged, kept, or left to cursors; wall clock */
     int64_t stored_until_us;
-    int64_t reported_us; /* when taken_until was stored last, steady clock */
-    int64_t end;         /* where the head has last met the partition's end; -1: not yet */
+    int64_t reported_us;  /* when taken_until was stored last, steady clock */
+    int64_t end;          /* where the head has last met the partition's end; -1: not yet */
+    int64_t log_end;      /* for one without a row; -1: to be looked up; 0: Kafka did not say */
+    bool is_head_outside; /* of the log: where that begins is to be looked up */
+    bool is_scan_outside;
     struct window head;
     struct window scan;
     struct lag *lags;
@@ -124,8 +128,8 @@ struct chain {
 enum { OUTCOME_RECENT_MAX = 20 };
 
 struct outcome {
-    struct endpoint *endpoint;
-    struct outcome *next; /* of those that are to be stored */
+    struct endpoint *endpoint; /* a reference */
+    struct outcome *next;      /* of those that are to be stored */
     struct {
         int64_t at_us;
         int status;
@@ -162,6 +166,7 @@ struct membership {
 };
 
 struct ping;
+struct range_lookup;
 struct replay;
 
 struct webhook_sender {
@@ -174,7 +179,6 @@ struct webhook_sender {
     struct webhook_db *reads;  /* what is asked in between */
     struct endpoints *endpoints;
     int64_t revision; /* the last change of endpoints that was read */
-    int64_t polled_from;
     struct sender_partition *partitions; /* SENDER_PARTITIONS_MAX */
     struct event *tick;
 
@@ -192,6 +196,7 @@ struct webhook_sender {
     struct membership *memberships;
     size_t memberships_len;
     size_t memberships_capacity;
+    struct range_lookup *ranges; /* NULL: nothing is being looked up */
 
     /* loading */
     bool is_loading;
@@ -204,7 +209,9 @@ struct webhook_sender {
     struct ping *pings; /* under way */
     struct replay *replay;
     size_t pings_len;
-    bool are_endpoints_known;
+    bool are_endpoints_known;  /* all changes have been read */
+    size_t changes_len;        /* of the page that is being read */
+    struct endpoint *unplaced; /* whose cursors are to be read */
 
     /* sending */
     struct chain *chains[SENDER_CHAIN_BUCKETS];
@@ -222,7 +229,10 @@ struct webhook_sender {
     struct delivery_list to_finish;
     struct delivery_list keeping; /* on their way */
     struct delivery_list finishing;
+    struct outcome *new_outcomes;
+    struct outcome *new_outcomes_last;
     struct outcome *outcomes; /* on their way */
+    bool has_disabling;       /* an endpoint is to be disabled */
     struct endpoint *disabling;
     bool is_storing;
     bool has_failed; /* the last attempt to store */
@@ -317,13 +327,15 @@ void sender_store(struct webhook_sender *sender);
 bool sender_has_to_store(const struct webhook_sender *sender);
 
 /* How a request to the endpoint went. */
-void outcome_add(struct endpoint *endpoint, int64_t now_us, int status, const char *error);
+void outcome_add(struct webhook_sender *sender, struct endpoint *endpoint, int64_t now_us, int status, const char *error);
+void sender_drop_outcomes(struct webhook_sender *sender);
 
 /* ---- webhook_loading.c ---- */
 
 /* Reads where the partitions that are assigned stand, and what is kept of them; then taking begins. */
 void sender_load(struct webhook_sender *sender);
 void sender_poll_changes(struct webhook_sender *sender);
+void sender_drop_unplaced(struct webhook_sender *sender);
 void sender_ask_due(struct webhook_sender *sender);
 
 /* Asks for the memberships of the owners that stand in staged; then sender_on_looked_up. */
@@ -349,6 +361,15 @@ void sender_release_staged(struct webhook_sender *sender);
 void sender_mind_revoking(struct webhook_sender *sender);
 struct sender_partition *sender_partition_at(struct webhook_sender *sender, int32_t number);
 bool sender_is_full(const struct webhook_sender *sender);
+
+/* The log of a partition that an offset was outside of. */
+void sender_on_log_range(struct webhook_sender *sender, struct sender_partition *partition, int64_t low, int64_t high);
+
+/* ---- webhook_ranges.c ---- */
+
+/* Looks up what Kafka alone knows of partitions: where a new one ends, and the log that an offset is outside of. Whether there is any. */
+bool sender_mind_ranges(struct webhook_sender *sender);
+void sender_stop_ranges(struct webhook_sender *sender);
 
 /* ---- webhook_request.c ---- */
 

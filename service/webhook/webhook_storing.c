@@ -16,6 +16,7 @@ enum {
     REPORT_EVERY_US = 5000000,
     ROWS_EACH_MAX = 500,
     OUTCOMES_EACH_MAX = 500,
+    CURSORS_EACH_MAX = 5000,
     NUMBER_SIZE = 24
 };
 
@@ -26,14 +27,23 @@ static const int64_t hour_us = 3600000000;
 
 /* ---- how endpoints fare ---- */
 
-void outcome_add(struct endpoint *endpoint, int64_t now_us, int status, const char *error)
+static struct outcome *outcome_of(struct webhook_sender *sender, struct endpoint *endpoint)
 {
-    if (endpoint->outcome == NULL) {
-        endpoint->outcome = calloc(1, sizeof(*endpoint->outcome));
-        if (endpoint->outcome == NULL) return; /* it is not counted */
-        endpoint->outcome->endpoint = endpoint;
-    }
-    struct outcome *outcome = endpoint->outcome;
+    if (endpoint->outcome != NULL) return endpoint->outcome;
+    struct outcome *outcome = calloc(1, sizeof(*outcome));
+    if (outcome == NULL) return NULL;
+    outcome->endpoint = endpoint;
+    if (sender->new_outcomes == NULL) sender->new_outcomes = outcome;
+    else sender->new_outcomes_last->next = outcome;
+    sender->new_outcomes_last = endpoint->outcome = outcome;
+    endpoint->references++;
+    return outcome;
+}
+
+void outcome_add(struct webhook_sender *sender, struct endpoint *endpoint, int64_t now_us, int status, const char *error)
+{
+    struct outcome *outcome = outcome_of(sender, endpoint);
+    if (outcome == NULL) return; /* it is not counted */
     if (error != NULL) {
         if (outcome->failures++ == 0) outcome->first_failure_us = now_us;
         outcome->last_failure_us = now_us;
@@ -220,14 +230,16 @@ static bool is_lag_to_store(const struct lag *lag)
     return lag->stored != lag->next_offset || is_lag_over(lag);
 }
 
+/* A cursor that is new goes with the head's offset, which passes over what it is for. Others may wait: what is behind them comes again. */
 static void send_cursors(struct webhook_sender *sender)
 {
+    size_t moved = 0;
     static const enum pg_oid types[] = {PG_OID_UUID, PG_OID_INT4, PG_OID_INT4, PG_OID_INT8, PG_OID_BOOL};
     struct parameters parameters;
     start(&parameters, types, 5);
     for (int32_t i = 0; i < SENDER_PARTITIONS_MAX; i++) {
         for (struct lag *lag = sender->partitions[i].lags; lag != NULL; lag = lag->next_of_partition) {
-            if (!is_lag_to_store(lag)) continue;
+            if (!is_lag_to_store(lag) || (lag->stored >= 0 && moved++ >= CURSORS_EACH_MAX)) continue;
             lag->is_ending = is_lag_over(lag);
             lag->storing = lag->next_offset;
             lag->is_storing = true;
@@ -239,8 +251,7 @@ static void send_cursors(struct webhook_sender *sender)
             pg_array_add_bool(&parameters.arrays[4], lag->is_lost);
         }
     }
-    if (parameters.arrays[0].len > 0) send_arrays(sender, "cursors", sender->config->topic, &parameters, 0);
-    else free_arrays(&parameters);
+    send_arrays(sender, "cursors", sender->config->topic, &parameters, 0);
 }
 
 static void write_recent(struct buf *out, const struct outcome *outcome)
@@ -255,15 +266,12 @@ static void write_recent(struct buf *out, const struct outcome *outcome)
 
 static void take_outcomes(struct webhook_sender *sender)
 {
-    size_t len = 0;
-    struct endpoint *endpoint = endpoints_next(sender->endpoints, NULL);
-    for (; endpoint != NULL && len < OUTCOMES_EACH_MAX; endpoint = endpoints_next(sender->endpoints, endpoint)) {
-        if (endpoint->outcome == NULL) continue;
-        endpoint->outcome->next = sender->outcomes;
-        sender->outcomes = endpoint->outcome;
-        endpoint->outcome = NULL;
-        endpoint->references++;
-        len++;
+    for (size_t len = 0; len < OUTCOMES_EACH_MAX && sender->new_outcomes != NULL; len++) {
+        struct outcome *outcome = sender->new_outcomes;
+        sender->new_outcomes = outcome->next;
+        outcome->endpoint->outcome = NULL;
+        outcome->next = sender->outcomes;
+        sender->outcomes = outcome;
     }
 }
 
@@ -293,11 +301,12 @@ static void send_outcomes(struct webhook_sender *sender)
 
 /* ---- endpoints that are to be disabled ---- */
 
-static struct endpoint *next_disabling(const struct webhook_sender *sender)
+static struct endpoint *next_disabling(struct webhook_sender *sender)
 {
-    struct endpoint *endpoint = endpoints_next(sender->endpoints, NULL);
+    struct endpoint *endpoint = sender->has_disabling ? endpoints_next(sender->endpoints, NULL) : NULL;
     while (endpoint != NULL && (!endpoint->is_disabling || !endpoint->is_active))
         endpoint = endpoints_next(sender->endpoints, endpoint);
+    sender->has_disabling = endpoint != NULL;
     return endpoint;
 }
 
@@ -325,6 +334,16 @@ static void send_disable(struct webhook_sender *sender, struct endpoint *endpoin
 
 enum { TICKS_OUTCOMES = 10 };
 
+static bool has_cursors_to_store(const struct webhook_sender *sender)
+{
+    for (int32_t i = 0; i < SENDER_PARTITIONS_MAX; i++) {
+        for (const struct lag *lag = sender->partitions[i].lags; lag != NULL; lag = lag->next_of_partition) {
+            if (is_lag_to_store(lag)) return true;
+        }
+    }
+    return false;
+}
+
 bool sender_has_to_store(const struct webhook_sender *sender)
 {
     if (sender->to_keep.first != NULL || sender->to_finish.first != NULL || sender->keeping.first != NULL ||
@@ -332,13 +351,9 @@ bool sender_has_to_store(const struct webhook_sender *sender)
         return true;
     }
     for (int32_t i = 0; i < SENDER_PARTITIONS_MAX; i++) {
-        const struct sender_partition *partition = &sender->partitions[i];
-        if (is_head_to_store(partition)) return true;
-        for (const struct lag *lag = partition->lags; lag != NULL; lag = lag->next_of_partition) {
-            if (is_lag_to_store(lag)) return true;
-        }
+        if (is_head_to_store(&sender->partitions[i])) return true;
     }
-    return false;
+    return has_cursors_to_store(sender);
 }
 
 static bool is_time_to_tell(const struct webhook_sender *sender)
@@ -381,14 +396,20 @@ static void on_cursors_stored(struct webhook_sender *sender)
     }
 }
 
-static void free_outcomes(struct webhook_sender *sender)
+static void free_outcomes(struct outcome **outcomes)
 {
-    for (struct outcome *outcome = sender->outcomes, *next; outcome != NULL; outcome = next) {
+    for (struct outcome *outcome = *outcomes, *next; outcome != NULL; outcome = next) {
         next = outcome->next;
         endpoint_release(outcome->endpoint);
         free(outcome);
     }
-    sender->outcomes = NULL;
+    *outcomes = NULL;
+}
+
+void sender_drop_outcomes(struct webhook_sender *sender)
+{
+    free_outcomes(&sender->new_outcomes);
+    free_outcomes(&sender->outcomes);
 }
 
 static void on_disabled(struct webhook_sender *sender)
@@ -417,7 +438,8 @@ static void on_rows(void *ctx, const PGresult *rows, int statement)
         struct uuid id;
         if (!uuid_parse(slice_of(PQgetvalue(rows, row, 0)), &id)) continue; /* a function's void */
         struct endpoint *endpoint = endpoints_find(sender->endpoints, &id);
-        if (endpoint != NULL && endpoint->is_active) endpoint->is_disabling = endpoint->is_failing = true;
+        if (endpoint != NULL && endpoint->is_active)
+            endpoint->is_disabling = endpoint->is_failing = sender->has_disabling = true;
     }
 }
 
@@ -440,7 +462,7 @@ static void on_end(void *ctx, bool is_stored, const char *sqlstate)
     }
     complete_lists(sender);
     on_cursors_stored(sender);
-    free_outcomes(sender);
+    free_outcomes(&sender->outcomes);
     on_disabled(sender);
     sender_run(sender);
 }
@@ -467,12 +489,14 @@ void sender_store(struct webhook_sender *sender)
     if (!sender_has_to_store(sender) && sender->outcomes == NULL && disabling == NULL && !is_time_to_tell(sender)) return;
     take_list(&sender->to_keep, &sender->keeping);
     take_list(&sender->to_finish, &sender->finishing);
+    bool are_cursors =
+        sender->to_keep.first == NULL && has_cursors_to_store(sender); /* none before the rows of what it passes over */
     sender->is_storing = true;
     webhook_db_begin(sender->writes, &ops, sender);
     send_offsets(sender);
     if (sender->keeping.first != NULL) send_kept(sender);
     if (sender->finishing.first != NULL) send_finished(sender);
-    if (sender->to_keep.first == NULL) send_cursors(sender); /* no cursor before the rows of what it passes over */
+    if (are_cursors) send_cursors(sender);
     if (sender->outcomes != NULL) {
         send_outcomes(sender);
         send_failing(sender);

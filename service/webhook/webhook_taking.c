@@ -15,7 +15,7 @@
 #include "driver/clock.h"
 #include "driver/log.h"
 
-enum { TURN_US = 5000, REVOKE_MS = 2000, REVOKE_STORE_MS = 5000, ASK_MS = 3000 };
+enum { TURN_US = 5000, REVOKE_MS = 2000, REVOKE_STORE_MS = 5000 };
 
 struct sender_partition *sender_partition_at(struct webhook_sender *sender, int32_t number)
 {
@@ -158,26 +158,28 @@ static bool stage(struct webhook_sender *sender, const rd_kafka_message_t *messa
 
 /* ---- what comes instead of messages ---- */
 
-static void on_out_of_log(struct webhook_sender *sender, struct sender_partition *partition, bool is_scan)
+static void go_on_at(struct sender_partition *partition, bool is_scan, int64_t low, int64_t high)
 {
-    int64_t low = 0;
-    int64_t high = 0;
     struct window *window = is_scan ? &partition->scan : &partition->head;
-    if (rd_kafka_query_watermark_offsets(sender->scan, sender->config->topic, partition->number, &low, &high, ASK_MS) !=
-        RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return; /* it comes again */
+    if (window->position < low || window->position > high) {
+        LOG_ERROR("webhooks: the offset is outside of the log; events between were not sent",
+                  LOG_INT("partition", partition->number), LOG_INT("from", window->position), LOG_INT("to", low));
+        sender_count_lost(low > window->position ? low - window->position : 1); /* else the topic is another one */
+        window->position = low;
+        if (is_scan) lags_lose(partition, low);
     }
-    if (window->position >= low && window->position <= high) return;
-    LOG_ERROR("webhooks: the offset is outside of the log; events between were not sent",
-              LOG_INT("partition", partition->number), LOG_INT("from", window->position), LOG_INT("to", low));
-    sender_count_lost(low > window->position ? low - window->position : 1); /* else the topic is another one */
-    window->position = low;
-    if (!is_scan) {
-        sender_assign_head(sender);
-        return;
-    }
-    lags_lose(partition, low);
-    partition->is_scan_fetched = false;
+    if (is_scan) partition->is_scan_fetched = false;
+}
+
+void sender_on_log_range(struct webhook_sender *sender, struct sender_partition *partition, int64_t low, int64_t high)
+{
+    bool is_head = partition->is_head_outside && partition->is_loaded;
+    bool is_scan = partition->is_scan_outside && partition->is_scanned;
+    partition->is_head_outside = partition->is_scan_outside = false;
+    if (sender->is_revoking) return;
+    if (is_head) go_on_at(partition, false, low, high);
+    if (is_scan) go_on_at(partition, true, low, high);
+    if (is_head) sender_assign_head(sender);
     sender_assign_scans(sender);
 }
 
@@ -192,7 +194,8 @@ static void on_error(struct webhook_sender *sender, const rd_kafka_message_t *me
         break;
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
-        if (is_mine) on_out_of_log(sender, partition, is_scan);
+        if (is_mine && is_scan) partition->is_scan_outside = true;
+        else if (is_mine) partition->is_head_outside = true;
         break;
     default: LOG_WARN("webhooks: consumer", LOG_STR("reason", rd_kafka_message_errstr(message)));
     }
@@ -378,6 +381,7 @@ static void on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t what, rd_kafka_
         partition->is_assigned = true;
         partition->unloaded_us = clock_wall_us();
         partition->is_read = false;
+        partition->log_end = -1;
     }
     if (list->cnt == 0) rd_kafka_assign(client, list);
     else sender_load(sender);

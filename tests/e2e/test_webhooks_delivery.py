@@ -247,6 +247,7 @@ def test_refused_addresses_are_never_connected_to(hooks: Hooks) -> None:
 def test_a_sender_says_how_it_stands(hooks: Hooks) -> None:
     sender = hooks.send()
     hooks.endpoint(hooks.receive().url())
+    hooks.wait_assigned(sender)
     text = hooks.line.http.get(f"{sender.url}/metrics", timeout=10).text
     assert "schedule_webhook_partitions 4" in text and "schedule_webhook_lag_seconds" in text
     assert wait_until(lambda: "schedule_webhook_endpoints 1" in hooks.line.http.get(f"{sender.url}/metrics", timeout=10).text, 10)
