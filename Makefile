@@ -45,7 +45,8 @@ REPLAY  := $(FUZZERS:%=$(BUILD)/tests/%)
 # What decodes outside bytes: no more than a fuzzer can call without a server.
 FUZZED  := $(wildcard service/core/*.c service/codec/*.c) $(addprefix service/,app/config.c app/config_value.c app/kafka_fixed.c driver/log.c \
            relay/pgoutput.c relay/wal_record.c api/http_address.c api/http_coding.c api/http_header.c api/http_hours_query.c api/http_path.c \
-           api/http_people_query.c api/http_query.c webhook/address_rule.c webhook/webhook_secret.c)
+           api/http_people_query.c api/http_query.c api/http_webhook_input.c webhook/address_rule.c webhook/webhook_secret.c \
+           webhook/webhook_signature.c)
 TOOLS   := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(wildcard tests/tools/*.c))
 
 # driver/calendar.c's; of libical's libraries only the first.

@@ -38,6 +38,7 @@ BODY = (b'{"name":"Catch up hours","timeZone":"Europe/Rome","availability":[{"da
 IDS = b',"commandId":"' + UUID.encode() + b'","orgId":7,"userId":478}'
 BAD_BODY = (b'{"name":5,"timeZone":null,"availability":[{"days":["Noday"],"startTime":"24:00","endTime":[]},7,{}],"isDefault":"x",'
             b'"overrides":{"date":"2023-02-29","startTime":"10:00","endTime":"09:00"}}')
+HOOK = b'{"active":true,"subscriberUrl":"https://example.com/hook?a=1","triggers":["SCHEDULE_CREATED","DELEGATION_CREDENTIAL_ERROR"]}'
 CHANGE = field(1, UUID) + field(2, 7) + field(3, 478) + field(4, 254) + field(5, 3)
 UPDATE = CHANGE + field(6, "New") + field(7, "utc") + field(8, 0) + field(9, field(1, WINDOW)) + field(10, field(1, OVERRIDE))
 CHANGE_IDS = IDS[:-1] + b',"scheduleId":254,"expectedVersion":3}'
@@ -149,6 +150,14 @@ SEEDS = {
         "groups": b'/x\n{"from":"2024-05-20","to":"2024-06-20","users":[{"userId":1},{"userId":2}],"combine":"groups",'
                   b'"groups":[{"users":[1],"atLeast":1},{"users":[1,2],"atLeast":2}]}',
         "bad": b'/x?cursor=x\n{"from":5,"to":null,"teamId":"1","users":[],"combine":"most","k":0,"groups":[{"users":[3,3],"atLeast":9}]}', "empty": b"",
+    },
+    "webhook_input": {
+        "create": b"\0" + HOOK, "standard": b"\0" + HOOK[:-1] + b',"secret":"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw","format":"standard"}',
+        "bad": b'\0{"payloadTemplate":"x","active":1,"subscriberUrl":null,"triggers":["NONE",5],"secret":"whsec_%","version":"1","format":"x"}',
+        "change": b'\1{"active":null,"secret":null,"triggers":[]}', "word": b'\1{"triggers":"OOO_CREATED","secret":"a\\u0000b"}', "nothing": b"\1{}",
+        "long_secret": b'\1{"secret":"' + b"s" * 256 + b'"}',
+        "replay": b'\2{"from":"2026-01-31T08:00:00Z","to":"2026-02-01T08:00:00+01:00","triggers":["SCHEDULE_DELETED"]}',
+        "from_event": b'\2{"from":"17.3"}', "backward": b'\2{"from":"2026-01-31T08:00:00Z","to":"2026-01-31T08:00:00Z"}', "no_from": b'\2{"from":"1..2"}',
     },
     "time_zone": {
         "zones": b"# version 2024a\nR d 1916 o - Jun 14 23s 1 S\nZ Europe/Rome 0:49:56 - LMT 1866 D 12\n1 d CE%sT\nL Asia/Kolkata Asia/Calcutta\n"
