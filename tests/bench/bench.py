@@ -21,6 +21,7 @@ from pathlib import Path
 import growth
 import limits
 import report
+import webhooks
 from cost import cost
 from drain import MIX, drain
 from hours import hours
@@ -86,6 +87,15 @@ class Run:
             world.fill(OWNERS)
             self.add("hours", hours(world))
 
+    def webhooks(self) -> None:
+        for receivers in webhooks.RECEIVERS:
+            with self.world(f"hooks{receivers}_") as world:
+                self.add(f"webhooks {receivers}", webhooks.backlog(world, receivers))
+        with self.world("hookpace") as world:
+            self.add("webhooks pace", webhooks.pace(world))
+        with self.world("hookcrowd") as world:
+            self.add("webhooks crowd", webhooks.crowd(world))
+
     def cost(self) -> None:
         with self.world("cost") as world:
             self.add("cost", cost(world))
@@ -99,11 +109,11 @@ class Run:
 
 # In the order of a round: what is compared stands side by side.
 PARTS: dict[str, Callable[[Run], None]] = {
-    "limit": Run.limit, "drain": Run.drain, "mix": Run.mix, "steady": Run.steady, "web": Run.web, "hours": Run.hours, "cost": Run.cost,
-    "growth": Run.growth,
+    "limit": Run.limit, "drain": Run.drain, "mix": Run.mix, "steady": Run.steady, "web": Run.web, "hours": Run.hours,
+    "webhooks": Run.webhooks, "cost": Run.cost, "growth": Run.growth,
 }
 NEEDS = {"mix": {"drain"}, "steady": {"drain"}, "growth": {"drain", "web"}}
-OF_BUILDS = {"drain", "mix", "steady", "web", "cost"}
+OF_BUILDS = {"drain", "mix", "steady", "web", "webhooks", "cost"}
 WARM_UPS = 2  # a broker that has just begun is still being compiled
 
 

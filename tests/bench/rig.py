@@ -67,7 +67,7 @@ class Rig(servers.Startable):
         self.kafka.close()
         self.postgres.close()
 
-    def cpu(self, service: servers.Service) -> dict[str, tuple[float, float]]:
+    def cpu(self, service: servers.Server) -> dict[str, tuple[float, float]]:
         """Seconds of user and system time so far, by what the processes do."""
         used: dict[str, tuple[float, float]] = {}
 
@@ -199,6 +199,11 @@ class World(servers.Startable):
         """The service with its default configuration, but without rate limits."""
         self.services += 1
         return servers.Service(self.binary, self.env, self.rig.directory / f"{self.name}.{self.services}.log")
+
+    def sender(self) -> servers.Webhooks:
+        """A sender of webhooks, which may reach loopback."""
+        self.services += 1
+        return servers.Webhooks(self.binary, self.env, self.rig.directory / f"{self.name}.{self.services}.log")
 
     @contextlib.contextmanager
     def database(self) -> Iterator[psycopg2.extensions.cursor]:
