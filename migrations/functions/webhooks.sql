@@ -188,6 +188,23 @@ BEGIN
 END;
 $$;
 
+-- Stores secrets that were sealed again with another key; null leaves one as it is. Endpoints that are not of p_revisions any more stay as
+-- they are. Returns how many were stored.
+CREATE OR REPLACE FUNCTION reseal_webhooks(p_ids uuid[], p_revisions bigint[], p_secrets bytea[], p_previous bytea[]) RETURNS bigint
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_stored bigint;
+BEGIN
+    PERFORM webhook_lock();
+    UPDATE webhooks w SET secret = coalesce(u.secret, w.secret), previous_secret = coalesce(u.previous_secret, w.previous_secret)
+      FROM unnest(p_ids, p_revisions, p_secrets, p_previous) AS u (id, revision, secret, previous_secret)
+     WHERE w.id = u.id AND w.revision = u.revision;
+    GET DIAGNOSTICS v_stored = ROW_COUNT;
+    RETURN v_stored;
+END;
+$$;
+
 -- Puts a job into the senders' queue. verdict: 'stored', 'missing' (no such endpoint), 'limit' (it has p_max that have not ended).
 CREATE OR REPLACE FUNCTION create_webhook_job(p_id uuid, p_webhook uuid, p_kind text, p_from_time timestamptz, p_from_event text,
                                               p_to_time timestamptz, p_triggers text[], p_max bigint,
@@ -313,8 +330,10 @@ BEGIN
             SELECT d.ctid FROM webhook_deletions d WHERE d.deleted_at < now() - interval '1 day'
              ORDER BY d.deleted_at LIMIT p_max FOR UPDATE SKIP LOCKED)) RETURNING 1)
     SELECT (SELECT count(*) FROM deliveries) + (SELECT count(*) FROM jobs) + (SELECT count(*) FROM deletions) INTO v_swept;
-    UPDATE webhooks SET previous_secret = NULL, previous_secret_until = NULL
-     WHERE previous_secret_until < now();
+    IF EXISTS (SELECT FROM webhooks WHERE previous_secret_until < now()) THEN
+        PERFORM webhook_lock();
+        UPDATE webhooks SET previous_secret = NULL, previous_secret_until = NULL WHERE previous_secret_until < now();
+    END IF;
     RETURN v_swept;
 END;
 $$;

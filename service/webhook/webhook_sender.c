@@ -37,6 +37,7 @@ static const struct pg_statement write_statements[] = {
     {"chains_of", CHAINS " AND d.webhook_id = ANY ($3::uuid[])" BY_CHAIN},
     {"all_cursors", CURSORS},
     {"all_chains", CHAINS BY_CHAIN},
+    {"lock", "SELECT webhook_lock()"},
     {"offsets", "SELECT move_webhook_offsets($1::text, $2::integer[], $3::bigint[], $4::bigint[], $5::timestamptz[])"},
     {"keep",
      "SELECT store_webhook_deliveries($1::text, $2::uuid[], $3::integer[], $4::bigint[], $5::text[], $6::text[], "

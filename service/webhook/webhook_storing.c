@@ -493,6 +493,8 @@ void sender_store(struct webhook_sender *sender)
         sender->to_keep.first == NULL && has_cursors_to_store(sender); /* none before the rows of what it passes over */
     sender->is_storing = true;
     webhook_db_begin(sender->writes, &ops, sender);
+    /* Rows refer to endpoints, which are locked with them: whoever deletes an endpoint has this lock first. */
+    if (are_cursors || disabling != NULL) webhook_db_send(sender->writes, "lock", NULL, 0);
     send_offsets(sender);
     if (sender->keeping.first != NULL) send_kept(sender);
     if (sender->finishing.first != NULL) send_finished(sender);
