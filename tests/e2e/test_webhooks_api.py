@@ -435,6 +435,38 @@ def test_secrets_need_a_key_and_a_former_one_opens_them(make_line: MakeLine) -> 
     assert hooks.get(hooks.own, made["id"])["secret"] == "topsecret"
 
 
+def test_secrets_are_sealed_again_with_the_current_key_so_that_the_former_one_can_go(make_line: MakeLine) -> None:
+    new_key, of_new = "ff" * 32, "substr(secret, 1, 8) = substr(sha256(decode(repeat('ff', 32), 'hex')), 1, 8)"
+    line = make_line(WEBHOOK_SECRET_KEY=KEY)
+    first = line.start()
+    hooks = Hooks(line)
+    rotated, other = hooks.make(hooks.own, secret="first")["id"], hooks.make(hooks.org, secret=STANDARD_SECRET)["id"]
+    hooks.make(hooks.client)
+    hooks.ask("PATCH", hooks.own, f"/{rotated}", {"secret": "second"})
+    broken = hooks.make(hooks.own, secret="third")["id"]
+    line.sql("UPDATE webhooks SET secret = (SELECT secret FROM webhooks WHERE id = %s) WHERE id = %s RETURNING 1", other, broken)
+    line.sql("INSERT INTO webhooks (id, scope, user_id, subscriber_url, triggers, active, secret, revision, start_position) "
+             "SELECT gen_random_uuid(), 'user', 1000000 + i, 'https://example.com', '{}', true, NULL, 0, '1:0/0' FROM generate_series(1, 1200) i RETURNING 1")
+    line.stop(first)
+    line.replicas.clear()
+    line.env["WEBHOOK_SECRET_KEY"] = new_key
+    with pytest.raises(ServerError, match="does not open"):
+        line.admin("webhook", "reseal")
+    line.env["WEBHOOK_FORMER_SECRET_KEYS"] = KEY
+    with pytest.raises(ServerError, match=f"(?s)resealed=2 failed=1.*{broken} does not open"):
+        line.admin("webhook", "reseal")
+    line.sql("DELETE FROM webhooks WHERE id = %s RETURNING 1", broken)
+    revisions = line.sql("SELECT id, revision FROM webhooks ORDER BY id")
+    assert line.admin("webhook", "reseal") == {"resealed": "0", "failed": "0"}
+    assert line.sql("SELECT id, revision FROM webhooks ORDER BY id") == revisions, "what is sealed by the current key is left as it is"
+    assert line.sql(f"SELECT bool_and({of_new} AND coalesce({of_new.replace('secret', 'previous_secret', 1)}, true)), count(previous_secret) "
+                    "FROM webhooks WHERE secret IS NOT NULL") == [(True, 1)]
+    del line.env["WEBHOOK_FORMER_SECRET_KEYS"]
+    line.start()
+    assert hooks.get(hooks.own, rotated)["secret"] == "second"
+    assert hooks.get(hooks.org, other)["secret"] == STANDARD_SECRET
+
+
 def test_a_secret_in_another_row_does_not_open(hooks: Hooks) -> None:
     one, other = (hooks.make(hooks.own, secret=secret) for secret in ("one", "other"))
     hooks.line.sql("UPDATE webhooks SET secret = (SELECT secret FROM webhooks WHERE id = %s::uuid) WHERE id = %s::uuid", one["id"], other["id"])

@@ -60,4 +60,7 @@ int webhook_disable_command(const struct command_call *call);
 int webhook_enable_command(const struct command_call *call);
 int webhook_replay_command(const struct command_call *call);
 
+/* 1 when a secret does not open; all others are sealed with the current key then. */
+int webhook_reseal_command(const struct command_call *call);
+
 #endif

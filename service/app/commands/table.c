@@ -96,6 +96,7 @@ const struct command commands[] = {
      "send to a webhook again, from where it stopped"},
     {"webhook replay", webhook_replay_command, NEEDS_DATABASE, OPTION_BIT(OPT_WEBHOOK_ID) | OPTION_BIT(OPT_REPLAY_FROM),
      OPTION_BIT(OPT_REPLAY_TO), "send events to a webhook once more"},
+    {"webhook reseal", webhook_reseal_command, NEEDS_DATABASE, 0, 0, "seal all secrets with the current WEBHOOK_SECRET_KEY"},
     {"check-config", check_config_command, NEEDS_CONFIG, 0, OPTION_BIT(OPT_TABLE), "check and print the configuration"},
     {"version", version_command, NEEDS_NOTHING, 0, 0, "print the versions of the build and its libraries"},
     {.words = NULL},
