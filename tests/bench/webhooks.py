@@ -98,7 +98,7 @@ def pace(world: World) -> dict[str, float]:
         for seconds in (WARM_UP_SECONDS, PACE_SECONDS):
             with Sink(world.rig.directory, 1, PACE * seconds) as sink:
                 add_endpoints(world, sink)
-                settle(world)
+                wait_for_head(world)
                 before = world.rig.cpu(sender)
                 creates(world).pace(service.url, CONNECTIONS, PACE, seconds)
                 wait_for(lambda: sink.deliveries() >= PACE * seconds, 0.05)
@@ -109,7 +109,7 @@ def pace(world: World) -> dict[str, float]:
     return results
 
 
-def settle(world: World) -> None:
+def wait_for_head(world: World) -> None:
     """Until the endpoints are at the head."""
     wait_for(lambda: world.sql("SELECT count(*) FROM webhook_offsets").strip() != "0"
              and world.sql("SELECT count(*) FROM webhook_cursors").strip() == "0", 0.1)
@@ -125,7 +125,7 @@ def crowd(world: World) -> dict[str, float]:
         wait_for(lambda: is_ready(sender), 0.002)
         slowest = slowest_until_known(Metrics(sender))
         known_s = time.monotonic() - begin
-        settle(world)
+        wait_for_head(world)
         before = sum(world.rig.cpu(sender)["service"])
         time.sleep(REST_S)
         rest_s = sum(world.rig.cpu(sender)["service"]) - before

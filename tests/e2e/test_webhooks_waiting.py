@@ -1,0 +1,102 @@
+"""What a sender waits for, and who waits for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import psycopg2
+import pytest
+
+from hooks import OURS, Hooks
+from line import Line, kafka_stands_still, until
+from servers import Webhooks
+
+PAGE = 1000  # SENDER_CHANGES_MAX of webhook/webhook_sender_state.h
+
+PAGE = 1000  # SENDER_CHANGES_MAX
+WAITS = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database()"
+
+
+@pytest.fixture
+def hooks(make_line: Callable[..., Line]) -> Iterator[Hooks]:
+    made = Hooks(make_line())
+    made.line.start()
+    yield made
+    for receiver in made.receivers:
+        receiver.close()
+
+
+def slowest_answer(hooks: Hooks, sender: Webhooks, seconds: float) -> float:
+    """Of /healthz, asked again and again for so long."""
+    slowest, end = 0.0, time.monotonic() + seconds
+    while time.monotonic() < end:
+        begin = time.monotonic()
+        assert hooks.line.http.get(f"{sender.url}/healthz", timeout=30).status_code == 200
+        slowest = max(slowest, time.monotonic() - begin)
+    return slowest
+
+
+def test_the_loop_goes_on_while_a_replay_asks_kafka_which_stands_still(hooks: Hooks) -> None:
+    receiver = hooks.receive()
+    sender = hooks.send()
+    webhook = hooks.endpoint(receiver.url())
+    schedule = hooks.create()
+    receiver.wait_for({f"{schedule}.1"})
+    with kafka_stands_still(hooks.line):
+        replay = hooks.job(webhook, "replay", from_time="2000-01-01T00:00:00Z")
+        slowest = slowest_answer(hooks, sender, 6)  # it is asked for once a second, and asks for two
+        assert hooks.wait_job(hooks.job(webhook, "ping"), "done") == (1, 0, None)
+    assert slowest < 1.5, "a look-up takes two seconds"
+    assert hooks.wait_job(replay, "done") == (1, 0, None)
+    assert [got.event_id for got in receiver.got].count(f"{schedule}.1") == 2
+
+
+def test_endpoints_of_all_pages_are_known_and_get_events(hooks: Hooks) -> None:
+    receiver, paths = hooks.receive(), ("/first", "/middle", "/last")
+    for number, path in enumerate(paths, 1):
+        hooks.endpoint(receiver.url(path))
+        hooks.line.sql("INSERT INTO webhooks (id, scope, user_id, subscriber_url, triggers, active, revision, start_position) SELECT "
+                       "gen_random_uuid(), 'user', %s + i, 'http://127.0.0.1:9/', '{}', true, 0, '1:0/0' FROM generate_series(1, %s) i RETURNING 1",
+                       number * 1000000, PAGE)
+    sender = hooks.send()
+    schedule = hooks.create()
+    for path in paths:
+        receiver.wait_for({f"{schedule}.1"}, path)
+    known = f"schedule_webhook_endpoints {3 * PAGE + 3}"
+    assert known in hooks.line.http.get(f"{sender.url}/metrics", timeout=10).text
+    later = hooks.endpoint(receiver.url("/later"))
+    until(lambda: not hooks.line.sql("SELECT 1 FROM webhook_cursors WHERE webhook_id = %s", later), "it is at the head")
+    hooks.update(schedule, "Again")
+    for path in (*paths, "/later"):
+        receiver.wait_for({f"{schedule}.2"}, path)
+
+
+def test_an_endpoint_that_is_stored_while_a_sender_begins_misses_nothing(hooks: Hooks) -> None:
+    """It has no cursor, as there is no head yet, and the sender has read the endpoints already."""
+    receiver, line = hooks.receive(), hooks.line
+    with psycopg2.connect(line.database_url) as database, database.cursor() as cursor:
+        cursor.execute("SELECT webhook_lock()")
+        hooks.send()
+        until(lambda: line.sql(WAITS), "the sender waits to begin")
+        cursor.execute("SELECT create_webhook(gen_random_uuid(), %s, NULL, NULL, %s, %s, true, NULL, 'cal', 100)",
+                       (line.people.member, receiver.url(), OURS))
+        schedule = hooks.create()
+        line.event_of_schedule(schedule)
+    receiver.wait_for({f"{schedule}.1"})
+
+
+def test_who_deletes_an_endpoint_waits_for_no_sender_that_waits_for_him(hooks: Hooks) -> None:
+    """The sender has rows and a cursor to store in one transaction: the rows lock the endpoint, the cursor needs what he who deletes has."""
+    receiver = hooks.receive(lambda number, got: 500)
+    hooks.send()
+    webhook = hooks.endpoint(receiver.url())
+    until(lambda: hooks.line.sql("SELECT count(*) FROM webhook_offsets") != [(0,)]
+          and not hooks.line.sql("SELECT 1 FROM webhook_cursors"), "it is at the head")
+    with psycopg2.connect(hooks.line.database_url) as database, database.cursor() as cursor:
+        cursor.execute("SELECT webhook_lock()")
+        for _ in range(8):
+            hooks.create()
+        until(lambda: hooks.line.sql(WAITS), "the sender waits for the lock")
+        cursor.execute("DELETE FROM webhooks WHERE id = %s", (webhook,))  # a deadlock would be its error, as it waits last
+    until(lambda: not hooks.line.sql("SELECT 1 FROM webhook_deliveries"), "nothing is kept of it")
