@@ -24,7 +24,13 @@ ASYNCAPI = Document(ROOT / "docs/asyncapi.json")
 
 
 def openapi() -> list[str]:
-    return [f"{error.json_path}: {error.message}" for error in OpenAPIV31SpecValidator(OPENAPI.content).iter_errors()]
+    return [f"{error.json_path}: {error.message}" for error in OpenAPIV31SpecValidator(OPENAPI.content).iter_errors()] + type_names()
+
+
+def type_names() -> list[str]:
+    """Generators make a type of each, all in one name space, in which most languages have an `Error` of their own."""
+    names = ["Error"] + [name for kind in ("schemas", "responses", "requestBodies") for name in OPENAPI.content["components"][kind]]
+    return [f"the name {name} is given twice" for name in sorted(set(names)) if names.count(name) > 1]
 
 
 def asyncapi(schema: Path) -> list[str]:

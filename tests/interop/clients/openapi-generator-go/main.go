@@ -44,7 +44,7 @@ func main() {
 	if !errors.As(err, &failure) {
 		log.Fatal("no 404: ", err)
 	}
-	body, ok := failure.Model().(openapi.Error)
+	body, ok := failure.Model().(openapi.ErrorAnswer)
 	if !ok || body.Error.Code != "NotFoundException" {
 		log.Fatal("no typed 404")
 	}

@@ -28,7 +28,7 @@ public class Main {
             must(false, "no 404");
         } catch (ApiException failure) {
             must(failure.getCode() == 404, "it is " + failure.getCode());
-            String code = org.openapitools.client.model.Error.fromJson(failure.getResponseBody()).getError().getCode();
+            String code = org.openapitools.client.model.ErrorAnswer.fromJson(failure.getResponseBody()).getError().getCode();
             must(code.equals("NotFoundException"), "no typed 404");
         }
     }

@@ -2,7 +2,7 @@ import os
 
 from openapi_client import ApiClient, Configuration, CreateSchedule, OnesOwnSchedulesApi, UpdateSchedule
 from openapi_client.exceptions import NotFoundException
-from openapi_client.models.error import Error
+from openapi_client.models.error_answer import ErrorAnswer
 
 configuration = Configuration(host=os.environ["HTTP_URL"], access_token=os.environ["API_KEY"])
 with ApiClient(configuration) as client:
@@ -16,4 +16,4 @@ with ApiClient(configuration) as client:
         api.get_schedule(made.data.id)
         raise AssertionError("no 404")
     except NotFoundException as error:
-        assert isinstance(error.data, Error) and error.data.error.code == "NotFoundException"
+        assert isinstance(error.data, ErrorAnswer) and error.data.error.code == "NotFoundException"

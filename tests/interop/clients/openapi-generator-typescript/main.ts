@@ -1,4 +1,4 @@
-import { Configuration, ModelErrorFromJSON, OnesOwnSchedulesApi, ResponseError } from "./client/index.js";
+import { Configuration, ErrorAnswerFromJSON, OnesOwnSchedulesApi, ResponseError } from "./client/index.js";
 
 const env = (name: string): string => process.env[name] ?? "";
 const api = new OnesOwnSchedulesApi(new Configuration({ basePath: env("HTTP_URL"), accessToken: env("API_KEY") }));
@@ -17,5 +17,5 @@ try {
   throw new Error("no 404");
 } catch (error) {
   if (!(error instanceof ResponseError) || error.response.status !== 404) throw error;
-  if (ModelErrorFromJSON(await error.response.json()).error.code !== "NotFoundException") throw new Error("no typed 404");
+  if (ErrorAnswerFromJSON(await error.response.json()).error.code !== "NotFoundException") throw new Error("no typed 404");
 }

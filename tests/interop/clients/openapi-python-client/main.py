@@ -3,7 +3,7 @@ from http import HTTPStatus
 
 from schedule_service_client import AuthenticatedClient
 from schedule_service_client.api.ones_own_schedules import create_schedule, delete_schedule, get_schedule, list_schedules, update_schedule
-from schedule_service_client.models import CreateSchedule, DeletedAnswer, Error, ScheduleAnswer, ScheduleListAnswer, StoredAnswer, UpdateSchedule
+from schedule_service_client.models import CreateSchedule, DeletedAnswer, ErrorAnswer, ScheduleAnswer, ScheduleListAnswer, StoredAnswer, UpdateSchedule
 
 client = AuthenticatedClient(base_url=os.environ["HTTP_URL"], token=os.environ["API_KEY"])
 made = create_schedule.sync(client=client, body=CreateSchedule(name="Made", time_zone="Europe/Rome", is_default=False))
@@ -18,4 +18,4 @@ gone = delete_schedule.sync(made.data.id, client=client)
 assert isinstance(gone, DeletedAnswer) and gone.status == "success"
 missing = get_schedule.sync_detailed(made.data.id, client=client)
 assert missing.status_code == HTTPStatus.NOT_FOUND
-assert isinstance(missing.parsed, Error) and missing.parsed.error.code == "NotFoundException"
+assert isinstance(missing.parsed, ErrorAnswer) and missing.parsed.error.code == "NotFoundException"
