@@ -8,10 +8,17 @@
         .help = "Requests to endpoints of webhooks, by what came of them."                                     \
     }
 
+#define DISABLED(reason_)                                                                                      \
+    {                                                                                                          \
+        .type = METRIC_COUNTER, .name = "schedule_webhook_disabled_total", .labels = "reason=\"" reason_ "\"", \
+        .help = "Webhooks that were disabled, by what their endpoints did."                                    \
+    }
+
 enum { ATTEMPTS_OK, ATTEMPTS_STATUS, ATTEMPTS_TIMEOUT, ATTEMPTS_REFUSED, ATTEMPTS_ERROR, ATTEMPTS_LEN };
 
 static struct metric attempts[ATTEMPTS_LEN] = {ATTEMPTS("acknowledged"), ATTEMPTS("status"), ATTEMPTS("timeout"),
                                                ATTEMPTS("refused"), ATTEMPTS("error")};
+static struct metric disabled[] = {DISABLED("gone"), DISABLED("failing")};
 static struct metric lost = {.type = METRIC_COUNTER,
                              .name = "schedule_webhook_offsets_lost_total",
                              .labels = "",
@@ -56,6 +63,11 @@ void sender_count_attempt(const struct http_client_answer *answer)
     metric_add(&attempts[result], 1);
 }
 
+void sender_count_disabled(bool is_failing)
+{
+    metric_add(&disabled[is_failing ? 1 : 0], 1);
+}
+
 void sender_count_lost(int64_t events)
 {
     metric_add(&lost, events);
@@ -91,6 +103,7 @@ void sender_metrics_register(struct webhook_sender *sender)
     struct metric *const all[] = {&lost, &in_flight, &pool, &queued, &count, &behind, &partitions, &lag};
     lag.scale = 1e-6;
     for (int i = 0; i < ATTEMPTS_LEN; i++) metrics_register(&attempts[i]);
+    for (size_t i = 0; i < sizeof(disabled) / sizeof(disabled[0]); i++) metrics_register(&disabled[i]);
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) metrics_register(all[i]);
     metrics_on_collect(collect, sender);
 }

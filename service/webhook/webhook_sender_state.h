@@ -407,6 +407,7 @@ void sender_mind_replay(struct webhook_sender *sender);
 
 void sender_metrics_register(struct webhook_sender *sender);
 void sender_count_attempt(const struct http_client_answer *answer);
+void sender_count_disabled(bool is_failing);
 void sender_count_lost(int64_t events);
 
 #endif

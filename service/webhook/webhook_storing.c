@@ -422,6 +422,7 @@ static void on_disabled(struct webhook_sender *sender)
         uuid_format(&endpoint->id, id);
         LOG_WARN("webhook disabled", LOG_SLICE("webhook_id", ((struct slice){id, sizeof(id)})),
                  LOG_STR("reason", endpoint->is_failing ? "failing" : "gone"));
+        sender_count_disabled(endpoint->is_failing);
         endpoint->is_active = false;
         endpoint->is_disabling = endpoint->is_failing = false;
         sender_reset_endpoint(sender, endpoint);

@@ -1,11 +1,12 @@
-"""Every query of the dashboard is asked of Debian's Prometheus, which scrapes two replicas under load, and gives series. Grafana itself is not
-among Debian's packages: that it draws them is not tested."""
+"""Every query of the dashboard is asked of Debian's Prometheus, which scrapes two replicas and a sender of webhooks under load, and gives series.
+Grafana itself is not among Debian's packages: that it draws them is not tested."""
 
 from __future__ import annotations
 
 import json
 import os
 import time
+from contextlib import closing
 from pathlib import Path
 
 import yaml
@@ -14,7 +15,9 @@ import ledger
 from alerts import RULES
 from conftest import MakeLine
 from dashboard import DASHBOARD, Prometheus, Query, legend, panels, queries
+from hooks import Hooks
 from line import MINIMAL, Line, until
+from receiver import Got
 from servers import ROOT
 from wire import JSON_HEADERS
 
@@ -41,18 +44,29 @@ def put_under_load(line: Line, seconds: float) -> None:
     sender.close()
 
 
+def answer(number: int, got: Got) -> int | str:
+    """Of an endpoint that takes all, of one that is gone, and of one that does not answer."""
+    return {"/gone": 410, "/slow": "hang"}.get(got.path, 200)
+
+
 def test_every_query_of_the_dashboard_gives_series_under_load(make_line: MakeLine, tmp_path: Path) -> None:
     line = make_line()
     line.start()
     line.start()
-    with Prometheus(tmp_path / "prometheus", [replica.env["HTTP_LISTEN"] for replica in line.replicas]) as prometheus:
+    hooks = Hooks(line)
+    hooks.wait_assigned(hooks.send())
+    receiver = hooks.receive(answer)
+    with closing(receiver), Prometheus(tmp_path / "prometheus", [replica.env["HTTP_LISTEN"] for replica in line.replicas]) as prometheus:
         start_s = time.time()
+        for path in ("/taken", "/gone", "/slow"):
+            hooks.endpoint(receiver.url(path))
         put_under_load(line, LOAD_S)
         end_s = time.time()
         drawn = {query: prometheus.series(query.expression, start_s, end_s) for query in queries()}
         assert [query for query, series in drawn.items() if not series] == []
         assert sum(len(series) for series in drawn.values()) > 40
-        for title in ("Commands per second", "Directory updates per second", "Events per second", "Requests per second", "Rows of a transaction"):
+        for title in ("Commands per second", "Directory updates per second", "Events per second", "Requests per second", "Rows of a transaction",
+                      "Requests to webhooks per second", "Use of the pool of requests", "Webhooks disabled within an hour"):
             assert max(value for query, series in drawn.items() if query.panel == title for _, points in series for _, value in points) > 0
         until(lambda: len(prometheus.ask("rules")["groups"][0]["rules"]) == len(RULES), "it has the alerts")
         until(lambda: all(rule["health"] == "ok" for rule in prometheus.ask("rules")["groups"][0]["rules"]), "it evaluates them", 30)
@@ -91,5 +105,8 @@ def test_the_monitoring_profile_provisions_what_is_there() -> None:
         for volume in services[name]["volumes"]:
             assert (ROOT / volume.split(":")[0]).is_file(), volume
     scraped = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
-    assert [job["job_name"] for job in scraped["scrape_configs"]] == ["schedule-service"]
+    [job] = scraped["scrape_configs"]
+    assert job["job_name"] == "schedule-service"
+    assert [(found["names"], found["port"]) for found in job["dns_sd_configs"]] == [(["schedule-service"], 8080), (["webhooks"], 8081)]
+    assert services["webhooks"]["environment"]["WEBHOOK_LISTEN"] == "0.0.0.0:8081"
     assert any(volume.startswith(f"./{DASHBOARD.relative_to(ROOT)}:") for volume in services["grafana"]["volumes"])
