@@ -1,7 +1,7 @@
 """Other people's tools against the service that `make up` started: clients that generators make of docs/openapi.json, each of which creates,
-lists, reads, changes and deletes a schedule and reads a typed 404; the consumers of examples/, and receivers of webhooks.
+lists, reads, changes and deletes a schedule and reads a typed 404; the consumers of examples/, receivers of webhooks, and a schema registry.
 
-    run.py [NAME ...]     all, or those; --list names them. Status 1 when one fails, 2 when a toolchain is missing.
+    run.py [NAME ...]     all, or those; --list names them. Status 1 when one fails, 2 when a toolchain that all need together is missing.
 
 Everything is made in build/interop/, from the packages that are named here, in package.json and in examples/.
 """
@@ -20,20 +20,25 @@ import threading
 import time
 import urllib.request
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import webhook_receivers
-
 ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "deploy/local")]
+
+import webhook_receivers
+from servers import free_port, wait_until
+
 BUILD, CLIENTS = ROOT / "build/interop", Path(__file__).resolve().parent / "clients"
 OPENAPI, OPENAPI_30 = ROOT / "docs/openapi.json", ROOT / "docs/openapi-3.0.json"
+ENVIRONMENT = ROOT / ".run/env"
 TOOLCHAINS = {"node": "Node.js", "npm": "npm", "go": "Go", "cargo": "Rust", "java": "a JDK", "mvn": "Maven", "protoc": "protobuf-compiler"}
 GENERATOR = "org.openapitools:openapi-generator-cli:7.25.0"
 OAPI_CODEGEN = "github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2"
 OGEN = "github.com/ogen-go/ogen/cmd/ogen@v1.24.0"
 PROTOC_GEN_GO = "google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12"
 STANDARD_WEBHOOKS = "standardwebhooks==1.0.1"
+REGISTRY = "io.apicurio:apicurio-registry-app:3.0.9:tar.gz:all"
 PYTHON_TOOLS = ["openapi-python-client==0.29.1", "mypy==2.4.1"]
 TSCONFIG = {"compilerOptions": {"strict": True, "noEmit": True, "target": "es2022", "module": "preserve", "skipLibCheck": True,
                                 "moduleResolution": "bundler", "lib": ["es2023", "dom", "dom.iterable"], "types": ["node"]}}
@@ -41,6 +46,8 @@ TSCONFIG = {"compilerOptions": {"strict": True, "noEmit": True, "target": "es202
 
 def run(*command: str | Path, cwd: Path = ROOT, env: dict[str, str] | None = None) -> str:
     """Its output; what went wrong is raised with the end of it."""
+    if shutil.which(command[0]) is None:
+        raise RuntimeError(f"missing: {TOOLCHAINS.get(str(command[0]), command[0])}")
     done = subprocess.run([str(word) for word in command], cwd=cwd, env=os.environ | (env or {}), text=True, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, timeout=1200)
     if done.returncode != 0:
@@ -49,9 +56,18 @@ def run(*command: str | Path, cwd: Path = ROOT, env: dict[str, str] | None = Non
 
 
 def service_env() -> dict[str, str]:
-    lines = (ROOT / ".run/env").read_text().splitlines()
+    """Of what `make up` started."""
+    lines = ENVIRONMENT.read_text().splitlines()
     values = dict(line.split("=", 1) for line in lines if "=" in line)
     return values | {"API_KEY": values["MEMBER_API_KEY"]}
+
+
+def answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(url, timeout=5).close()
+        return True
+    except OSError:
+        return False
 
 
 def fresh(name: str, *copied: Path) -> Path:
@@ -98,10 +114,16 @@ def venv(name: str, *packages: str) -> Path:
     return python
 
 
+def maven_file(artifact: str, name: str) -> Path:
+    """Of Maven Central: the file that is called so."""
+    file = BUILD / "jar" / name
+    if not file.exists():
+        run("mvn", "-q", "-B", "dependency:copy", f"-Dartifact={artifact}", f"-DoutputDirectory={file.parent}")
+    return file
+
+
 def openapi_generator(language: str, out: Path, properties: str = "") -> None:
-    jar = BUILD / "jar" / f"openapi-generator-cli-{GENERATOR.rpartition(':')[2]}.jar"
-    if not jar.exists():
-        run("mvn", "-q", "-B", "dependency:copy", f"-Dartifact={GENERATOR}", f"-DoutputDirectory={jar.parent}")
+    jar = maven_file(GENERATOR, f"openapi-generator-cli-{GENERATOR.rpartition(':')[2]}.jar")
     more = [f"--additional-properties={properties}"] if properties else []
     run("java", "-jar", jar, "generate", "-i", OPENAPI, "-g", language, "-o", out, *more)
 
@@ -148,11 +170,11 @@ def openapi_generator_python() -> None:
     run(venv("openapi-generator", str(place / "client")), "main.py", cwd=place, env=service_env())
 
 
-def run_go(place: Path) -> None:
+def run_go(place: Path, env: dict[str, str] | None = None) -> None:
     run("go", "mod", "init", "interop", cwd=place)
     run("go", "mod", "tidy", cwd=place)
     run("go", "vet", ".", cwd=place)
-    run("go", "run", ".", cwd=place, env=service_env())
+    run("go", "run", ".", cwd=place, env=service_env() | (env or {}))
 
 
 def oapi_codegen() -> None:
@@ -260,11 +282,53 @@ def webhooks() -> None:
     webhook_receivers.check_all(env["HTTP_URL"], env["API_KEY"], venv("webhooks", STANDARD_WEBHOOKS), node_bin("tsx"))
 
 
+@contextlib.contextmanager
+def registry_server(place: Path) -> Iterator[str]:
+    """Apicurio's, with its data in memory; where it speaks Confluent's API."""
+    name = f"apicurio-registry-app-{REGISTRY.split(':')[2]}"
+    run("tar", "-xzf", maven_file(REGISTRY, f"{name}-all.tar.gz"), "-C", place)
+    url = f"http://127.0.0.1:{free_port()}"
+    listen = [f"-Dquarkus.http.{part}={value}" for part, value in zip(("host", "port"), url.removeprefix("http://").split(":"))]
+    log = place / "registry.log"
+    with log.open("w") as out, subprocess.Popen(["java", "-Xmx512m", *listen, "-jar", f"{name}-runner.jar"], cwd=place, stdout=out,
+                                                stderr=subprocess.STDOUT) as process:
+        try:
+            if not wait_until(lambda: process.poll() is not None or answers(f"{url}/health/ready"), 180) or process.poll() is not None:
+                raise RuntimeError(f"the registry did not start:\n{log.read_text()[-4000:]}")
+            yield f"{url}/apis/ccompat/v7"
+        finally:
+            process.kill()
+
+
+def schema_registry() -> None:
+    """The messages are registered, once however often; a client that asks the registry for the schema sends a command that is understood. A change
+    that breaks readers is refused."""
+    place = fresh("schema-registry", CLIENTS / "schema-registry/main.go")
+    for folder in ("proto", "deploy"):
+        shutil.copytree(ROOT / folder, place / folder)
+    script, protos = place / "deploy/register-schemas.py", sorted((place / "proto/schedules/v1").glob("*.proto"))
+    packages = [f"--go_opt=Mschedules/v1/{proto.name}=interop/schedules/v1" for proto in protos]
+    run("protoc", "-I", place / "proto", "--go_out", place, "--go_opt=module=interop", *packages, *protos,
+        env={"PATH": f"{go_bin(PROTOC_GEN_GO).parent}:{os.environ['PATH']}"})
+    with registry_server(fresh("schema-registry/server")) as url:
+        first, again = run(script, url), run(script, url)
+        if first != again or "schedules.v1.WebhookDisabled id=" not in first:
+            raise RuntimeError(f"registered differently:\n{first}\n{again}")
+        run_go(place, {"SCHEMA_REGISTRY": url, "COMMAND_ID": str(uuid.uuid4())})
+        change = urllib.request.Request(f"{url}/config", b'{"compatibility": "BACKWARD"}', {"Content-Type": "application/json"}, method="PUT")
+        urllib.request.urlopen(change, timeout=20).close()
+        message = place / "proto/schedules/v1/create_schedule.proto"
+        message.write_text(message.read_text().replace("int64 user_id = 3;", "string user_id = 3;"))
+        refused = subprocess.run([script, url], capture_output=True, text=True, timeout=60)
+        if refused.returncode != 1 or "schedules.v1.CreateSchedule: 409" not in refused.stderr:
+            raise RuntimeError(f"a change that breaks readers was taken: {refused.stdout}{refused.stderr}")
+
+
 STEPS: dict[str, Callable[[], None]] = {
     step.__name__.replace("_", "-"): step for step in (
         openapi_typescript, hey_api, openapi_python_client, oapi_codegen, ogen, openapi_generator_typescript, openapi_generator_python,
         openapi_generator_go, openapi_generator_java, openapi_generator_rust, example_python, example_go, example_typescript, example_java,
-        webhooks)}
+        webhooks, schema_registry)}
 
 
 def main(names: list[str]) -> int:
@@ -272,9 +336,12 @@ def main(names: list[str]) -> int:
         print("\n".join(STEPS))
         return 0
     unknown = [name for name in names if name not in STEPS]
-    missing = [f"{what} ({tool})" for tool, what in TOOLCHAINS.items() if shutil.which(tool) is None]
+    missing = [] if names else [f"{what} ({tool})" for tool, what in TOOLCHAINS.items() if shutil.which(tool) is None]
     if unknown or missing:
         print(f"no such step: {', '.join(unknown)}" if unknown else f"missing: {', '.join(missing)}")
+        return 2
+    if not ENVIRONMENT.exists():
+        print("nothing runs: `make up` first")
         return 2
     failed = []
     for name in names or STEPS:
