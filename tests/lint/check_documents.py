@@ -1,6 +1,7 @@
 """Checks that the documents agree with the code: the configuration table is the binary's own; every metric that a page or an alarm names exists, and
-every metric that exists is named; every make target, test and case of the fault rig that a page names exists, and every case has its row in the page
-of faults; every link leads to a file, and its anchor to a heading; every file that a page names exists; every page is on the map, every decision in its index; the README stays short."""
+every metric that exists is named; every make target, test and case of the fault rig that a page names exists, and every case has its row in the
+page of faults; every link leads to a file, and its anchor to a heading; every file that a page names exists; every page is on the map, every
+decision in its index; the README stays short."""
 
 import pathlib
 import re
