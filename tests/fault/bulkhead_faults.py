@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
@@ -325,20 +325,33 @@ def _held_open(rig: Rig, count: int) -> Iterator[None]:
 
 
 def send_compressed_batches(rig: Rig, commands: int, memory_mib: int) -> None:
-    """Valid commands of 77 KB, which are few as they are compressed; in batches as a producer makes them, and larger ones."""
+    """Valid commands of 77 KB, which are few as they are compressed; in batches as a producer makes them, and larger ones. Nobody sees them
+    before the transactions that they are in have ended, all at once: what their sender takes of the processors is not the service's."""
     warm_up(rig)
     rig.memory_max_kib = memory_mib * 1024
+    with ExitStack() as senders:
+        sent = [_send_compressed(rig, senders, commands // 2, size) for size in (16384, 1 << 20)]
+        with undisturbed(rig, OTHERS):
+            for commit, _ in sent:
+                commit()
+            rig.faults += commands
+            rig.until(lambda: rig.topic(rig.place.commands).ends()[0] > max(last for _, last in sent), "the transactions have ended")
+            _wait_partition(rig, 0)
+
+
+def _send_compressed(rig: Rig, senders: ExitStack, commands: int, batch_size: int) -> tuple[Callable[[], None], int]:
+    """To partition 0, in a transaction. Returns what commits it, and the last offset."""
     owners = rig.make_owners(commands // 20)
     overrides = [{"date": f"20{year}-{month:02}-{day:02}", "startTime": "10:00", "endTime": "11:00"}
                  for year in range(30, 34) for month in range(1, 13) for day in range(1, 22)][:1000]
-    with undisturbed(rig, OTHERS):
-        for kind, size in (("gzip", 16384), ("gzip", 1 << 20)):
-            with closing(producer(rig.place.bootstrap, compression_type=kind, batch_size=size, linger_ms=100)) as sender:
-                for number in range(commands // 2):
-                    command = rig.command(userId=owners[number % len(owners)], overrides=overrides, name="x" * 100)
-                    value = json.dumps(command).encode()
-                    sender.send(rig.place.commands, value=value, key=str(command["userId"]).encode(), partition=0,
-                                headers=[("expect", b"created"), ("content-type", b"application/json")])
-                sender.flush()
-                rig.faults += commands // 2
-        _wait_partition(rig, 0)
+    sender = senders.enter_context(closing(producer(
+        rig.place.bootstrap, compression_type="gzip", batch_size=batch_size, linger_ms=100, enable_idempotence=True, acks="all",
+        transactional_id=f"{rig.place.commands}.{batch_size}", transaction_timeout_ms=600_000)))
+    sender.init_transactions()
+    sender.begin_transaction()
+    for number in range(commands):
+        command = rig.command(userId=owners[number % len(owners)], overrides=overrides, name="x" * 100)
+        last = sender.send(rig.place.commands, value=json.dumps(command).encode(), key=str(command["userId"]).encode(), partition=0,
+                           headers=[("expect", b"created"), ("content-type", b"application/json")])
+    sender.flush()
+    return sender.commit_transaction, last.get().offset

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import cycle
 from multiprocessing.connection import Connection
+from operator import sub
+from pathlib import Path
 from typing import Any
 
 from line import PARTITIONS
@@ -65,6 +67,12 @@ def _as_if_others_waited(latency: float) -> list[float]:
     return [latency - missed / RATE for missed in range(1 + int(latency * RATE))]
 
 
+def _loop_s(rig: Rig) -> tuple[float, float]:
+    """For how long the service's loop has run, and has waited for a processor that others had."""
+    run_ns, waited_ns, _ = Path(f"/proc/{rig.service.pid}/schedstat").read_text().split()
+    return int(run_ns) / 1e9, int(waited_ns) / 1e9
+
+
 @contextmanager
 def calling(rig: Rig, p99_ms: float = P99_MS) -> Iterator[None]:
     """The caller must be answered as it should, 99 of 100 times within p99_ms; 0: whenever."""
@@ -77,8 +85,11 @@ def calling(rig: Rig, p99_ms: float = P99_MS) -> Iterator[None]:
         daemon=True)
     caller.start()
     theirs.close()
+    before = _loop_s(rig)
     try:
         yield
+        run_s, waited_s = map(sub, _loop_s(rig), before)
+        print(f"      the loop ran {run_s:.1f} s and waited {waited_s:.1f} s for a processor", flush=True)
     finally:
         ours.send("enough")
         created, latencies, wrong = ours.recv()
