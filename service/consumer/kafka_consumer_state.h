@@ -7,7 +7,10 @@
 #include "driver/kafka_unpack.h"
 #include "store/offsets.h"
 
-enum { TICK_MS = 200 };
+enum {
+    TICK_MS = 200,
+    YIELD_MAX_US = 50000 /* to others behind a large message: it may have been the machine that took longer */
+};
 
 /* A batch that could not be read: whether for good shows only when it fails again, see on_unreadable. */
 struct doubt {
@@ -46,7 +49,8 @@ struct kafka_consumer {
         is_loading; /* the stored offsets of what is assigned are asked for to begin with, not to see whether they were moved */
     int wake_fd;
     struct event *wake;
-    struct event *rest; /* pending: what comes waits */
+    struct event *rest;      /* pending: what comes waits */
+    int64_t yields_until_us; /* steady clock; others have the loop until then */
     struct event *tick;
     /* By number; here, so that none can lack memory when it is assigned. */
     struct consumer_partition partitions[OFFSETS_PARTITIONS_MAX];

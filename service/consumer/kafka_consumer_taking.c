@@ -12,7 +12,7 @@ enum {
     IN_FLIGHT_MAX = 4096,          /* messages: four batches for each connection */
     IN_FLIGHT_BYTES_MAX = 8 << 20, /* of them */
     TURN_US = 5000,                /* before all other events get their turn */
-    HEAVY_BYTES = 8 << 10,         /* a message beyond it is the last of its turn */
+    HEAVY_BYTES = 8 << 10,         /* a message beyond it is the last of its turn, and others have the loop for as long */
     REST_MS = 5,                   /* after all that was there is taken: what comes meanwhile shares a batch */
     PAUSE_AFTER_TICKS = 10,        /* full for so long: pause, and keep polling for the group's sake */
     UNREADABLE_FAILURES = 3
@@ -209,14 +209,24 @@ static rd_kafka_message_t *next_message(struct kafka_consumer *consumer)
     return NULL;
 }
 
+/* Others have the loop until then. By a timer also where that is now: what is made active is run before the loop looks at anything else again.
+ * It counts from the time that libevent keeps, which is of the beginning of its turn unless it is told. */
+static void yield_until(struct kafka_consumer *consumer, int64_t until_us)
+{
+    int64_t left_us = until_us - clock_steady_us();
+    if (left_us < 0) left_us = 0;
+    const struct timeval after = {left_us / 1000000, left_us % 1000000};
+    consumer->yields_until_us = until_us;
+    event_base_update_cache_time(consumer->base);
+    event_add(consumer->rest, &after);
+}
+
 static void take_what_is_there(struct kafka_consumer *consumer)
 {
     static const struct timeval rest = {.tv_usec = REST_MS * 1000};
-    static const struct timeval next_turn = {
-        0, 0}; /* what is made active is run before the loop looks at anything else again */
-    int64_t end_us = clock_steady_us() + TURN_US;
+    int64_t start_us = clock_steady_us();
     bool is_heavy = false;
-    for (bool has_taken = false; !is_heavy && clock_steady_us() < end_us; has_taken = true) {
+    for (bool has_taken = false; !is_heavy && clock_steady_us() < start_us + TURN_US; has_taken = true) {
         if (is_full(consumer) && !consumer->paused) return;
         rd_kafka_message_t *message = next_message(consumer);
         if (message == NULL) {
@@ -232,7 +242,9 @@ static void take_what_is_there(struct kafka_consumer *consumer)
         is_heavy = message->len > HEAVY_BYTES;
         rd_kafka_message_destroy(message);
     }
-    event_add(consumer->rest, &next_turn);
+    int64_t now_us = clock_steady_us();
+    int64_t took_us = now_us - start_us < YIELD_MAX_US ? now_us - start_us : YIELD_MAX_US;
+    yield_until(consumer, is_heavy ? now_us + took_us : now_us);
 }
 
 void consumer_take(struct kafka_consumer *consumer)
@@ -255,7 +267,12 @@ void consumer_on_rested(evutil_socket_t fd, short what, void *ctx)
     struct kafka_consumer *consumer = ctx;
     (void)fd;
     (void)what;
-    if (!consumer->draining) take_what_is_there(consumer);
+    if (consumer->draining) return;
+    if (clock_steady_us() < consumer->yields_until_us) { /* the timer's clock ticks in milliseconds */
+        yield_until(consumer, consumer->yields_until_us);
+        return;
+    }
+    take_what_is_there(consumer);
 }
 
 void consumer_mind_fullness(struct kafka_consumer *consumer)

@@ -21,6 +21,7 @@ struct world {
     char topic[NAME_LEN];
     char dead_letter_topic[NAME_LEN];
     char slot[NAME_LEN];
+    const struct message_handler *handler;
     size_t unpacked_max;
     PGconn *db;
     rd_kafka_t *producer;
@@ -68,7 +69,7 @@ static inline void start_consumer(struct world *world)
     const struct position_mark mark = mark_here(db);
     PQfinish(db);
     writer_open(world->writer, &mark);
-    world->config = (struct kafka_consumer_config){.handler = &kafka_command_handler,
+    world->config = (struct kafka_consumer_config){.handler = world->handler,
                                                    .database_url = getenv("TEST_DATABASE_URL"),
                                                    .topic = world->topic,
                                                    .group = world->topic,
@@ -219,6 +220,7 @@ static inline int set_up(void **state)
     *state = world;
     snprintf(world->topic, NAME_LEN, "consumer.%d", (int)getpid());
     snprintf(world->dead_letter_topic, NAME_LEN, "consumer.%d.dlq", (int)getpid());
+    world->handler = &kafka_command_handler;
     world->unpacked_max = UNPACKED_MAX;
     world->kafka = (struct kafka_settings){getenv("TEST_KAFKA_BROKERS"), short_session, ARRAY_LEN(short_session)};
     world->db = connect_to(getenv("TEST_DATABASE_URL"));

@@ -1,6 +1,8 @@
 /* Batches and messages of any size at the Kafka consumer: what unpacks large, and what is made a dead letter. */
 #include "kafka_consumer_support.h"
 
+#include "consumer/kafka_consumer_state.h"
+
 /* What was freed would be counted as held. */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void)
@@ -113,6 +115,44 @@ static void unpacks_no_more_than_the_limit_at_a_time(void **state)
     remote_stop(&consumer);
 }
 
+/* ---- turns ---- */
+
+static struct {
+    int64_t end_us;  /* of the last message */
+    int64_t took_us; /* reading it */
+    int messages;
+    int early; /* of them: read before others had the loop as long */
+} reading;
+
+static bool decode_by_the_clock(struct kafka_message *message, const struct time_zones *zones)
+{
+    int64_t start_us = clock_steady_us();
+    reading.messages++;
+    reading.early += start_us < reading.end_us + reading.took_us;
+    bool ok = kafka_command_handler.decode_and_validate(message, zones);
+    reading.end_us = clock_steady_us();
+    reading.took_us = reading.end_us - start_us;
+    if (reading.took_us > YIELD_MAX_US) reading.took_us = YIELD_MAX_US;
+    return ok;
+}
+
+static void a_large_message_leaves_the_loop_to_others_for_as_long_as_it_took(void **state)
+{
+    enum { COUNT = 40, BYTES = 900000 };
+    struct world *world = *state;
+    static struct message_handler handler;
+    handler = kafka_command_handler;
+    handler.decode_and_validate = decode_by_the_clock;
+    world->handler = &handler;
+    make_topic(world, 1);
+    produce_batch(world, 0, "gzip", 0, COUNT, BYTES);
+    start_consumer(world);
+    RUN_UNTIL(world->base, stored_offsets(world) == COUNT);
+    stop_consumer(world);
+    assert_int_equal(reading.messages, COUNT);
+    assert_int_equal(reading.early, 0);
+}
+
 /* ---- dead letters ---- */
 
 static void see_dead_letter(void *ctx, const struct record *record)
@@ -161,6 +201,7 @@ int main(int argc, char **argv)
         TEST(reads_large_batches_of_every_codec),
         TEST(a_batch_beyond_the_limit_stops_that_partition_only),
         TEST(unpacks_no_more_than_the_limit_at_a_time),
+        TEST(a_large_message_leaves_the_loop_to_others_for_as_long_as_it_took),
         TEST(buries_messages_of_any_size_and_with_any_number_of_headers),
     };
     return run_each_in_a_process(argc, argv, tests, ARRAY_LEN(tests));
