@@ -132,6 +132,8 @@ def test_every_command_of_the_directory_works(line: Line) -> None:
 def test_what_was_lost_is_rebuilt_with_the_services_own_logins(line: Line, logins: Logins) -> None:
     """As docs/operations.md says: with the environment of `serve`."""
     env = line.env | {"DATABASE_URL": url_of(line, logins.service)}
+    assert run(str(BINARY), "webhook", "reseal", env=env | {"WEBHOOK_SECRET_KEY": "0f" * 32}) == "resealed=0 failed=0\n"
+    query(env["DATABASE_URL"], "SELECT reseal_webhooks('{}', '{}', '{}', '{}')")
     made = line.post(MINIMAL).json()["data"]["id"]
     removed = line.post(MINIMAL).json()["data"]["id"]
     assert line.delete(f"{line.schedules_path()}/{removed}").status_code == 200
@@ -184,7 +186,7 @@ TABLES = ["organizations", "users", "memberships", "teams", "team_memberships", 
 WEBHOOKS = ["webhooks", "webhook_changes", "webhook_deletions", "webhook_offsets", "webhook_cursors", "webhook_states", "webhook_deliveries",
             "webhook_jobs", "webhook_job_positions"]
 ENDPOINTS = ["SELECT create_webhook(NULL, 0, NULL, NULL, 'x', '{}', true, NULL, 'cal', 9)", "SELECT delete_webhook(NULL, NULL)",
-             "SELECT delete_client_webhooks('x')", "UPDATE webhooks SET active = true", "DELETE FROM webhooks",
+             "SELECT delete_client_webhooks('x')", "SELECT reseal_webhooks('{}', '{}', '{}', '{}')", "UPDATE webhooks SET active = true", "DELETE FROM webhooks",
              "INSERT INTO webhooks SELECT * FROM webhooks"]
 SENDERS = ["SELECT disable_webhook(NULL, 'gone', '')", "SELECT delete_removed_webhook(NULL)", "SELECT mark_removed_webhooks()"]
 POSITION = ["SELECT accept_position('x', 1, 1)", "SELECT refuse_position('x', 'y')"]
@@ -198,7 +200,7 @@ REFUSED = {
                 "UPDATE users SET is_system_admin = true", "INSERT INTO api_keys (user_id, key_hash) VALUES (1, '')",
                 "UPDATE oauth_clients SET permissions = 48", "INSERT INTO memberships VALUES (1, 1, 'OWNER')",
                 "UPDATE api_key_limits SET requests = 1", "DELETE FROM default_schedules", "SELECT FROM relay_positions", *POSITION,
-                *ENDPOINTS[3:], *SENDERS, "SELECT event FROM webhook_deliveries", "DELETE FROM webhook_deliveries",
+                *ENDPOINTS[4:], *SENDERS, "SELECT event FROM webhook_deliveries", "DELETE FROM webhook_deliveries",
                 "UPDATE webhook_offsets SET next_offset = 0", "UPDATE webhook_jobs SET state = 'done'"],
     "relay": [*CREATE, APPLY, WRITE, *REBUILD, *(f"SELECT FROM {table}" for table in TABLES + WEBHOOKS), "UPDATE relay_positions SET refusal = NULL",
               *ENDPOINTS, *SENDERS],
@@ -236,9 +238,9 @@ def test_functions_with_their_owners_privileges_keep_to_their_schema(line: Line)
         "create_webhook", "create_webhook_job", "delete_client_webhooks", "delete_removed_webhook", "delete_webhook",
         "disable_webhook", "emit_deletions", "emit_last_event", "emit_schedules", "end_client_webhooks",
         "heal_published", "mark_removed_webhooks", "move_schedule_ids", "move_webhook_offsets", "note_published",
-        "position_state", "refuse_position", "run_removals", "schedules_left_to_remove", "store_webhook_cursors",
+        "position_state", "refuse_position", "reseal_webhooks", "run_removals", "schedules_left_to_remove", "store_webhook_cursors",
         "store_webhook_deliveries", "store_webhook_retries", "store_webhook_states", "sweep_processed_commands",
-        "sweep_removed_webhooks", "sweep_webhooks", "update_webhook", "webhook_memberships", "write_batch"]
+        "sweep_removed_webhooks", "sweep_webhooks", "update_webhook", "webhook_lock", "webhook_memberships", "write_batch"]
     assert all("search_path=public, pg_temp" in config for _, config in sealed)
 
 
