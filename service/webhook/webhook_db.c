@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "driver/log.h"
 
@@ -114,4 +115,31 @@ void webhook_db_send(struct webhook_db *db, const char *statement, const struct 
 void webhook_db_end(struct webhook_db *db)
 {
     if (pg_is_ready(db->pg)) (void)pg_sync(db->pg);
+}
+
+struct pg_param webhook_db_text_param(const char *text)
+{
+    return (struct pg_param){text, (int)strlen(text), false};
+}
+
+int64_t webhook_db_number(const PGresult *rows, int row, int column)
+{
+    return strtoll(PQgetvalue(rows, row, column), NULL, 10);
+}
+
+bool webhook_db_uuid(const PGresult *rows, int row, int column, struct uuid *ret_uuid)
+{
+    return uuid_parse(slice_of(PQgetvalue(rows, row, column)), ret_uuid);
+}
+
+/* In its text form, "\x" and hex. */
+struct slice webhook_db_bytes(const PGresult *rows, int row, int column)
+{
+    size_t len = 0;
+    if (PQgetisnull(rows, row, column)) return (struct slice){NULL, 0};
+    unsigned char *bytes = PQunescapeBytea((const unsigned char *)PQgetvalue(rows, row, column), &len);
+    char *copy = bytes == NULL ? NULL : malloc(len + 1);
+    if (copy != NULL) memcpy(copy, bytes, len);
+    PQfreemem(bytes);
+    return (struct slice){copy, copy == NULL ? 0 : len};
 }

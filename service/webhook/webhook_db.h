@@ -2,6 +2,7 @@
 #ifndef WEBHOOK_WEBHOOK_DB_H
 #define WEBHOOK_WEBHOOK_DB_H
 
+#include "core/uuid.h"
 #include "driver/pg.h"
 
 enum { WEBHOOK_DB_UNITS_MAX = 16 };
@@ -27,5 +28,14 @@ bool webhook_db_is_ready(const struct webhook_db *db);
 void webhook_db_begin(struct webhook_db *db, const struct webhook_db_ops *ops, void *ctx);
 void webhook_db_send(struct webhook_db *db, const char *statement, const struct pg_param *params, int params_len);
 void webhook_db_end(struct webhook_db *db);
+
+/* ---- texts to parameters, and rows to values ---- */
+
+struct pg_param webhook_db_text_param(const char *text);
+int64_t webhook_db_number(const PGresult *rows, int row, int column); /* 0 for null */
+bool webhook_db_uuid(const PGresult *rows, int row, int column, struct uuid *ret_uuid);
+
+/* A copy of bytea, the caller's. Data is NULL for null, and when memory is out. */
+struct slice webhook_db_bytes(const PGresult *rows, int row, int column);
 
 #endif

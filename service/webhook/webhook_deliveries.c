@@ -20,122 +20,6 @@ enum {
 
 static const int64_t second_us = 1000000;
 
-/* ---- chains ---- */
-
-static struct chain **bucket_of(struct webhook_sender *sender, const struct endpoint *endpoint, int64_t schedule_id)
-{
-    uint64_t hash =
-        ((uint64_t)(uintptr_t)endpoint >> 4) * 0x9e3779b97f4a7c15ULL ^ (uint64_t)schedule_id * 0xff51afd7ed558ccdULL;
-    return &sender->chains[(hash >> 32) % SENDER_CHAIN_BUCKETS];
-}
-
-static bool is_chain_of(const struct chain *chain, const struct endpoint *endpoint, const struct sender_partition *partition,
-                        int64_t schedule_id)
-{
-    return chain->endpoint == endpoint && chain->partition == partition && chain->schedule_id == schedule_id;
-}
-
-static struct chain *find_chain(struct webhook_sender *sender, const struct endpoint *endpoint,
-                                const struct sender_partition *partition, int64_t schedule_id)
-{
-    struct chain *chain = *bucket_of(sender, endpoint, schedule_id);
-    while (chain != NULL && !is_chain_of(chain, endpoint, partition, schedule_id)) chain = chain->next_in_bucket;
-    return chain;
-}
-
-static struct chain *get_chain(struct webhook_sender *sender, struct endpoint *endpoint, struct sender_partition *partition,
-                               int64_t schedule_id)
-{
-    struct chain *chain = find_chain(sender, endpoint, partition, schedule_id);
-    if (chain != NULL) return chain;
-    chain = calloc(1, sizeof(*chain));
-    if (chain == NULL) return NULL;
-    struct chain **bucket = bucket_of(sender, endpoint, schedule_id);
-    *chain =
-        (struct chain){.endpoint = endpoint, .partition = partition, .schedule_id = schedule_id, .next_in_bucket = *bucket};
-    *bucket = chain;
-    chain->next_of_endpoint = endpoint->chains;
-    if (endpoint->chains != NULL) endpoint->chains->previous_of_endpoint = chain;
-    endpoint->chains = chain;
-    return chain;
-}
-
-static void take_off_ready(struct chain *chain)
-{
-    struct endpoint *endpoint = chain->endpoint;
-    struct chain *before = NULL;
-    if (!chain->is_ready) return;
-    for (struct chain *at = endpoint->ready; at != chain; at = at->next_ready) before = at;
-    if (before == NULL) endpoint->ready = chain->next_ready;
-    else before->next_ready = chain->next_ready;
-    if (endpoint->ready_last == chain) endpoint->ready_last = before;
-    chain->next_ready = NULL;
-    chain->is_ready = false;
-}
-
-static void free_chain(struct webhook_sender *sender, struct chain *chain)
-{
-    struct chain **at = bucket_of(sender, chain->endpoint, chain->schedule_id);
-    while (*at != chain) at = &(*at)->next_in_bucket;
-    *at = chain->next_in_bucket;
-    if (chain->previous_of_endpoint != NULL) chain->previous_of_endpoint->next_of_endpoint = chain->next_of_endpoint;
-    else chain->endpoint->chains = chain->next_of_endpoint;
-    if (chain->next_of_endpoint != NULL) chain->next_of_endpoint->previous_of_endpoint = chain->previous_of_endpoint;
-    take_off_ready(chain);
-    free(chain);
-}
-
-static void free_if_empty(struct webhook_sender *sender, struct chain *chain)
-{
-    if (chain->first == NULL && chain->rows == 0 && chain->retry == NULL && !chain->is_sending) free_chain(sender, chain);
-}
-
-/* ---- who may send ---- */
-
-static void enter_ring(struct webhook_sender *sender, struct endpoint *endpoint)
-{
-    if (endpoint->is_in_ring) return;
-    endpoint->is_in_ring = true;
-    sender->ring_len++;
-    if (sender->ring == NULL) {
-        endpoint->next_in_ring = endpoint;
-    } else {
-        endpoint->next_in_ring = sender->ring->next_in_ring;
-        sender->ring->next_in_ring = endpoint;
-    }
-    sender->ring = endpoint;
-}
-
-static void leave_ring(struct webhook_sender *sender, struct endpoint *endpoint)
-{
-    if (!endpoint->is_in_ring) return;
-    struct endpoint *before = sender->ring;
-    while (before->next_in_ring != endpoint) before = before->next_in_ring;
-    before->next_in_ring = endpoint->next_in_ring;
-    sender->ring_len--;
-    if (sender->ring == endpoint) sender->ring = before == endpoint ? NULL : before;
-    endpoint->is_in_ring = false;
-    endpoint->next_in_ring = NULL;
-}
-
-static bool can_send(const struct endpoint *endpoint)
-{
-    return endpoint->ready != NULL && endpoint->in_flight < endpoint->allowed && endpoint->is_active &&
-           !endpoint->is_disabling;
-}
-
-/* Its first delivery may be sent, when it is its turn. */
-static void make_ready(struct webhook_sender *sender, struct chain *chain)
-{
-    struct endpoint *endpoint = chain->endpoint;
-    if (chain->is_ready || chain->is_sending || (chain->retry == NULL && (chain->first == NULL || chain->rows > 0))) return;
-    chain->is_ready = true;
-    if (endpoint->ready_last != NULL) endpoint->ready_last->next_ready = chain;
-    else endpoint->ready = chain;
-    endpoint->ready_last = chain;
-    if (can_send(endpoint)) enter_ring(sender, endpoint);
-}
-
 /* ---- the end of a delivery ---- */
 
 static void free_delivery(struct webhook_sender *sender, struct delivery *delivery)
@@ -168,7 +52,7 @@ static void keep(struct webhook_sender *sender, struct chain *chain, struct deli
 
 static void keep_all(struct webhook_sender *sender, struct chain *chain)
 {
-    take_off_ready(chain);
+    chain_take_off_ready(chain);
     for (struct delivery *delivery = chain->first, *next; delivery != NULL; delivery = next) {
         next = delivery->next;
         keep(sender, chain, delivery);
@@ -180,8 +64,8 @@ static void one_row_less(struct webhook_sender *sender, struct chain *chain)
 {
     chain->rows--;
     chain->endpoint->rows--;
-    make_ready(sender, chain);
-    free_if_empty(sender, chain);
+    chain_make_ready(sender, chain);
+    chain_free_if_empty(sender, chain);
 }
 
 void sender_on_kept(struct webhook_sender *sender, struct delivery *delivery)
@@ -284,7 +168,7 @@ static void disable(struct webhook_sender *sender, struct delivery *delivery)
 {
     delivery->endpoint->is_disabling = sender->has_disabling = true;
     delivery->state = DELIVERY_QUEUED;
-    leave_ring(sender, delivery->endpoint);
+    ring_leave(sender, delivery->endpoint);
 }
 
 static void on_first_answered(struct webhook_sender *sender, struct chain *chain, struct delivery *delivery, bool is_success,
@@ -294,8 +178,8 @@ static void on_first_answered(struct webhook_sender *sender, struct chain *chain
     if (is_success) {
         delivery->endpoint->queued--;
         free_delivery(sender, delivery);
-        make_ready(sender, chain);
-        free_if_empty(sender, chain);
+        chain_make_ready(sender, chain);
+        chain_free_if_empty(sender, chain);
         return;
     }
     note_failure(delivery, answer, now_us);
@@ -347,7 +231,7 @@ static void on_answer(void *ctx, const struct http_client_answer *answer)
     }
     if (is_success) on_endpoint_succeeded(endpoint);
     else if (!endpoint->is_gone && !endpoint->is_disabling && !sender->is_breaking_off) on_endpoint_failed(sender, endpoint);
-    if (!endpoint->is_gone && can_send(endpoint)) enter_ring(sender, endpoint);
+    if (!endpoint->is_gone && ring_can_send(endpoint)) ring_enter(sender, endpoint);
     endpoint_release(endpoint);
     sender_run(sender);
 }
@@ -369,7 +253,7 @@ static bool send_next(struct webhook_sender *sender, struct chain *chain)
     stop_sending(sender, delivery);
     delivery->state = DELIVERY_QUEUED;
     chain->is_sending = false;
-    make_ready(sender, chain);
+    chain_make_ready(sender, chain);
     return false;
 }
 
@@ -386,8 +270,8 @@ void sender_run(struct webhook_sender *sender)
     sender->is_running = true; /* what fails at once comes back here */
     while (sender->ring != NULL && passed_over < sender->ring_len && sender->in_flight < sender->config->requests_max) {
         struct endpoint *endpoint = sender->ring->next_in_ring;
-        if (!can_send(endpoint)) {
-            leave_ring(sender, endpoint);
+        if (!ring_can_send(endpoint)) {
+            ring_leave(sender, endpoint);
             continue;
         }
         sender->ring = endpoint; /* the next one is another's turn */
@@ -397,7 +281,7 @@ void sender_run(struct webhook_sender *sender)
         }
         struct chain *chain = endpoint->ready;
         passed_over = 0;
-        take_off_ready(chain);
+        chain_take_off_ready(chain);
         if (!send_next(sender, chain)) break;
     }
     sender->is_running = false;
@@ -424,10 +308,10 @@ static struct delivery *delivery_new(struct webhook_sender *sender, struct chain
 bool sender_deliver(struct webhook_sender *sender, struct endpoint *endpoint, struct webhook_event *event,
                     struct sender_partition *partition, struct taken *taken)
 {
-    struct chain *chain = get_chain(sender, endpoint, partition, event->schedule_id);
+    struct chain *chain = chain_get(sender, endpoint, partition, event->schedule_id);
     struct delivery *delivery = chain == NULL ? NULL : delivery_new(sender, chain, event, taken->offset);
     if (delivery == NULL) {
-        if (chain != NULL) free_if_empty(sender, chain);
+        if (chain != NULL) chain_free_if_empty(sender, chain);
         return false;
     }
     delivery->taken = taken;
@@ -440,7 +324,7 @@ bool sender_deliver(struct webhook_sender *sender, struct endpoint *endpoint, st
         if (chain->last != NULL) chain->last->next = delivery;
         else chain->first = delivery;
         chain->last = delivery;
-        make_ready(sender, chain);
+        chain_make_ready(sender, chain);
     }
     bool is_full = endpoint->queued >= SENDER_QUEUED_MAX || endpoint->rows >= SENDER_ROWS_MAX;
     if (is_full && !lag_fill(endpoint, partition, taken->offset)) sender_leave(sender, endpoint, partition);
@@ -450,7 +334,7 @@ bool sender_deliver(struct webhook_sender *sender, struct endpoint *endpoint, st
 bool sender_retry(struct webhook_sender *sender, struct endpoint *endpoint, struct webhook_event *event,
                   struct sender_partition *partition, int64_t offset, int attempts)
 {
-    struct chain *chain = find_chain(sender, endpoint, partition, event->schedule_id);
+    struct chain *chain = chain_find(sender, endpoint, partition, event->schedule_id);
     if (chain == NULL || chain->rows == 0 || chain->retry != NULL || chain->is_sending ||
         chain->finished > sender->finishes_when_asked) { /* the row may be another one by now */
         return true;
@@ -459,14 +343,14 @@ bool sender_retry(struct webhook_sender *sender, struct endpoint *endpoint, stru
     if (delivery == NULL) return false;
     delivery->attempts = attempts;
     chain->retry = delivery;
-    make_ready(sender, chain);
+    chain_make_ready(sender, chain);
     return true;
 }
 
 bool sender_set_rows(struct webhook_sender *sender, struct endpoint *endpoint, struct sender_partition *partition,
                      int64_t schedule_id, size_t rows)
 {
-    struct chain *chain = get_chain(sender, endpoint, partition, schedule_id);
+    struct chain *chain = chain_get(sender, endpoint, partition, schedule_id);
     if (chain == NULL) return false;
     endpoint->rows += rows - chain->rows;
     chain->rows = rows;
@@ -496,8 +380,8 @@ static int64_t forget_chain(struct webhook_sender *sender, struct chain *chain)
         forget_delivery(sender, delivery);
     }
     chain->first = chain->last = NULL;
-    if (chain->retry == NULL) take_off_ready(chain);
-    free_if_empty(sender, chain);
+    if (chain->retry == NULL) chain_take_off_ready(chain);
+    chain_free_if_empty(sender, chain);
     return lowest;
 }
 
@@ -537,7 +421,7 @@ void sender_forget_chains(struct webhook_sender *sender, struct endpoint *endpoi
         chain->is_sending = false;
         (void)forget_chain(sender, chain);
     }
-    if (endpoint->ready == NULL) leave_ring(sender, endpoint);
+    if (endpoint->ready == NULL) ring_leave(sender, endpoint);
 }
 
 void sender_break_off(struct webhook_sender *sender)

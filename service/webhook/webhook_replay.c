@@ -409,11 +409,6 @@ static void go_on(struct replay *replay)
 
 enum { JOB_ID, JOB_WEBHOOK, JOB_FROM, JOB_EVENT, JOB_TO, JOB_TRIGGERS, JOB_DELIVERED, JOB_FAILED };
 
-static int64_t number(const PGresult *rows, int row, int column)
-{
-    return strtoll(PQgetvalue(rows, row, column), NULL, 10);
-}
-
 static void on_job(struct replay *replay, const PGresult *rows)
 {
     struct uuid id;
@@ -424,12 +419,12 @@ static void on_job(struct replay *replay, const PGresult *rows)
     endpoint->references++;
     snprintf(replay->job, sizeof(replay->job), "%s", PQgetvalue(rows, 0, JOB_ID));
     snprintf(replay->from_event, sizeof(replay->from_event), "%s", PQgetvalue(rows, 0, JOB_EVENT));
-    replay->from_ms = number(rows, 0, JOB_FROM);
-    replay->to_ms = number(rows, 0, JOB_TO);
+    replay->from_ms = webhook_db_number(rows, 0, JOB_FROM);
+    replay->to_ms = webhook_db_number(rows, 0, JOB_TO);
     replay->triggers =
         PQgetisnull(rows, 0, JOB_TRIGGERS) ? endpoint->triggers : webhook_triggers_of(PQgetvalue(rows, 0, JOB_TRIGGERS));
-    replay->delivered = number(rows, 0, JOB_DELIVERED);
-    replay->failed = number(rows, 0, JOB_FAILED);
+    replay->delivered = webhook_db_number(rows, 0, JOB_DELIVERED);
+    replay->failed = webhook_db_number(rows, 0, JOB_FAILED);
     replay->failures = replay->status = 0;
     replay->error = NULL;
     replay->is_ended = replay->has_failed = false;
@@ -441,9 +436,9 @@ static void on_places(struct replay *replay, const PGresult *rows)
 {
     if (replay->endpoint == NULL || PQntuples(rows) == 0) return;
     for (int row = 0; row < PQntuples(rows); row++) {
-        int64_t partition = number(rows, row, 0);
+        int64_t partition = webhook_db_number(rows, row, 0);
         if (partition < 0 || partition >= SENDER_PARTITIONS_MAX) continue;
-        replay->places[partition] = (struct place){number(rows, row, 1), number(rows, row, 2)};
+        replay->places[partition] = (struct place){webhook_db_number(rows, row, 1), webhook_db_number(rows, row, 2)};
         if (partition >= replay->places_len) replay->places_len = (int32_t)partition + 1;
     }
     replay->from_event[0] = '\0';

@@ -292,7 +292,7 @@ void webhook_sender_free(struct webhook_sender *sender)
     webhook_db_free(sender->writes);
     webhook_db_free(sender->reads);
     sender_drop_outcomes(sender);
-    sender_drop_unplaced(sender);
+    sender_place_all(sender);
     if (sender->tick != NULL) event_free(sender->tick);
     endpoints_free(sender->endpoints);
     free(sender->memberships);

@@ -166,6 +166,7 @@ struct membership {
 };
 
 struct ping;
+struct pg_array;
 struct range_lookup;
 struct replay;
 
@@ -178,7 +179,7 @@ struct webhook_sender {
     struct webhook_db *writes; /* what is stored, and what is read for an assignment */
     struct webhook_db *reads;  /* what is asked in between */
     struct endpoints *endpoints;
-    int64_t revision; /* the last change of endpoints that was read */
+    int64_t revision;                    /* the last change of endpoints that was read */
     struct sender_partition *partitions; /* SENDER_PARTITIONS_MAX */
     struct event *tick;
 
@@ -246,6 +247,24 @@ struct webhook_sender {
     bool is_done;
     int64_t revoke_until_us; /* requests may end until then */
 };
+
+/* ---- webhook_chains.c ---- */
+
+/* NULL: there is none; of the second, memory is out. */
+struct chain *chain_find(struct webhook_sender *sender, const struct endpoint *endpoint,
+                         const struct sender_partition *partition, int64_t schedule_id);
+struct chain *chain_get(struct webhook_sender *sender, struct endpoint *endpoint, struct sender_partition *partition,
+                        int64_t schedule_id);
+void chain_free_if_empty(struct webhook_sender *sender, struct chain *chain);
+
+/* Its first delivery may be sent, when it is its turn; or may not any more. */
+void chain_make_ready(struct webhook_sender *sender, struct chain *chain);
+void chain_take_off_ready(struct chain *chain);
+
+/* Endpoints take turns while they can send. */
+bool ring_can_send(const struct endpoint *endpoint);
+void ring_enter(struct webhook_sender *sender, struct endpoint *endpoint);
+void ring_leave(struct webhook_sender *sender, struct endpoint *endpoint);
 
 /* ---- webhook_deliveries.c ---- */
 
@@ -330,19 +349,36 @@ bool sender_has_to_store(const struct webhook_sender *sender);
 void outcome_add(struct webhook_sender *sender, struct endpoint *endpoint, int64_t now_us, int status, const char *error);
 void sender_drop_outcomes(struct webhook_sender *sender);
 
+/* ---- webhook_changes.c ---- */
+
+/* Reads the next page of changes, and goes on with the load that is wanted behind the last one. */
+void sender_poll_changes(struct webhook_sender *sender);
+
+/* The rows of a page; whether there are more behind it. */
+void sender_apply_changes(struct webhook_sender *sender, const PGresult *rows);
+bool sender_is_page_full(const struct webhook_sender *sender);
+
+/* The cursors of all that have changed have been read: they can be matched. */
+void sender_place_all(struct webhook_sender *sender);
+
+/* Triggers as bits, from PostgreSQL's text of an array. */
+unsigned webhook_triggers_of(const char *array);
+
 /* ---- webhook_loading.c ---- */
+
+/* Of all endpoints, or of those that have changed. */
+void sender_apply_cursors(struct webhook_sender *sender, const PGresult *rows);
+void sender_apply_chains(struct webhook_sender *sender, const PGresult *rows);
+
+/* Appends the numbers of the partitions that are assigned; returns how many. */
+size_t sender_assigned_numbers(const struct webhook_sender *sender, struct pg_array *numbers);
 
 /* Reads where the partitions that are assigned stand, and what is kept of them; then taking begins. */
 void sender_load(struct webhook_sender *sender);
-void sender_poll_changes(struct webhook_sender *sender);
-void sender_drop_unplaced(struct webhook_sender *sender);
 void sender_ask_due(struct webhook_sender *sender);
 
 /* Asks for the memberships of the owners that stand in staged; then sender_on_looked_up. */
 void sender_look_up(struct webhook_sender *sender);
-
-/* Triggers as bits, from PostgreSQL's text of an array. */
-unsigned webhook_triggers_of(const char *array);
 
 /* ---- webhook_taking.c ---- */
 
