@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import re
 import signal
-import time
-
+import ssl
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from certificates import Authority
 from conftest import MakeLine
-from line import BINARY, MINIMAL, PARTITIONS, Line, receive_until, server_settings, until
-from servers import ROOT, Service, free_port, run
+from line import BINARY, MINIMAL, PARTITIONS, Line, receive_all, receive_until, server_settings, until
+from servers import ROOT, Service, Webhooks, free_port, run
 
 
 def lines_with(text: str, level: str) -> list[str]:
@@ -37,16 +37,6 @@ def test_the_log_level_changes_at_run_time(make_line: MakeLine) -> None:
     before = line.log()
     line.request("GET", "/v2/schedules", line.people.admin_key)
     assert "http request" not in line.log()[len(before):]
-
-
-class Webhooks(Service):
-    """`schedule-service webhooks`."""
-
-    def command(self) -> list[str]:
-        return [str(self.binary), "webhooks"]
-
-    def environment(self) -> dict[str, str]:
-        return super().environment() | {"WEBHOOK_LISTEN": self.env["HTTP_LISTEN"]}
 
 
 def test_so_does_that_of_the_sender_of_webhooks(make_line: MakeLine) -> None:
@@ -142,6 +132,32 @@ def test_http_goes_on_for_a_while_at_a_stop_and_says_that_it_ends(make_line: Mak
     line.balance()
 
 
+def test_over_tls_it_goes_on_for_a_while_too(make_line: MakeLine, tmp_path: Path) -> None:
+    """A kept connection and a new one are served, with the word that they end; the health check tells ready from alive."""
+    authority = Authority(tmp_path, "here")
+    certificate = authority.issue("service", "DNS:localhost", "IP:127.0.0.1")
+    tls = {"HTTP_TLS_CERTIFICATE": str(certificate.certificate), "HTTP_TLS_KEY": str(certificate.key)}
+    line = make_line(**tls)
+    line.http.trust_env, line.http.verify = False, str(authority.root)
+    replica = line.start(DRAIN_SECONDS="5")
+    ask = f"GET {line.schedules_path()} HTTP/1.1\r\nHost: x\r\nAuthorization: {line.people.admin_key}\r\n\r\n".encode()
+    context = ssl.create_default_context(cafile=str(authority.root))
+    with context.wrap_socket(line.connect(), server_hostname="localhost") as kept:
+        kept.sendall(ask)
+        assert b"Connection: close" not in receive_until(kept, lambda data: b"\r\n\r\n" in data)
+        os.kill(replica.pid, signal.SIGTERM)
+        began = time.monotonic()
+        until(lambda: line.readiness() == (503, "stopping"), "it says so", 4)
+        listen = {"HTTP_LISTEN": replica.env["HTTP_LISTEN"], **tls}
+        assert not is_healthy("/readyz", **listen) and is_healthy("/healthz", **listen)
+        created = line.post(MINIMAL)
+        assert (created.status_code, created.headers["Connection"]) == (201, "close")
+        kept.sendall(ask)
+        assert b"Connection: close" in receive_all(kept)  # which raises when the end is a cut
+    assert replica._process is not None and replica._process.wait(30) == 0
+    assert 4.9 < time.monotonic() - began < 25
+
+
 def test_without_http_nothing_waits_at_a_stop(make_line: MakeLine) -> None:
     line = make_line()
     relay = line.start(ROLES="relay", DRAIN_SECONDS="20")
@@ -155,17 +171,21 @@ def test_without_http_nothing_waits_at_a_stop(make_line: MakeLine) -> None:
 HEALTHCHECK = ROOT / "deploy/healthcheck.sh"
 
 
-def is_healthy(**env: str) -> bool:
-    return subprocess.run([str(HEALTHCHECK), "/healthz"], env={"PATH": os.environ["PATH"], **env}, check=False, timeout=30,
+def is_healthy(*arguments: str, **env: str) -> bool:
+    return subprocess.run([str(HEALTHCHECK), *arguments], env={"PATH": os.environ["PATH"], **env}, check=False, timeout=30,
                           stderr=subprocess.DEVNULL).returncode == 0
+
+
+def start_listening(line: Line, listen: str) -> None:
+    replica = line.start(wait=False, HTTP_LISTEN=listen)
+    until(lambda: "started" in replica.log_tail(), "it listens")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "0.0.0.0", "localhost", "", "[::1]", "[::]"])
 def test_the_health_check_asks_where_the_service_listens(make_line: MakeLine, tmp_path: Path, host: str) -> None:
     line = make_line()
     listen = f"{host}:{free_port()}"
-    replica = line.start(wait=False, HTTP_LISTEN=listen)
-    until(lambda: "started" in replica.log_tail(), "it listens")
+    start_listening(line, listen)
     assert is_healthy(HTTP_LISTEN=listen)
     twin = tmp_path / "listen"
     twin.write_text(listen + "\n")
@@ -173,6 +193,37 @@ def test_the_health_check_asks_where_the_service_listens(make_line: MakeLine, tm
     assert not is_healthy(HTTP_LISTEN=f"127.0.0.3:{listen.rpartition(':')[2]}") or host in ("0.0.0.0", "", "[::]")
     assert not is_healthy(HTTP_LISTEN=f"{host}:{free_port()}")
     line.stop()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "", "[::1]", "[::]"])
+def test_the_health_check_speaks_tls_where_the_service_does(make_line: MakeLine, tmp_path: Path, host: str) -> None:
+    certificate = Authority(tmp_path, "here").issue("service", "DNS:elsewhere.example", days=-1)  # whose and how old is not its matter
+    tls = {"HTTP_TLS_CERTIFICATE": str(certificate.certificate), "HTTP_TLS_KEY": str(certificate.key)}
+    line = make_line(**tls)
+    listen = f"{host}:{free_port()}"
+    start_listening(line, listen)
+    twins = {name: tmp_path / name for name in ("HTTP_LISTEN_FILE", "HTTP_TLS_CERTIFICATE_FILE")}
+    twins["HTTP_LISTEN_FILE"].write_text(listen + "\n")
+    twins["HTTP_TLS_CERTIFICATE_FILE"].write_text(str(certificate.certificate) + "\n")
+    assert is_healthy(HTTP_LISTEN=listen, **tls)
+    assert is_healthy(**{name: str(file) for name, file in twins.items()})
+    assert not is_healthy("/nowhere", HTTP_LISTEN=listen, **tls)
+    assert not is_healthy(HTTP_LISTEN=listen)
+    assert not is_healthy(HTTP_LISTEN=f"{host}:{free_port()}", **tls)
+    line.stop()
+
+
+def test_the_health_check_of_a_sender_of_webhooks(make_line: MakeLine) -> None:
+    line = make_line()
+    sender = Webhooks(BINARY, line.env, line.directory / "webhooks.log")
+    line.replicas.append(sender)
+    sender.start()
+    listen = sender.env["WEBHOOK_LISTEN"]
+    tls = {"HTTP_TLS_CERTIFICATE": "/etc/certificate.pem"}  # which only `serve` uses
+    assert is_healthy("/readyz", "webhooks", WEBHOOK_LISTEN=listen, **tls)
+    assert not is_healthy("/nowhere", "webhooks", WEBHOOK_LISTEN=listen)
+    assert not is_healthy("/readyz", "webhooks", WEBHOOK_LISTEN=f"127.0.0.1:{free_port()}", HTTP_LISTEN=listen)
+    assert not is_healthy("/readyz", WEBHOOK_LISTEN=listen, HTTP_LISTEN=f"127.0.0.1:{free_port()}")
 
 
 # ---- metrics
