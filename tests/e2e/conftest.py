@@ -14,11 +14,18 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "deploy/local"), str(ROOT / "tests")]
 
+import namespace  # noqa: E402
 from ledger import query  # noqa: E402
 from line import BINARY, Line, People, Servers  # noqa: E402
 from servers import Kafka, Postgres, admin, prepare, scratch_dir  # noqa: E402
 
 MakeLine = Callable[..., Line]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """All tests run with loopback only."""
+    with config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        namespace.enter()
 
 
 @pytest.fixture(scope="session")

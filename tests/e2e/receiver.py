@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -33,14 +35,15 @@ class Got:
         return self.headers["webhook-id"]
 
 
-# What to answer to a request, by its number (from 0) at its path: a status, (status, headers), or "hang", "reset", "drip".
+# What to answer to a request, by its number (from 0) at its path: a status, (status, headers), or "hang", "reset", "drip", "tear" (a reset
+# within the answer's body). A header "bytes" says how long the body is.
 Script = Callable[[int, Got], Any]
 
 
 class Receiver:
-    """Ends with `close`."""
+    """Over TLS where it has a context. Ends with `close`."""
 
-    def __init__(self, script: Script = lambda number, got: 200) -> None:
+    def __init__(self, script: Script = lambda number, got: 200, tls: ssl.SSLContext | None = None) -> None:
         self.script = script
         self.got: list[Got] = []
         self.lock = threading.Lock()
@@ -66,14 +69,17 @@ class Receiver:
                 """A sender may go at any time."""
 
         self.server = Server(("127.0.0.1", 0), Handler)
+        self.is_tls = tls is not None
+        if tls is not None:  # the handshake is a handler's, at its first read
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
     @property
     def port(self) -> int:
         return self.server.server_address[1]
 
-    def url(self, path: str = "/hook") -> str:
-        return f"http://127.0.0.1:{self.port}{path}"
+    def url(self, path: str = "/hook", host: str = "127.0.0.1") -> str:
+        return f"http{'s' if self.is_tls else ''}://{host}:{self.port}{path}"
 
     def close(self) -> None:
         self.ending.set()
@@ -94,13 +100,20 @@ class Receiver:
             self.ending.wait(60)
             handler.close_connection = True
         elif status == "reset":
-            handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-            handler.connection.close()
-            handler.close_connection = True
+            self._reset(handler)
+        elif status == "tear":
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nx")
+            self._reset(handler)
         elif status == "drip":
             self._drip(handler)
         else:
             self._answer(handler, status, headers)
+
+    @staticmethod
+    def _reset(handler: BaseHTTPRequestHandler) -> None:
+        handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        handler.connection.close()
+        handler.close_connection = True
 
     @staticmethod
     def _answer(handler: BaseHTTPRequestHandler, status: int, headers: dict[str, str]) -> None:
@@ -140,3 +153,64 @@ class Receiver:
             schedule, version = event.split(".")
             assert int(version) > last.get(schedule, 0), (event, self.acknowledged(path))
             last[schedule] = int(version)
+
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+DATA, HEADERS, SETTINGS = 0, 1, 4
+END_STREAM, ACK, END_HEADERS = 1, 1, 4
+STATUS_200 = b"\x88"  # RFC 7541, appendix A
+
+
+class Http2Receiver:
+    """Speaks nothing but HTTP/2, acknowledges everything, and keeps the bodies. It does not read the headers. Ends with `close`."""
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        tls.set_alpn_protocols(["h2"])
+        self.tls = tls
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.bodies: list[bytes] = []
+        self.connections = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def url(self, host: str) -> str:
+        return f"https://{host}:{self.listener.getsockname()[1]}/hook"
+
+    def close(self) -> None:
+        self.listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection = self.listener.accept()[0]
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        try:
+            with self.tls.wrap_socket(connection, server_side=True) as wrapped, wrapped.makefile("rwb") as stream:
+                if wrapped.selected_alpn_protocol() == "h2" and stream.read(len(PREFACE)) == PREFACE:
+                    self.connections += 1
+                    self._write(stream, SETTINGS, 0, 0, b"")
+                    self._answer_all(stream)
+        except (OSError, struct.error):
+            return  # a sender may go at any time
+
+    def _answer_all(self, stream: Any) -> None:
+        """RFC 9113, section 4.1."""
+        bodies: dict[int, bytes] = {}
+        while True:
+            high, low, kind, flags, number = struct.unpack(">BHBBI", stream.read(9))
+            payload = stream.read(high << 16 | low)
+            if kind == SETTINGS and not flags & ACK:
+                self._write(stream, SETTINGS, ACK, 0, b"")
+            if kind == DATA:
+                bodies[number] = bodies.get(number, b"") + payload
+            if kind == DATA and flags & END_STREAM:
+                self.bodies.append(bodies.pop(number))
+                self._write(stream, HEADERS, END_STREAM | END_HEADERS, number, STATUS_200)
+
+    @staticmethod
+    def _write(stream: Any, kind: int, flags: int, number: int, payload: bytes) -> None:
+        stream.write(struct.pack(">BHBBI", 0, len(payload), kind, flags, number) + payload)
+        stream.flush()

@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "deploy/local"), str(ROOT / "tests"), str(ROOT / "tests/e2e")]
 os.environ.setdefault("SERVICE_BINARY", str(ROOT / "build/release/schedule-service"))
 
+import namespace  # noqa: E402
 from cases import CASES, SHORT, Case  # noqa: E402
 from ledger import Report  # noqa: E402
 from line import BINARY, SANITIZER  # noqa: E402
@@ -124,6 +125,7 @@ def main() -> int:
     if arguments.list:
         print("\n".join(f"{case.name:22}  {case.what}" for case in CASES + SHORT))
         return 0
+    namespace.enter()
     for world, need in ((SmallDisk, "root"), (WithPrevious, "the repository's history")):
         if not world.is_possible():
             print(f"LEFT OUT, as they need {need}: {[case.name for case in cases if case.world is world]}")

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import os
 import signal
-import struct
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
+from clock import Clock
 from ledger import producer
 from rig import DEADLINE_S, Rig
 from servers import Service
@@ -184,17 +184,14 @@ def _poison(rig: Rig) -> Iterator[tuple[Any, str, str]]:
 
 def jump_clock(rig: Rig, times: int) -> None:
     """The replicas' wall clock, by up to a day in both directions."""
-    offset = rig.directory / "clock"
-    offset.write_bytes(struct.pack("=q", 0))
+    clock = Clock(rig.directory, rig.binary)
     for replica in rig.replicas:
         rig.stop(replica)
-        replica.env |= {"LD_PRELOAD": str(rig.binary.parent / "tests/fault/clock.so"), "CLOCK_FILE": str(offset)}
+        replica.env |= clock.env
         replica.start(wait=False)
     for number in range(times):
         rig.wait_writes(10)
-        seconds = rig.random.randint(60, 86400) * (-1) ** number
-        with offset.open("r+b") as file:
-            file.write(struct.pack("=q", seconds))
+        clock.put(rig.random.randint(60, 86400) * (-1) ** number)
         rig.faults += 1
         rig.wait_writes(10)
         rig.wait_events()

@@ -1,12 +1,12 @@
 """Faults of the senders of webhooks, and of what they depend on. Two senders deliver the events of a load to endpoints that acknowledge, fail,
-break off and drip by chance; then all endpoints acknowledge, and the ledger of webhooks is audited beside the one of the line. Whatever a
-test registers here names 127.0.0.1, the only network that these senders are allowed."""
+break off and drip by chance; then all endpoints acknowledge, and the ledger of webhooks is audited beside the one of the line."""
 
 from __future__ import annotations
 
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -14,7 +14,8 @@ from typing import Any
 import psycopg2
 
 import postgres_faults as postgres
-from hooks import KEY, Hooks
+from clock import Clock
+from hooks import Hooks, sender_of
 from hooks_ledger import Endpoint, Event, HooksLedger, events_of
 from ledger import Report
 from receiver import Got
@@ -35,6 +36,13 @@ LEFT = """
       FROM (SELECT webhook_id, state || ' rows' FROM webhook_deliveries UNION ALL SELECT webhook_id, 'cursors' FROM webhook_cursors)
            AS l (webhook_id, what) JOIN webhooks w ON w.id = l.webhook_id GROUP BY 1, 2 ORDER BY 1, 2"""
 
+DELAYS_S = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)  # docs/webhooks.md
+HOPELESS = 3  # schedules of the endpoint that is disabled: 30 attempts
+ATTEMPTED = "SELECT count(*) FROM webhook_deliveries WHERE attempts = %s"
+WAITS = """
+    SELECT extract(epoch FROM next_attempt_at - last_failed_at)::float, extract(epoch FROM next_attempt_at)::float
+      FROM webhook_deliveries WHERE state = 'retrying'"""
+
 # Shares of the requests at a path that end this way.
 WAYS: dict[str, dict[Any, float]] = {
     "/failing": {500: 0.15, 503: 0.05, "reset": 0.1},
@@ -44,23 +52,31 @@ WAYS: dict[str, dict[Any, float]] = {
 }
 
 
-class FaultHooks(Hooks):
-    """Senders, which belong to the rig; a receiver that answers in the ways of a path until it is healed; and the ledger."""
+class RigHooks(Hooks):
+    """Senders belong to the rig."""
+
+    def __init__(self, rig: Rig) -> None:
+        super().__init__(rig)
+        self.rig = rig
+
+    def send(self, wait: bool = True, **env: str) -> Webhooks:
+        rig = self.rig
+        sender = sender_of(rig, rig.binary, rig.directory / f"webhooks-{len(rig.senders)}.log", **env)
+        rig.senders.append(sender)
+        sender.start(wait)
+        return sender
+
+
+class FaultHooks(RigHooks):
+    """A receiver that answers in the ways of a path until it is healed, and the ledger."""
 
     def __init__(self, rig: Rig, endpoints: Sequence[Endpoint], ways: Callable[[str], dict[Any, float]]) -> None:
         super().__init__(rig)
-        self.rig, self.endpoints, self.ways = rig, endpoints, ways
+        self.endpoints, self.ways = endpoints, ways
         self.random = random.Random(rig.seed)
         self.is_healed = False
         self.receiver = self.receive(self._answer)
         self.ledger, self.noted = HooksLedger(endpoints), 0
-
-    def send(self, wait: bool = True, **env: str) -> Webhooks:
-        rig = self.rig
-        sender = Webhooks(rig.binary, rig.env | {"WEBHOOK_SECRET_KEY": KEY} | env, rig.directory / f"webhooks-{len(rig.senders)}.log")
-        rig.senders.append(sender)
-        sender.start(wait)
-        return sender
 
     def _answer(self, number: int, got: Got) -> Any:
         point = self.random.random()
@@ -235,6 +251,19 @@ def join_and_leave(rig: Rig, times: int) -> Report:
     return _under_fault(rig, inject)
 
 
+def deploy(rig: Rig, times: int) -> Report:
+    """One sender after the other ends and is started again."""
+
+    def inject(hooks: FaultHooks) -> None:
+        for _ in range(times):
+            for sender in rig.senders:
+                rig.stop(sender)
+                sender.start()
+                rig.faults += 1
+
+    return _under_fault(rig, inject)
+
+
 def hang_in_a_crowd(rig: Rig, count: int, hanging: int, seconds: float) -> Report:
     """Each owner has an endpoint; those that hang are no matter of the others."""
     owners = rig.make_owners(count)
@@ -253,4 +282,50 @@ def hang_in_a_crowd(rig: Rig, count: int, hanging: int, seconds: float) -> Repor
           f"longest {latencies[-1]:.3f}", flush=True)
     if p99 >= CROWD_P99_S:
         report.fault(f"the p99 of those that do not hang is {p99:.2f} s")
+    return report
+
+
+def wait_out_the_schedule(rig: Rig) -> Report:
+    """Of a schedule that is never acknowledged each attempt comes when it is due, by a sender whose clock is put there, and then no more. An
+    endpoint that acknowledges others stays; one that acknowledges nothing is disabled after 72 hours, which Kafka tells."""
+    hooks, clock, faults = RigHooks(rig), Clock(rig.directory, rig.binary), []
+    patient, hopeless = rig.make_owners(2)
+    receiver = hooks.receive(lambda number, got: 200 if got.json["payload"]["name"] == "Fine" else 500)
+    sender = hooks.send(**clock.env)
+    endpoints = {owner: hooks.endpoint(receiver.url(f"/{owner}"), user=owner) for owner in (patient, hopeless)}
+
+    def create(owner: int, name: str) -> None:
+        made = rig.post({"name": name, "timeZone": "UTC", "isDefault": False}, user=owner)
+        assert made.status_code == 201, made.text
+
+    def state(webhook: str) -> tuple[bool, str | None]:
+        return rig.sql("SELECT active, disabled_reason FROM webhooks WHERE id = %s", webhook)[0]
+
+    try:
+        create(patient, "Failing")
+        for _ in range(HOPELESS):
+            create(hopeless, "Failing")
+        for attempt, delay_s in enumerate(DELAYS_S, 1):
+            rig.until(lambda attempt=attempt: rig.sql(ATTEMPTED, attempt) == [(1 + HOPELESS,)], f"attempt {attempt} has failed")
+            create(patient, "Fine")
+            for waits_s, due_at in rig.sql(WAITS):
+                if not 0.8 * delay_s - 1 <= waits_s <= 1.2 * delay_s + 1:
+                    faults.append(f"after attempt {attempt} the next one comes in {waits_s} s and not in about {delay_s}")
+                clock.put(max(clock.offset_s, int(due_at - time.time()) + 1))
+            rig.faults += 1
+        failed = "SELECT state, attempts FROM webhook_deliveries WHERE webhook_id = %s"
+        rig.until(lambda: rig.sql(failed, endpoints[patient]) == [("failed", len(DELAYS_S) + 1)], "the last attempt has failed")
+        rig.until(lambda: state(endpoints[hopeless]) == (False, "failing"), "what never succeeds is disabled")
+        told = rig.topic(rig.place.events).wait_for(lambda message: message.key == endpoints[hopeless].encode())
+        if [event.headers["ce_type"] for event in told] != [b"schedules.v1.WebhookDisabled"] or state(endpoints[patient]) != (True, None):
+            faults.append(f"Kafka tells {told}, and the endpoint that acknowledges others is {state(endpoints[patient])}")
+        rig.stop(sender)
+        tries = Counter(got.event_id for got in receiver.got if got.status == 500)
+        if len(tries) != 1 + HOPELESS or max(tries.values()) != len(DELAYS_S) + 1:
+            faults.append(f"attempts: {tries}")
+    finally:
+        receiver.close()
+    print(f"      the last attempt came {clock.offset_s / 3600:.1f} hours after the first", flush=True)
+    report = rig.complete()
+    report.faults += faults
     return report
