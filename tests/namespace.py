@@ -3,6 +3,7 @@ reaches nobody. What is not loopback's is given to it by `add_address`, so that 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import ipaddress
 import os
@@ -12,6 +13,8 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+
+from servers import wait_until
 
 WAYS = (("unshare", "--net"), ("unshare", "--map-current-user", "--keep-caps", "--net"))  # of root, and of anybody where that is allowed
 NEEDED = ("there is more than loopback here, and no namespace could be made: run it as root (a container: with CAP_SYS_ADMIN), "
@@ -46,6 +49,15 @@ def _sockaddr(address: ipaddress.IPv4Address) -> bytes:
     return struct.pack("=HH4s8x", socket.AF_INET, 0, address.packed)
 
 
+def _can_bind(address: str) -> bool:
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as any_socket:
+        try:
+            any_socket.bind((address, 0))
+        except OSError:
+            return False
+        return True
+
+
 def add_address(text: str) -> None:
     """One more of loopback's. Adding it again changes nothing."""
     assert is_isolated(), NEEDED
@@ -54,10 +66,9 @@ def add_address(text: str) -> None:
         return
     if isinstance(address, ipaddress.IPv6Address):
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as any_socket:
-            try:
+            with contextlib.suppress(FileExistsError):
                 fcntl.ioctl(any_socket, SIOCSIFADDR, struct.pack("=16sIi", address.packed, 128, LOOPBACK))
-            except FileExistsError:
-                return
+        assert wait_until(lambda: _can_bind(text), 10), text  # the kernel takes a moment
         return
     alias = f"lo:{int(address):x}".encode()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:

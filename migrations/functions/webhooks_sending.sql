@@ -20,7 +20,7 @@ CREATE OR REPLACE TRIGGER webhooks_placed_again AFTER UPDATE ON webhooks FOR EAC
     WHEN (OLD.active AND NOT NEW.active OR NEW.starts <> OLD.starts) EXECUTE FUNCTION place_webhook();
 
 -- Rows for partitions that were never taken from. They begin with the log where there are endpoints, which may want what is there, else at
--- its end.
+-- its end. An endpoint that is inactive then was stored before anybody knew where the log was: it stands at the beginning, too.
 CREATE OR REPLACE FUNCTION begin_webhook_offsets(p_topic text, p_partitions integer[], p_ends bigint[]) RETURNS void
 LANGUAGE plpgsql
 AS $$
@@ -28,9 +28,14 @@ BEGIN
     IF EXISTS (SELECT FROM unnest(p_partitions) AS u (partition)
                 WHERE NOT EXISTS (SELECT FROM webhook_offsets o WHERE o.topic = p_topic AND o.partition = u.partition)) THEN
         PERFORM webhook_lock();
-        INSERT INTO webhook_offsets (topic, partition, next_offset)
-        SELECT p_topic, u.partition, CASE WHEN EXISTS (SELECT FROM webhooks) THEN 0 ELSE u.end_offset END
-          FROM unnest(p_partitions, p_ends) AS u (partition, end_offset)
+        WITH begun AS (
+            INSERT INTO webhook_offsets (topic, partition, next_offset)
+            SELECT p_topic, u.partition, CASE WHEN EXISTS (SELECT FROM webhooks) THEN 0 ELSE u.end_offset END
+              FROM unnest(p_partitions, p_ends) AS u (partition, end_offset)
+                ON CONFLICT DO NOTHING
+            RETURNING topic, partition, next_offset)
+        INSERT INTO webhook_cursors (webhook_id, topic, partition, starts, next_offset)
+        SELECT w.id, b.topic, b.partition, w.starts, b.next_offset FROM begun b CROSS JOIN webhooks w WHERE NOT w.active
             ON CONFLICT DO NOTHING;
     END IF;
 END;

@@ -15,6 +15,7 @@ from psycopg2.extras import LogicalReplicationConnection
 import ledger
 from conftest import running
 from ledger import query
+from hooks import Hooks
 from line import BINARY, MINIMAL, Line, Servers, until
 from wire import JSON_HEADERS
 from servers import Postgres, ServerError, admin, run
@@ -94,6 +95,28 @@ def test_commands_requests_and_directory_entries_are_served(line: Line) -> None:
     until(lambda: line.sql("SELECT 1 FROM schedules WHERE owner_id = %s", user) == [(1,)], "the user has a schedule")
     told = line.sql("SELECT id FROM schedules WHERE owner_id = %s", user)[0][0]
     assert line.event_of_schedule(told).headers["ce_type"] == b"schedules.v1.ScheduleCreated"
+
+
+def test_a_sender_of_webhooks_does_all_that_it_has_to(line: Line, logins: Logins) -> None:
+    hooks = Hooks(line)
+    receiver = hooks.receive(lambda number, got: 410 if got.path == "/gone" else 500 if got.path == "/again" and number == 0 else 200)
+    sender = hooks.send(DATABASE_URL=url_of(line, logins.webhooks))
+    fine, gone = hooks.endpoint(receiver.url("/fine"), org=line.people.org), hooks.endpoint(receiver.url("/gone"))
+    user = line.make_owners(1)[0]
+    removed = hooks.endpoint(receiver.url("/again"), user=user)
+    personal = line.post(MINIMAL, key=line.people.member_key, path="/v2/schedules").json()["data"]["id"]
+    made = line.post(MINIMAL, user=user).json()["data"]["id"]
+    receiver.wait_for({f"{personal}.1", f"{made}.1"}, "/fine")
+    receiver.wait_for({f"{made}.1"}, "/again")  # after 5 s
+    until(lambda: line.sql("SELECT disabled_reason FROM webhooks WHERE id = %s", gone) == [("gone",)], "it is disabled")
+    hooks.wait_job(hooks.job(fine, "ping"), "done")
+    assert hooks.wait_job(hooks.job(fine, "replay", from_event=f"{personal}.1"), "done")[1:] == (0, None)
+    line.admin("user", "remove", "--id", str(user))
+    until(lambda: not line.sql("SELECT 1 FROM webhooks WHERE id = %s", removed), "it is deleted", 60)
+    line.stop(sender)
+    assert "a statement failed" not in sender.log_path.read_text()
+    line.sql("DELETE FROM webhooks RETURNING 1")
+    hooks.close()
 
 
 def test_every_command_of_the_directory_works(line: Line) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from hooks import OURS, Hooks
+from hooks import KEY, OURS, Hooks
 from line import Line, until
 from servers import wait_until
 from wire import messages
@@ -16,11 +19,10 @@ from wire import messages
 @pytest.fixture
 def hooks(make_line: Callable[..., Line]) -> Iterator[Hooks]:
     """With a running service; senders are a test's to start."""
-    made = Hooks(make_line())
+    made = Hooks(make_line(WEBHOOK_SECRET_KEY=KEY, WEBHOOK_ALLOWED_NETWORKS="127.0.0.0/8"))
     made.line.start()
     yield made
-    for receiver in made.receivers:
-        receiver.close()
+    made.close()
 
 
 def test_events_of_a_schedule_arrive_in_their_order(hooks: Hooks) -> None:
@@ -70,6 +72,28 @@ def test_endpoints_get_what_their_owner_may_see_and_their_triggers_name(hooks: H
     assert list(standard) == ["type", "timestamp", "data"] and standard["type"] == "schedule.created"
 
 
+def test_one_that_is_older_than_senders_gets_all_since_it_was_stored(hooks: Hooks) -> None:
+    """Also what was committed before the first sender, while it was inactive."""
+    receiver, before = hooks.receive(), hooks.create()
+    webhook = hooks.post(receiver.url())
+    wanted = [hooks.create()]
+    hooks.patch(webhook, active=False)
+    wanted.append(hooks.create())
+    hooks.wait_assigned(hooks.send())
+    hooks.endpoint(receiver.url("/other"))
+    wanted.append(hooks.create())
+    receiver.wait_for([f"{wanted[-1]}.1"], "/other")  # the head is behind all of them
+    assert receiver.at() == []
+    hooks.patch(webhook, active=True)
+    receiver.wait_for([f"{schedule}.1" for schedule in wanted])
+    hooks.patch(webhook, active=False)
+    wanted.append(hooks.create())
+    receiver.wait_for([f"{wanted[-1]}.1"], "/other")
+    hooks.patch(webhook, active=True)
+    receiver.wait_for([f"{wanted[-1]}.1"])
+    assert set(receiver.acknowledged()) == {f"{schedule}.1" for schedule in wanted}, f"not {before}, which was there before"
+
+
 def test_a_failing_schedule_parks_alone_and_goes_on_in_order(hooks: Hooks) -> None:
     failing: set[int] = set()
     receiver = hooks.receive(lambda number, got: 500 if got.json["payload"]["id"] in failing else 200)
@@ -94,7 +118,7 @@ def test_a_failing_schedule_parks_alone_and_goes_on_in_order(hooks: Hooks) -> No
 
 def test_all_ways_to_fail_are_kept_and_tried_again(hooks: Hooks) -> None:
     ways: dict[str, Any] = {"/500": 500, "/reset": "reset", "/302": (302, {"Location": "http://169.254.169.254/"}),
-                            "/429": (429, {"Retry-After": "3600"}), "/404": 404}
+                            "/429": (429, {"Retry-After": "3600"}), "/404": 404, "/tear": "tear"}
     receiver = hooks.receive(lambda number, got: ways[got.path] if number == 0 and got.path in ways else (200, {"bytes": "10000000"}))
     hooks.send()
     webhooks = {path: hooks.endpoint(receiver.url(path)) for path in (*ways, "/large")}
@@ -102,6 +126,8 @@ def test_all_ways_to_fail_are_kept_and_tried_again(hooks: Hooks) -> None:
     receiver.wait_for({f"{schedule}.1"}, "/large")
     for path in ways:
         until(lambda path=path: len(hooks.deliveries(webhooks[path])) == 1, f"{path} is kept")
+    shown = {path: [(one["status"], one["error"]) for one in hooks.failures(webhooks[path])] for path in ways}
+    assert shown == {path: [(None, "broken")] if path in ("/reset", "/tear") else [(int(path[1:]), "status")] for path in ways}
     waits = hooks.line.sql("SELECT extract(epoch FROM next_attempt_at - last_failed_at) FROM webhook_deliveries WHERE webhook_id = %s",
                            webhooks["/429"])
     assert 59 < float(waits[0][0]) <= 61  # what is asked for is bounded
@@ -143,6 +169,32 @@ def test_an_endpoint_that_is_gone_is_disabled_and_goes_on_where_it_was(hooks: Ho
     receiver.assert_in_order("/gone")
 
 
+def test_a_secret_rotates_with_both_valid_for_a_day(hooks: Hooks) -> None:
+    receiver = hooks.receive()
+    hooks.send()
+    former, current = (f"whsec_{base64.b64encode(key * 32).decode()}" for key in (b"f", b"c"))
+    webhook = hooks.post(receiver.url(), secret=former)
+
+    def signed_by(*secrets: str) -> bool:
+        """Whether the request of one more event is, by each in this order."""
+        event = f"{hooks.create()}.1"
+        receiver.wait_for([event])
+        got = next(one for one in receiver.at() if one.event_id == event)
+        message = f"{got.event_id}.{got.headers['webhook-timestamp']}.".encode() + got.body
+        keys = [base64.b64decode(secret.removeprefix("whsec_")) for secret in secrets]
+        wanted = ["v1," + base64.b64encode(hmac.digest(key, message, "sha256")).decode() for key in keys]
+        return (got.headers["webhook-signature"].split(" ") == wanted and
+                got.headers["x-cal-signature-256"] == hmac.digest(secrets[0].encode(), got.body, "sha256").hex())
+
+    assert signed_by(former)
+    until = datetime.fromisoformat(hooks.patch(webhook, secret=current)["previousSecretUntil"])
+    assert timedelta(hours=23.9) < until - datetime.now(UTC) <= timedelta(hours=24)
+    assert wait_until(lambda: signed_by(current, former), 10)
+    hooks.line.sql("UPDATE webhooks SET previous_secret_until = previous_secret_until - interval '24 hours' RETURNING 1")  # a day goes by
+    assert wait_until(lambda: signed_by(current), 10)
+    assert wait_until(lambda: hooks.line.sql("SELECT previous_secret FROM webhooks") == [(None,)], 30)
+
+
 def test_one_that_fails_for_too_long_is_disabled(hooks: Hooks) -> None:
     receiver = hooks.receive(lambda number, got: 500)
     hooks.send()
@@ -154,16 +206,35 @@ def test_one_that_fails_for_too_long_is_disabled(hooks: Hooks) -> None:
     until(lambda: hooks.line.sql("SELECT active, disabled_reason FROM webhooks WHERE id = %s", webhook) == [(False, "failing")], "it is disabled")
 
 
-def test_an_endpoint_of_a_removed_user_gets_the_end_and_goes(hooks: Hooks) -> None:
-    receiver = hooks.receive()
+def test_endpoints_of_who_is_removed_get_the_end_and_go(hooks: Hooks) -> None:
+    """Of a user, an organization and its client, and a client alone."""
+    line, receiver = hooks.line, hooks.receive()
     hooks.send()
-    user = hooks.line.make_owners(1)[0]
-    webhook = hooks.endpoint(receiver.url(), user=user)
-    schedule = hooks.line.post({"name": "S", "timeZone": "UTC", "isDefault": False}, user=user).json()["data"]["id"]
-    receiver.wait_for({f"{schedule}.1"})
-    hooks.line.admin("user", "remove", "--id", str(user))
-    receiver.wait_for({f"{schedule}.2"})
-    until(lambda: not hooks.line.sql("SELECT 1 FROM webhooks WHERE id = %s", webhook), "it is deleted", 60)
+
+    def client_of(org: int) -> str:
+        return line.admin("oauth-client", "create", "--org", str(org), "--permissions", "read,write")["id"]
+
+    user, org = line.make_owners(1)[0], int(line.admin("org", "add", "--name", "Ends")["id"])
+    member, of_org, alone = line.make_owners(1, org)[0], client_of(org), client_of(line.people.org)
+    webhooks = [hooks.endpoint(receiver.url("/user"), user=user), hooks.endpoint(receiver.url("/org"), org=org),
+                hooks.endpoint(receiver.url("/client"), org=org, client=of_org),
+                hooks.endpoint(receiver.url("/alone"), org=line.people.org, client=alone)]
+    of_user = line.post({"name": "S", "timeZone": "UTC", "isDefault": False}, user=user).json()["data"]["id"]
+    sent = line.command(orgId=org, userId=member)
+    line.send(sent)
+    of_member = int(line.event_of(sent["commandId"]).headers["ce_subject"])
+    created = {"/user": of_user, "/org": of_member, "/client": of_member, "/alone": of_user}
+    for path, schedule in created.items():
+        receiver.wait_for({f"{schedule}.1"}, path)
+    line.admin("oauth-client", "delete", "--id", alone)
+    until(lambda: not line.sql("SELECT 1 FROM webhooks WHERE client_id = %s", alone), "that of the client is deleted", 60)
+    line.admin("user", "remove", "--id", str(user))
+    line.admin("org", "remove", "--id", str(org))
+    for path in ("/user", "/org", "/client"):
+        receiver.wait_for({f"{created[path]}.2"}, path)
+        assert set(receiver.acknowledged(path)) == {f"{created[path]}.1", f"{created[path]}.2"}
+    until(lambda: not line.sql("SELECT 1 FROM webhooks WHERE id = ANY (%s::uuid[])", webhooks), "they are deleted", 60)
+    assert receiver.acknowledged("/alone") == [f"{of_user}.1"]
 
 
 def test_nothing_is_lost_when_a_sender_is_killed(hooks: Hooks) -> None:
