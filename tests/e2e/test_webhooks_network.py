@@ -34,7 +34,7 @@ def wait_failure(hooks: Hooks, webhook: str, **wanted: Any) -> None:
     until(lambda: [failure | wanted for failure in hooks.failures(webhook)] == hooks.failures(webhook) != [], f"{wanted}")
 
 
-def test_addresses_are_judged_at_every_connect(hooks: Hooks) -> None:
+def test_addresses_are_tested_at_every_connect(hooks: Hooks) -> None:
     """Also those of a name that had another one before; and nothing else leads to one: no redirect, and no proxy."""
     receiver = hooks.receive(lambda number, got: {"/redirect": (302, {"Location": f"http://10.0.0.1:{receiver.port}/"}), "/once": 500}.get(got.path, 200))
     trap = Trap(REFUSED, receiver.port)
@@ -56,7 +56,7 @@ def test_addresses_are_judged_at_every_connect(hooks: Hooks) -> None:
     sender.kill9()  # it remembers names for a minute
     hooks.line.replicas.remove(sender)
     hooks.send(**env)
-    until(lambda: hooks.hasten() or hooks.failures(once)[0]["error"] == "refused", "what the name resolves to now is judged", 40)
+    until(lambda: hooks.hasten() or hooks.failures(once)[0]["error"] == "refused", "what the name resolves to now is tested", 40)
     assert names.asked["once.test"] > 1 and len(receiver.at("/once")) == 1 and hooks.failures(both) == []
     assert trap.connected == []
     for address in REFUSED:
