@@ -27,8 +27,8 @@ from typing import Any
 import psycopg2
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from wire import (CREATED, DELETED, EVENT_OF, FIELDS, REJECTED, UPDATED, Command, Rejection, decode_command, decode_event,
-                  decode_rejected)
+from wire import (CREATED, DELETED, EVENT_OF, FIELDS, REJECTED, UPDATED, WEBHOOK_DISABLED, Command, Rejection, decode_command,
+                  decode_event, decode_rejected)
 
 DECIDED = {"exists", "isOwner", "isCurrent", "isUnique"}  # refusals that depend on what happened before
 GONE = {"isUser", "isUserInOrg"}  # such, too, of an owner who is removed
@@ -349,7 +349,7 @@ class _Audit:
                 sorted_events.append(Refusal(message, (int(partition), int(offset)), content))
             elif kind in (CREATED, UPDATED, DELETED):
                 sorted_events.append(Event(message, kind, decode_event(message.value or b"", message.headers)))
-            else:
+            elif kind != WEBHOOK_DISABLED:  # which is about no schedule
                 self.fault(f"an event of unknown type {kind}")
             seen.add(ce_id)
         return sorted_events

@@ -24,6 +24,7 @@ CREATE, UPDATE, DELETE = (f"schedules.v1.{kind}Schedule" for kind in ("Create", 
 CREATED, UPDATED, DELETED = (f"schedules.v1.Schedule{kind}" for kind in ("Created", "Updated", "Deleted"))
 REJECTED = "schedules.v1.ScheduleCommandRejected"
 UNPUBLISHABLE = "schedules.v1.EventUnpublishable"
+WEBHOOK_DISABLED = "schedules.v1.WebhookDisabled"
 EVENT_OF = {CREATE: CREATED, UPDATE: UPDATED, DELETE: DELETED}
 
 # Names in JSON and in the contents below.

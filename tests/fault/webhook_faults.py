@@ -21,6 +21,7 @@ from ledger import Report
 from receiver import Got
 from rig import DEADLINE_S, HTTP_CLIENTS, OWNERS, Rig
 from servers import Webhooks
+from wire import WEBHOOK_DISABLED
 
 RATE = 30  # commands a second; the clients at HTTP write beside it
 SENDERS = 2
@@ -317,7 +318,7 @@ def wait_out_the_schedule(rig: Rig) -> Report:
         rig.until(lambda: rig.sql(failed, endpoints[patient]) == [("failed", len(DELAYS_S) + 1)], "the last attempt has failed")
         rig.until(lambda: state(endpoints[hopeless]) == (False, "failing"), "what never succeeds is disabled")
         told = rig.topic(rig.place.events).wait_for(lambda message: message.key == endpoints[hopeless].encode())
-        if [event.headers["ce_type"] for event in told] != [b"schedules.v1.WebhookDisabled"] or state(endpoints[patient]) != (True, None):
+        if [event.headers["ce_type"] for event in told] != [WEBHOOK_DISABLED.encode()] or state(endpoints[patient]) != (True, None):
             faults.append(f"Kafka tells {told}, and the endpoint that acknowledges others is {state(endpoints[patient])}")
         rig.stop(sender)
         tries = Counter(got.event_id for got in receiver.got if got.status == 500)
