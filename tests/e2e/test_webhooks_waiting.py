@@ -25,8 +25,7 @@ def hooks(make_line: Callable[..., Line]) -> Iterator[Hooks]:
     made = Hooks(make_line())
     made.line.start()
     yield made
-    for receiver in made.receivers:
-        receiver.close()
+    made.close()
 
 
 def slowest_answer(hooks: Hooks, sender: Webhooks, seconds: float) -> float:
