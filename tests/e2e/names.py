@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 import struct
@@ -21,25 +22,27 @@ class Names:
     def __init__(self, answers: dict[str, list[list[str]]]) -> None:
         self.answers = answers
         self.asked: dict[str, int] = defaultdict(int)
-        self.sockets = []
+        self.ending = threading.Event()
+        self.threads = []
         for address in resolvers():
             add_address(address)
             one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             one.bind((address, 53))
-            self.sockets.append(one)
-            threading.Thread(target=self._serve, args=(one,), daemon=True).start()
+            one.settimeout(0.1)
+            self.threads.append(threading.Thread(target=self._serve, args=(one,), daemon=True))
+            self.threads[-1].start()
 
     def close(self) -> None:
-        for one in self.sockets:
-            one.close()
+        self.ending.set()
+        for thread in self.threads:
+            thread.join()
 
     def _serve(self, one: socket.socket) -> None:
-        while True:
-            try:
-                query, asker = one.recvfrom(4096)
-                one.sendto(self._answer(query), asker)
-            except OSError:
-                return
+        with one:
+            while not self.ending.is_set():
+                with contextlib.suppress(TimeoutError):
+                    query, asker = one.recvfrom(4096)
+                    one.sendto(self._answer(query), asker)
 
     def _answer(self, query: bytes) -> bytes:
         """RFC 1035, section 4."""
@@ -78,6 +81,7 @@ class Trap:
 
     def close(self) -> None:
         for one in self.sockets:
+            one.shutdown(socket.SHUT_RDWR)  # ends its accept
             one.close()
 
     def _serve(self, one: socket.socket, address: str) -> None:

@@ -176,6 +176,7 @@ class Http2Receiver:
         return f"https://{host}:{self.listener.getsockname()[1]}/hook"
 
     def close(self) -> None:
+        self.listener.shutdown(socket.SHUT_RDWR)  # ends its accept
         self.listener.close()
 
     def _accept(self) -> None:

@@ -7,6 +7,7 @@ import json
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,12 @@ REFUSED = ["10.0.0.1", "192.0.2.1", "169.254.169.254", "fd00::1", "64:ff9b::a00:
 
 
 @pytest.fixture
+def closing() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
 def hooks(make_line: Callable[..., Line]) -> Iterator[Hooks]:
     made = Hooks(make_line(WEBHOOK_SECRET_KEY=KEY))
     made.line.start()
@@ -34,12 +41,14 @@ def wait_failure(hooks: Hooks, webhook: str, **wanted: Any) -> None:
     until(lambda: [failure | wanted for failure in hooks.failures(webhook)] == hooks.failures(webhook) != [], f"{wanted}")
 
 
-def test_addresses_are_tested_at_every_connect(hooks: Hooks) -> None:
+def test_addresses_are_tested_at_every_connect(hooks: Hooks, closing: ExitStack) -> None:
     """Also those of a name that had another one before; and nothing else leads to one: no redirect, and no proxy."""
     receiver = hooks.receive(lambda number, got: {"/redirect": (302, {"Location": f"http://10.0.0.1:{receiver.port}/"}), "/once": 500}.get(got.path, 200))
     trap = Trap(REFUSED, receiver.port)
     names = Names({"once.test": [["127.0.0.1"], ["10.0.0.1"]], "both.test": [["10.0.0.1", "127.0.0.1"]], "mapped.test": [["::ffff:10.0.0.1"]]}
                   | {f"refused-{number}.test": [[address]] for number, address in enumerate(REFUSED)})
+    closing.callback(trap.close)
+    closing.callback(names.close)
     proxy = f"http://10.0.0.1:{receiver.port}"
     env = {"WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8,169.254.0.0/16", "http_proxy": proxy, "https_proxy": proxy, "all_proxy": proxy}
     sender = hooks.send(**env)
@@ -62,8 +71,6 @@ def test_addresses_are_tested_at_every_connect(hooks: Hooks) -> None:
     for address in REFUSED:
         socket.create_connection((address, receiver.port)).close()
     until(lambda: sorted(trap.connected) == sorted(REFUSED), "who connects there is seen")
-    trap.close()
-    names.close()
 
 
 def context(certificate: Certificate) -> ssl.SSLContext:
@@ -72,7 +79,7 @@ def context(certificate: Certificate) -> ssl.SSLContext:
     return made
 
 
-def test_servers_are_verified_and_speak_http_1_or_2(hooks: Hooks, tmp_path: Path) -> None:
+def test_servers_are_verified_and_speak_http_1_or_2(hooks: Hooks, closing: ExitStack, tmp_path: Path) -> None:
     authority, stranger = Authority(tmp_path, "authority"), Authority(tmp_path, "stranger")
     names = Names({name: [["127.0.0.1"]] for name in ("good.test", "wrong.test")})
     trusted = context(authority.issue("good", "DNS:good.test"))
@@ -80,6 +87,8 @@ def test_servers_are_verified_and_speak_http_1_or_2(hooks: Hooks, tmp_path: Path
     expired = hooks.receive(tls=context(authority.issue("expired", "DNS:good.test", days=-1)))
     unknown = hooks.receive(tls=context(stranger.issue("good", "DNS:good.test")))
     second = Http2Receiver(context(authority.issue("second", "DNS:good.test")))
+    closing.callback(names.close)
+    closing.callback(second.close)
     hooks.send(WEBHOOK_CA_FILE=str(authority.root))
     hooks.endpoint(good.url(host="good.test"))
     hooks.endpoint(second.url("good.test"))
@@ -92,5 +101,3 @@ def test_servers_are_verified_and_speak_http_1_or_2(hooks: Hooks, tmp_path: Path
     for webhook in bad:
         until(lambda webhook=webhook: {(one["error"], one["status"]) for one in hooks.failures(webhook)} == {("tls", None)}, "it is not trusted")
     assert good.at("/wrong") == expired.got == unknown.got == []
-    second.close()
-    names.close()
