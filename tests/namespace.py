@@ -21,6 +21,7 @@ NEEDED = ("there is more than loopback here, and no namespace could be made: run
           "or set sysctl kernel.unprivileged_userns_clone=1")
 SIOCGIFFLAGS, SIOCSIFFLAGS, SIOCSIFADDR, SIOCSIFNETMASK = 0x8913, 0x8914, 0x8916, 0x891C
 IFF_UP = 1
+ANOTHER = "198.51.100.1"  # of a documentation network: who has 127.0.0.1 alone is taken for one without IPv4 (AI_ADDRCONFIG)
 LOOPBACK = socket.if_nametoindex("lo")
 
 
@@ -43,6 +44,7 @@ def enter() -> None:
     elif not _flags("lo") & IFF_UP:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
             fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh", b"lo", _flags("lo") | IFF_UP))
+        add_address(ANOTHER)
 
 
 def _sockaddr(address: ipaddress.IPv4Address) -> bytes:
