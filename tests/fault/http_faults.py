@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 
-from bystanders import MINIMAL, calling
+from bystanders import MINIMAL, calling, warm_up
 from rig import Rig
 from servers import wait_until
 
@@ -57,7 +57,8 @@ def _descriptors(rig: Rig) -> int:
 
 
 def _besiege(rig: Rig, p99_ms: float, *crowds: Crowd) -> None:
-    """One crowd after the other."""
+    """One crowd after the other. What is compared afterwards is of a process that has opened all its connections."""
+    warm_up(rig)
     resident, descriptors = _resident_kib(rig), _descriptors(rig)
     with calling(rig, p99_ms):
         for crowd in crowds:
