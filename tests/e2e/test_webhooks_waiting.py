@@ -133,9 +133,10 @@ def test_who_deletes_an_endpoint_waits_for_no_sender_that_waits_for_him(hooks: H
     until(lambda: hooks.line.sql("SELECT count(*) FROM webhook_offsets") != [(0,)]
           and not hooks.line.sql("SELECT 1 FROM webhook_cursors"), "it is at the head")
     with psycopg2.connect(hooks.line.database_url) as database, database.cursor() as cursor:
+        cursor.execute("SET deadlock_timeout = '100ms'")  # so that this one, not the sender, would be told of a deadlock
         cursor.execute("SELECT webhook_lock()")
         for _ in range(8):
             hooks.create()
         until(lambda: hooks.line.sql(WAITS), "the sender waits for the lock")
-        cursor.execute("DELETE FROM webhooks WHERE id = %s", (webhook,))  # a deadlock would be its error, as it waits last
+        cursor.execute("DELETE FROM webhooks WHERE id = %s", (webhook,))
     until(lambda: not hooks.line.sql("SELECT 1 FROM webhook_deliveries"), "nothing is kept of it")
