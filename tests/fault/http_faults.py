@@ -119,6 +119,21 @@ def _say(*texts: bytes, pause_s: float = 0, ends: bool = False) -> Talk:
     return talk
 
 
+def _all_at_once(count: int, talk: Talk) -> Talk:
+    """Nobody says a word before all have come."""
+    come, everybody = 0, asyncio.Event()
+
+    async def wait(reader: Reader, writer: Writer) -> bytes:
+        nonlocal come
+        come += 1
+        if come == count:
+            everybody.set()
+        await everybody.wait()
+        return await talk(reader, writer)
+
+    return wait
+
+
 def _head(rig: Rig, method: str = "POST", path: str = "", *headers: str) -> bytes:
     return "\r\n".join([f"{method} {path or rig.schedules_path()} HTTP/1.1", "Host: x", *headers, "", ""]).encode()
 
@@ -149,9 +164,9 @@ def swell(rig: Rig, count: int, p99_ms: float = 0) -> None:
 
 
 def half_send(rig: Rig, count: int, p99_ms: float = 0) -> None:
-    """Nobody knows who: bodies of 100 KB of which the last byte does not come."""
+    """Nobody knows who: bodies of 100 KB of which the last byte does not come; all at once."""
     whole = _head(rig, "POST", "", "Content-Length: 100000")
-    _besiege(rig, p99_ms, Crowd("half-sent bodies", _say(whole + bytes(99_999)), count, {0, 503}, 40))
+    _besiege(rig, p99_ms, Crowd("half-sent bodies", _all_at_once(count, _say(whole + bytes(99_999))), count, {0, 503}, 60))
 
 
 def connect(rig: Rig, count: int, p99_ms: float = 0) -> None:
