@@ -58,6 +58,7 @@ def test_every_query_of_the_dashboard_gives_series_under_load(make_line: MakeLin
     receiver = hooks.receive(answer)
     with closing(receiver), Prometheus(tmp_path / "prometheus", [replica.env["HTTP_LISTEN"] for replica in line.replicas]) as prometheus:
         start_s = time.time()
+        until(lambda: prometheus.series("schedule_webhook_disabled_total", start_s, time.time()), "the counter is known before it counts")
         for path in ("/taken", "/gone", "/slow"):
             hooks.endpoint(receiver.url(path))
         put_under_load(line, LOAD_S)
