@@ -114,8 +114,8 @@ MUTANTS = [
              "pending_write->deadline_us > now_us - 3600000000) continue;"))),
     Mutant("a webhook does not wait for the one before it that failed", "webhook-sender-kill", "too early: ", (
         Edit("service/webhook/webhook_deliveries.c", "    keep_all(sender, chain);\n}",
-             "    if (chain->rows == 0) keep_all(sender, chain);\n    make_ready(sender, chain);\n}"),
-        Edit("service/webhook/webhook_deliveries.c", "(chain->first == NULL || chain->rows > 0)", "chain->first == NULL"),
+             "    if (chain->rows == 0) keep_all(sender, chain);\n    chain_make_ready(sender, chain);\n}"),
+        Edit("service/webhook/webhook_chains.c", "(chain->first == NULL || chain->rows > 0)", "chain->first == NULL"),
         Edit("service/webhook/webhook_deliveries.c", "    if (chain->rows > 0) {\n", "    if (false) {\n"))),
     Mutant("offsets of webhooks are stored before what they pass over is done", "webhook-sender-kill", "lost: ", (
         Edit("service/webhook/webhook_windows.c", "window->first == NULL ? window->position : window->first->offset", "window->position"),)),
