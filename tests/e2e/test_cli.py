@@ -4,7 +4,11 @@ import hashlib
 import json
 import re
 import shlex
+import struct
 import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,7 +18,11 @@ from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from conftest import MakeLine
 from ledger import query
 from line import BINARY, EXAMPLE, MINIMAL, Line, Servers
-from servers import ServerError
+from servers import Kafka, ServerError, free_port
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "fault"))
+
+from proxy import CREATE_TOPICS, Link, Proxy, Swallow  # noqa: E402
 
 NOWHERE = "postgresql://127.0.0.1:1/x"
 
@@ -70,6 +78,38 @@ def test_topics_are_made_as_asked_and_single_copies_are_warned_of(make_line: Mak
     assert {name: len(line.topic(topic).ends()) for name, topic in names.items()} == dict.fromkeys(names, 3) | {"PROGRESS_TOPIC": 1}
     assert topics().stderr.count("has 1 replica") == 5
     assert cli("topics", "--min-insync-replicas", "0", DATABASE_URL=NOWHERE).returncode == 2
+
+
+class JustBack:
+    """A broker whose first answer names no controller, and which loses the first request for topics. Clients stay with the proxy."""
+
+    def __init__(self, kafka: Kafka, proxy_port: int) -> None:
+        address, self.named = b"127.0.0.1", kafka.cluster.encode() + struct.pack(">i", 1)
+        self.unnamed = kafka.cluster.encode() + struct.pack(">i", -1)
+        self.direct, self.proxied = (address + struct.pack(">i", port) for port in (kafka.port, proxy_port))
+        self.swallow = Swallow(CREATE_TOPICS, is_once=True)
+        self.is_unknown = False
+
+    def __call__(self, link: Link, is_request: bool, data: bytes) -> Iterator[bytes]:
+        if is_request:
+            yield from self.swallow(link, is_request, data)
+            return
+        data = data.replace(self.direct, self.proxied)
+        if not self.is_unknown and self.named in data:
+            self.is_unknown = True
+            data = data.replace(self.named, self.unnamed)
+        yield data
+
+
+def test_topics_are_asked_for_again_when_a_broker_that_is_just_back_does_not_answer(make_line: MakeLine) -> None:
+    line = make_line()
+    kafka = line.servers.kafka
+    with closing(Proxy(free_port(), kafka.port)) as proxy:
+        proxy.weather = broker = JustBack(kafka, proxy.port)
+        line.env |= {"KAFKA_BROKERS": f"127.0.0.1:{proxy.port}", "EVENTS_TOPIC": f"{line.place.events}.late"}
+        said = line.cli("topics")
+    assert broker.is_unknown and broker.swallow.done.is_set()
+    assert (said.count("made topic"), said.count("found topic")) == (1, 4)
 
 
 # ---- API keys and the directory

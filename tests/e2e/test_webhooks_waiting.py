@@ -15,8 +15,6 @@ from line import Line, kafka_stands_still, until
 from servers import Webhooks
 
 PAGE = 1000  # SENDER_CHANGES_MAX of webhook/webhook_sender_state.h
-
-PAGE = 1000  # SENDER_CHANGES_MAX
 WAITS = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database()"
 
 

@@ -16,7 +16,7 @@ from kafka.errors import KafkaError
 from bulkhead_faults import make_schedules
 from ledger import Report
 from line import PARTITIONS
-from proxy import HoldEndTxn, Narrow, SwallowEndTxn, calm
+from proxy import END_TXN, HoldEndTxn, Narrow, Swallow, calm
 from rig import DEADLINE_S, Rig
 from servers import wait_until
 from wire import as_protobuf
@@ -90,7 +90,7 @@ def drop_end_txn(rig: Rig, times: int) -> None:
     for _ in range(times):
         rig.wait_events()
         restarts = rig.count_log("relay restarts")
-        proxy.weather = swallow = SwallowEndTxn()
+        proxy.weather = swallow = Swallow(END_TXN)
         rig.until(swallow.done.is_set, "a transaction is to end")
         proxy.weather = calm
         rig.until(lambda: rig.count_log("relay restarts") > restarts, "the relay gives it up")
@@ -105,7 +105,7 @@ def forget_a_transaction(rig: Rig, times: int) -> None:
     for _ in range(times):
         rig.wait_events()
         memory = _copy_transaction_log(rig)
-        proxy.weather = swallow = SwallowEndTxn()
+        proxy.weather = swallow = Swallow(END_TXN)
         with rig.under_load(200):
             rig.until(swallow.done.is_set, "a transaction is to end")
             kafka.kill9()

@@ -179,7 +179,7 @@ class CutAtCommit:
 
 # ---- Kafka
 
-END_TXN = 26  # https://kafka.apache.org/protocol.html#protocol_api_keys
+CREATE_TOPICS, END_TXN = 19, 26  # https://kafka.apache.org/protocol.html#protocol_api_keys
 
 
 class HoldEndTxn:
@@ -200,14 +200,15 @@ class HoldEndTxn:
         yield data
 
 
-class SwallowEndTxn:
-    """The broker never hears of an EndTxn request: its transaction stays open."""
+class Swallow:
+    """The broker never hears of such requests, or not of the first of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, api_key: int, is_once: bool = False) -> None:
+        self.api_key, self.is_once = api_key, is_once
         self.done = threading.Event()
 
     def __call__(self, link: Link, is_request: bool, data: bytes) -> Iterator[bytes]:
-        if is_request and END_TXN in _api_keys(data):
+        if is_request and self.api_key in _api_keys(data) and not (self.is_once and self.done.is_set()):
             self.done.set()
         else:
             yield data

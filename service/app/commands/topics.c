@@ -8,6 +8,8 @@
 enum {
     PARTITIONS_DEFAULT = 8,
     TIMEOUT_MS = 20000,
+    ATTEMPT_MS = 5000,
+    ATTEMPTS_MAX = 6,
     TOPICS_MAX = 5,
     REASON_SIZE = 256,
     CHECK_EVERY_MS = 100,
@@ -15,13 +17,44 @@ enum {
     OTHER_MAX = 30
 };
 
-/* Waits for the answer of one admin request; NULL after saying why there is none. The caller destroys it. */
-static rd_kafka_event_t *await(rd_kafka_queue_t *queue, const char *what)
+/* An admin request: for topics to be made, or for the settings of one. */
+struct request {
+    rd_kafka_NewTopic_t **topics;
+    size_t topics_len;
+    rd_kafka_ConfigResource_t *resource; /* NULL: topics */
+};
+
+static void request_send(rd_kafka_t *client, rd_kafka_queue_t *queue, const struct request *request,
+                         const rd_kafka_AdminOptions_t *options)
 {
-    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, TIMEOUT_MS + 5000);
-    if (event != NULL && rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR) return event;
-    fprintf(stderr, "schedule-service: %s: %s\n", what, event == NULL ? "no answer" : rd_kafka_event_error_string(event));
-    if (event != NULL) rd_kafka_event_destroy(event);
+    rd_kafka_ConfigResource_t *resource = request->resource;
+    if (resource == NULL) rd_kafka_CreateTopics(client, request->topics, request->topics_len, options, queue);
+    else rd_kafka_DescribeConfigs(client, &resource, 1, options, queue);
+}
+
+static bool is_unanswered(rd_kafka_event_t *event)
+{
+    rd_kafka_resp_err_t error = rd_kafka_event_error(event);
+    return error == RD_KAFKA_RESP_ERR__TIMED_OUT || error == RD_KAFKA_RESP_ERR__TRANSPORT;
+}
+
+/* Sends a request until it is answered: a cluster that is just back may know no controller yet, or lose the request, and librdkafka
+ * does not ask for either again. The answer, which the caller destroys; NULL after saying why there is none. */
+static rd_kafka_event_t *ask(rd_kafka_t *client, rd_kafka_queue_t *queue, const struct request *request, const char *what)
+{
+    char reason[REASON_SIZE];
+    rd_kafka_event_t *event = NULL;
+    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(client, RD_KAFKA_ADMIN_OP_ANY);
+    rd_kafka_AdminOptions_set_request_timeout(options, ATTEMPT_MS, reason, sizeof(reason));
+    for (int i = 0; i < ATTEMPTS_MAX && (event == NULL || is_unanswered(event)); i++) {
+        if (event != NULL) rd_kafka_event_destroy(event);
+        request_send(client, queue, request, options);
+        event = rd_kafka_queue_poll(queue, -1);
+    }
+    rd_kafka_AdminOptions_destroy(options);
+    if (event == NULL || rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR) return event;
+    fprintf(stderr, "schedule-service: %s: %s\n", what, rd_kafka_event_error_string(event));
+    rd_kafka_event_destroy(event);
     return NULL;
 }
 
@@ -92,8 +125,8 @@ static bool create(rd_kafka_t *client, rd_kafka_queue_t *queue, const struct con
     bool ok = true;
     for (size_t i = 0; i < len; i++) ok = ok && topics[i] != NULL;
     if (ok) {
-        rd_kafka_CreateTopics(client, topics, len, NULL, queue);
-        rd_kafka_event_t *event = await(queue, "topics not made");
+        const struct request request = {topics, len, NULL};
+        rd_kafka_event_t *event = ask(client, queue, &request, "topics not made");
         ok = event != NULL && report_created(event);
         if (event != NULL) rd_kafka_event_destroy(event);
     }
@@ -120,13 +153,12 @@ static const char *setting_of(const rd_kafka_event_t *event, const char *name)
     return NULL;
 }
 
-/* Asks the broker once for all settings of a topic. NULL when it did not answer; that was said. The caller destroys it. */
+/* Asks the broker for all settings of a topic. NULL when it did not answer; that was said. The caller destroys it. */
 static rd_kafka_event_t *describe(rd_kafka_t *client, rd_kafka_queue_t *queue, const char *topic)
 {
-    rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
-    rd_kafka_DescribeConfigs(client, &resource, 1, NULL, queue);
-    rd_kafka_event_t *event = await(queue, "a topic cannot be checked");
-    rd_kafka_ConfigResource_destroy(resource);
+    const struct request request = {NULL, 0, rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic)};
+    rd_kafka_event_t *event = ask(client, queue, &request, "a topic cannot be checked");
+    rd_kafka_ConfigResource_destroy(request.resource);
     return event;
 }
 
