@@ -385,7 +385,7 @@ static void print_roles(unsigned set, FILE *out)
 static void print_value(const struct config *config, const struct option *option, FILE *out)
 {
     const void *member = (const char *)config + option->at;
-    if (option->is_secret) fprintf(out, "***");
+    if (option->is_secret && **(char *const *)member != '\0') fprintf(out, "***");
     else if (option->kind == KIND_NUMBER) fprintf(out, "%" PRId64, *(const int64_t *)member);
     else if (option->kind == KIND_ROLES) print_roles(*(const unsigned *)member, out);
     else fprintf(out, "%s", *(char *const *)member);

@@ -64,30 +64,25 @@ static bool refuse(struct kafka_message *message, enum status status)
 
 /* ---- metrics ---- */
 
-#define RESULT(name_)                                                                                \
-    {                                                                                                \
-        .type = METRIC_COUNTER, .name = "schedule_commands_total", .labels = "result=\"" name_ "\"", \
-        .help = "Completed commands from Kafka, by result."                                          \
-    }
-enum result {
-    RESULT_CREATED,
-    RESULT_UPDATED,
-    RESULT_DELETED,
-    RESULT_DUPLICATE,
-    RESULT_REJECTED,
-    RESULT_DEAD_LETTER,
-    RESULT_ELSEWHERE,
-    RESULTS
-};
-static struct metric results[RESULTS] = {
-    RESULT("created"),
-    RESULT("updated"),
-    RESULT("deleted"),
-    RESULT("duplicate"),
-    RESULT("rejected"),
-    RESULT("dead_letter"),
-    RESULT("completed_elsewhere"),
-};
+#define EACH_RESULT(X)            \
+    X(CREATED, "created")         \
+    X(UPDATED, "updated")         \
+    X(DELETED, "deleted")         \
+    X(DUPLICATE, "duplicate")     \
+    X(REJECTED, "rejected")       \
+    X(DEAD_LETTER, "dead_letter") \
+    X(ELSEWHERE, "completed_elsewhere")
+#define AS_ENUM(id_, name_) RESULT_##id_,
+#define AS_NAME(id_, name_) name_,
+#define AS_METRIC(id_, name_)           \
+    {.type = METRIC_COUNTER,            \
+     .name = "schedule_commands_total", \
+     .labels = "result=\"" name_ "\"",  \
+     .help = "Completed commands from Kafka, by result."},
+enum result { EACH_RESULT(AS_ENUM) RESULTS };
+static const char *const result_names[] = {EACH_RESULT(AS_NAME)};
+static struct metric results[] = {EACH_RESULT(AS_METRIC)};
+
 static enum result result_of(const struct kafka_message *message, enum status status)
 {
     static const enum result by_kind[] = {RESULT_CREATED, RESULT_UPDATED, RESULT_DELETED};
@@ -105,7 +100,7 @@ static void on_completed(const struct kafka_message *message, enum status status
     if (result >= RESULT_REJECTED || !log_enabled(LOG_LEVEL_DEBUG)) return;
     char id[UUID_TEXT_LEN];
     uuid_format(&message->pending_write.command.command_id, id);
-    LOG_DEBUG("command done", LOG_STR("result", results[result].labels),
+    LOG_DEBUG("command done", LOG_STR("result", result_names[result]),
               LOG_SLICE("command_id", ((struct slice){id, sizeof(id)})),
               LOG_INT("schedule_id", message->pending_write.schedule_id),
               LOG_INT("partition", message->pending_write.partition->number),

@@ -43,9 +43,9 @@ static struct metric retries = {.type = METRIC_COUNTER,
 static void enter(struct write_connection *connection, enum write_connection_state state)
 {
     if (log_enabled(LOG_LEVEL_DEBUG) && state != connection->state) {
-        LOG_DEBUG("write connection", LOG_INT("purpose", connection->pool->purpose), LOG_INT("number", connection->number),
-                  LOG_STR("from", state_names[connection->state]), LOG_STR("to", state_names[state]),
-                  LOG_INT("batches", connection->batches_len));
+        LOG_DEBUG("write connection", LOG_STR("purpose", write_purpose_names[connection->pool->purpose]),
+                  LOG_INT("number", connection->number), LOG_STR("from", state_names[connection->state]),
+                  LOG_STR("to", state_names[state]), LOG_INT("batches", connection->batches_len));
     }
     connection->state = state;
 }

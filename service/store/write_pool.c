@@ -6,6 +6,9 @@
 
 enum { DELAY_FIRST_MS = 20, DELAY_MAX_MS = 2000 };
 
+const char *const write_purpose_names[] = {
+    [WRITE_COMMANDS] = "commands", [WRITE_DIRECTORY] = "directory", [WRITE_HTTP] = "http"};
+
 void write_pool_kick(struct write_pool *pool)
 {
     event_active(pool->shared->kick, EV_TIMEOUT, 0);

@@ -24,6 +24,8 @@ struct writer_shared {
     uint64_t marks; /* so many were given */
 };
 
+extern const char *const write_purpose_names[WRITE_PURPOSES];
+
 struct write_pool {
     enum write_purpose purpose;
     struct writer_shared *shared;

@@ -36,9 +36,6 @@ struct writer {
     struct event *tick;
 };
 
-static const char *const purposes[] = {
-    [WRITE_COMMANDS] = "commands", [WRITE_DIRECTORY] = "directory", [WRITE_HTTP] = "http"};
-
 static struct metric queued = {.type = METRIC_GAUGE,
                                .name = "schedule_writes_pending",
                                .labels = "",
@@ -109,7 +106,7 @@ static int64_t oldest_of(const struct write_connection *connection)
 /* Of a partition that is in two batches once, with the later. */
 static void show_connection(const struct write_connection *connection, struct look *look)
 {
-    oldest_see_connection(look, purposes[connection->pool->purpose], connection->number, oldest_of(connection));
+    oldest_see_connection(look, write_purpose_names[connection->pool->purpose], connection->number, oldest_of(connection));
     for (size_t i = 0; i < connection->batches_len; i++) {
         const struct write_batch *batch = connection->batches[i];
         for (size_t p = 0; p < batch->partitions_len; p++) {

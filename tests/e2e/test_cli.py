@@ -219,9 +219,10 @@ def test_check_config_hides_secrets(tmp_path: Path) -> None:
     assert shown.returncode == 0, shown.stderr
     for secret_word in ("from-file", "other-secret", "kafka-secret", "third-secret"):
         assert secret_word not in shown.stdout + shown.stderr
-    assert "DATABASE_URL=***" in shown.stdout.splitlines()
-    assert "HTTP_LISTEN=127.0.0.1:1" in shown.stdout.splitlines()
-    assert "RDKAFKA_sasl.password=***" in shown.stdout.splitlines()
+    lines = shown.stdout.splitlines()
+    assert "DATABASE_URL=***" in lines and "RELAY_DATABASE_URL=***" in lines and "RDKAFKA_sasl.password=***" in lines
+    assert "HTTP_LISTEN=127.0.0.1:1" in lines
+    assert "WEBHOOK_SECRET_KEY=" in lines, "one that is not set is seen to be empty"
 
 
 FIXED = [
@@ -466,6 +467,8 @@ def test_each_event_is_one_line_and_no_line_has_a_secret(make_line: MakeLine, fo
     assert any(entry["request_id"] == "mine" for entry in requests)
     rejected = next(entry for entry in entries if entry["msg"] == "command rejected")
     assert {"command_id", "partition", "offset"} <= rejected.keys()
+    assert {entry["result"] for entry in entries if entry["msg"] == "command done"} == {"created"}
+    assert {entry["purpose"] for entry in entries if entry["msg"] == "write connection"} == {"commands", "http", "directory"}
     people = line.people
     for secret in ("very-secret", "kafka-secret", people.admin_key, people.admin_key.removeprefix("cal_"),
                    people.revoked_key.removeprefix("cal_")):

@@ -7,17 +7,18 @@
 
 enum { VARIABLES_MAX = 128 };
 
-/* What is printed of a secret of ours is no value of it: an address stands for a database's, and nothing for the others. */
+/* What is printed of a secret of ours is no value of it: an address stands for a database's, and a key for the others. */
 static char *unhidden_new(struct slice line)
 {
     static const char hidden[] = "=***";
     static const char property[] = "RDKAFKA_";
+    static const char key[] = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
     size_t len = sizeof(hidden) - 1;
     bool is_ours = line.len < sizeof(property) - 1 || memcmp(line.data, property, sizeof(property) - 1) != 0;
     bool is_hidden = is_ours && line.len >= len && memcmp(line.data + line.len - len, hidden, len) == 0;
-    bool is_url = is_hidden && memmem(line.data, line.len, "DATABASE_URL", 12) != NULL;
+    const char *value = memmem(line.data, line.len, "DATABASE_URL", 12) != NULL ? "dbname=d" : key;
     char *text = NULL;
-    MUST(asprintf(&text, "%.*s%s", (int)(is_hidden ? line.len - 3 : line.len), line.data, is_url ? "dbname=d" : "") >= 0);
+    MUST(asprintf(&text, "%.*s%s", (int)(is_hidden ? line.len - 3 : line.len), line.data, is_hidden ? value : "") >= 0);
     return text;
 }
 
