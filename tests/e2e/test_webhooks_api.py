@@ -704,13 +704,13 @@ def test_the_operator_lists_shows_switches_and_replays(hooks: Hooks, owner: Owne
     cli = hooks.line.cli
     listed, shown = cli("webhook", "list"), cli("webhook", "show", "--id", made)
     assert f"id={made} scope=" in listed and f"owner={owner.value} " in listed
-    assert "active=t" in shown and "failures=0" in shown
+    assert "active=yes" in shown and "failures=0" in shown
     assert "hidden" not in listed + shown and "topsecret" not in listed + shown
-    assert cli("webhook", "disable", "--id", made) == f"id={made} active=f\n"
+    assert cli("webhook", "disable", "--id", made) == f"id={made} active=no\n"
     assert not hooks.get(owner, made)["active"]
-    assert cli("webhook", "enable", "--id", made) == f"id={made} active=t\n"
+    assert cli("webhook", "enable", "--id", made) == f"id={made} active=yes\n"
     assert hooks.line.sql("SELECT active, starts FROM webhooks") == [(True, 1)]
-    assert cli("webhook", "enable", "--id", made, "--from-now") == f"id={made} active=t\n"
+    assert cli("webhook", "enable", "--id", made, "--from-now") == f"id={made} active=yes\n"
     assert hooks.line.sql("SELECT active, starts FROM webhooks") == [(True, 2)]
     for start in ("2026-01-31T08:00:00Z", "17.3"):
         job = re.fullmatch(rf"job=(\S+) id={made} verdict=stored\n", cli("webhook", "replay", "--id", made, "--from", start))

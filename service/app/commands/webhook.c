@@ -5,16 +5,18 @@
 #include "app/commands/rows.h"
 #include "app/database.h"
 
+#define AS_ACTIVE " THEN 'yes' ELSE 'no' END AS active"
 #define OWNER "coalesce(w.client_id, w.user_id::text, w.org_id::text) AS owner"
 
-static const char list_sql[] =
-    "SELECT w.id, w.scope, " OWNER ", split_part(w.subscriber_url, '?', 1) AS url, w.active, w.disabled_reason AS disabled"
-    " FROM webhooks w WHERE w.removed_at IS NULL ORDER BY w.scope, 3, w.created_at, w.id";
+static const char list_sql[] = "SELECT w.id, w.scope, " OWNER ", split_part(w.subscriber_url, '?', 1) AS url,"
+                               " CASE WHEN w.active" AS_ACTIVE ", w.disabled_reason AS disabled"
+                               " FROM webhooks w WHERE w.removed_at IS NULL ORDER BY w.scope, 3, w.created_at, w.id";
 
 static const char show_sql[] =
     "SELECT w.id, w.scope, " OWNER
     ", split_part(w.subscriber_url, '?', 1) AS url, array_to_string(w.triggers, ',') AS triggers,"
-    " w.format, w.active, w.disabled_reason AS disabled, w.disabled_at, w.created_at, s.last_success_at, "
+    " w.format, CASE WHEN w.active" AS_ACTIVE
+    ", w.disabled_reason AS disabled, w.disabled_at, w.created_at, s.last_success_at, "
     "coalesce(s.failures, 0) AS failures,"
     " s.first_failure_at, s.last_status, s.last_error, s.lost_from, s.lost_to,"
     " (SELECT count(*) FROM webhook_deliveries d WHERE d.webhook_id = w.id AND d.state = 'retrying') AS retrying,"
@@ -22,9 +24,10 @@ static const char show_sql[] =
     " (SELECT min(d.next_attempt_at) FROM webhook_deliveries d WHERE d.webhook_id = w.id) AS next_attempt_at"
     " FROM webhooks w LEFT JOIN webhook_states s ON s.webhook_id = w.id WHERE w.id = $1::uuid AND w.removed_at IS NULL";
 
-static const char switch_sql[] = "SELECT (u.webhook).id, (u.webhook).active FROM update_webhook($1::uuid, NULL, NULL, NULL, "
-                                 "$2::boolean, false, NULL, NULL,"
-                                 " $3::boolean) u WHERE u.verdict = 'stored'";
+static const char switch_sql[] =
+    "SELECT (u.webhook).id, CASE WHEN (u.webhook).active" AS_ACTIVE " FROM update_webhook($1::uuid, NULL, NULL, NULL, "
+    "$2::boolean, false, NULL, NULL,"
+    " $3::boolean) u WHERE u.verdict = 'stored'";
 
 /* From a time, or from an event: "17.3". */
 static const char replay_sql[] =
