@@ -236,13 +236,12 @@ def create_schedule(env: dict[str, str]) -> str:
     return name
 
 
-def consume(language: str, path: str = "") -> None:
+def consume(language: str) -> None:
     """Runs the README's commands in a copy of the source, until the consumer has told of a schedule that was created."""
     place = fresh(f"example-{language.lower()}")
     shutil.copytree(ROOT / "examples", place / "examples", ignore=shutil.ignore_patterns("node_modules", "target", "schedules"))
     shutil.copytree(ROOT / "proto", place / "proto")
     env = os.environ | service_env()
-    env["PATH"] = f"{path}:{env['PATH']}"
     name, script = create_schedule(env), "set -e\n" + "\n".join(commands_of(language))
     with subprocess.Popen(["bash", "-c", script], cwd=place, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           start_new_session=True) as process:
@@ -261,11 +260,11 @@ def consume(language: str, path: str = "") -> None:
 
 
 def example_python() -> None:
-    consume("Python", str(venv("example").parent))
+    consume("Python")
 
 
 def example_go() -> None:
-    consume("Go", str(go_bin(PROTOC_GEN_GO).parent))
+    consume("Go")
 
 
 def example_typescript() -> None:
