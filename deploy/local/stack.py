@@ -126,7 +126,12 @@ def up(binary: Path) -> None:
             shutil.rmtree(RUN_DIR, ignore_errors=True)
             raise
     print((RUN_DIR / "env").read_text(), end="")
-    print(f"\nThese lines are in {RUN_DIR.name}/env, the logs beside it. `make down` stops it all.")
+    print(f"""
+These lines are in {RUN_DIR.name}/env, the logs beside it. This reads them into a shell, for the pages' commands and for the binary:
+
+   set -a; . {RUN_DIR.name}/env; set +a
+
+`make down` stops it all.""")
 
 
 def down() -> None:
@@ -189,7 +194,7 @@ def tell_what_next(began: float) -> None:
         return
     print("""To start it again, in the background:
 
-   make up && . .run/env
+   make up && set -a && . .run/env && set +a
    curl -s -H "Authorization: Bearer $ADMIN_API_KEY" "$HTTP_URL/v2/organizations/$ORG_ID/users/$MEMBER_USER_ID/schedules"
 
 docs/quickstart.md continues from there.""")
@@ -238,9 +243,10 @@ def show_example(stack: Stack) -> str:
 
     rows = stored_rows(stack)
     print("3. The rows in PostgreSQL\n")
-    print(indent(stack.postgres.psql(
-        "SELECT id, owner_id, org_id, name, time_zone, availability, overrides, version FROM schedules ORDER BY id",
-        "schedules", "-x", "-P", "format=wrapped", "-P", "columns=110")))
+    print(indent_lines(stack.postgres.psql(
+        "SELECT id, owner_id, org_id, name, time_zone, replace(availability::text, ',', ', ') AS availability,"
+        " replace(overrides::text, ',', ', ') AS overrides, version FROM schedules ORDER BY id",
+        "schedules", "--no-align", "--expanded", "--field-separator", ": ")))
 
     events = stack.broker.consume(EVENTS_TOPIC, 3)
     decoded_events = decode_events(events, stack.directory)
@@ -251,14 +257,14 @@ def show_example(stack: Stack) -> str:
 
     expect(wait_until(lambda: len(receiver.got) >= 3, 20), "the webhook did not get three requests within 20 s")
     receiver.close()
-    print(f"\n5. The last of them as a request to the member's webhook: POST {receiver.url}")
-    for headers, content in receiver.got[2:3]:
-        print("\n" + indent("\n".join(f"{name}: {value}" for name, value in headers.items())) + indent_json(json.loads(content)), end="")
     for headers, content in receiver.got:
         expect(headers["X-Cal-Signature-256"] == hmac.new(hook["secret"].encode(), content, "sha256").hexdigest(),
                "a request's signature is not that of its body")
     expect(sorted(headers["webhook-id"] for headers, _ in receiver.got) == sorted(event.headers["ce_id"] for event in events),
            "the requests are not those of the events")
+    [(headers, content)] = [got for got in receiver.got if got[0]["webhook-id"] == events[-1].headers["ce_id"]]
+    print(f"\n5. The last of them as a request to the member's webhook: POST {receiver.url}")
+    print("\n" + indent("\n".join(f"{name}: {value}" for name, value in headers.items())) + indent_json(json.loads(content)), end="")
 
     owner = {"ownerId": user, "orgId": org}
     body = {name: value for name, value in EXAMPLE.items() if name != "isDefault"}
@@ -357,8 +363,13 @@ def indent(text: str) -> str:
     return textwrap.indent(text.rstrip() + "\n", "   ")
 
 
+def indent_lines(text: str) -> str:
+    """Each line wrapped by itself."""
+    return indent("\n".join(textwrap.fill(line, 110, break_on_hyphens=False, break_long_words=False) for line in text.splitlines()))
+
+
 def indent_json(value: object) -> str:
-    return indent(textwrap.fill(json.dumps(value), 110, break_on_hyphens=False, break_long_words=False))
+    return indent_lines(json.dumps(value))
 
 
 def say(text: str) -> None:
