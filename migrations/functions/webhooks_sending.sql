@@ -19,9 +19,12 @@ CREATE OR REPLACE TRIGGER webhooks_placed AFTER INSERT ON webhooks FOR EACH ROW 
 CREATE OR REPLACE TRIGGER webhooks_placed_again AFTER UPDATE ON webhooks FOR EACH ROW
     WHEN (OLD.active AND NOT NEW.active OR NEW.starts <> OLD.starts) EXECUTE FUNCTION place_webhook();
 
--- Rows for partitions that were never taken from. They begin with the log where there are endpoints, which may want what is there, else at
--- its end. An endpoint that is inactive then was stored before anybody knew where the log was: it stands at the beginning, too.
-CREATE OR REPLACE FUNCTION begin_webhook_offsets(p_topic text, p_partitions integer[], p_ends bigint[]) RETURNS void
+-- Rows for partitions that were never taken from, and where their logs begin and end. They begin with the log where there are endpoints,
+-- which may want what is there, else at its end. An endpoint that is inactive then was stored before anybody knew where the log was: it
+-- stands at the beginning, too.
+DROP FUNCTION IF EXISTS begin_webhook_offsets(text, integer[], bigint[]);
+CREATE OR REPLACE FUNCTION begin_webhook_offsets(p_topic text, p_partitions integer[], p_ends bigint[],
+                                                 p_begins bigint[] DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql
 AS $$
 BEGIN
@@ -30,14 +33,56 @@ BEGIN
         PERFORM webhook_lock();
         WITH begun AS (
             INSERT INTO webhook_offsets (topic, partition, next_offset)
-            SELECT p_topic, u.partition, CASE WHEN EXISTS (SELECT FROM webhooks) THEN 0 ELSE u.end_offset END
-              FROM unnest(p_partitions, p_ends) AS u (partition, end_offset)
+            SELECT p_topic, u.partition, CASE WHEN EXISTS (SELECT FROM webhooks) THEN coalesce(u.begin_offset, 0) ELSE u.end_offset END
+              FROM unnest(p_partitions, p_ends, p_begins) AS u (partition, end_offset, begin_offset)
                 ON CONFLICT DO NOTHING
             RETURNING topic, partition, next_offset)
         INSERT INTO webhook_cursors (webhook_id, topic, partition, starts, next_offset)
         SELECT w.id, b.topic, b.partition, w.starts, b.next_offset FROM begun b CROSS JOIN webhooks w WHERE NOT w.active
             ON CONFLICT DO NOTHING;
     END IF;
+END;
+$$;
+
+-- Logs begin at p_begins now. What is gone before an endpoint has taken it is lost for it, which is said: for one that is inactive, and for
+-- all that are at the head where that has not come so far. A cursor of one that is active is its sender's. Returns how many offsets those
+-- that are inactive lost.
+CREATE OR REPLACE FUNCTION lose_webhook_events(p_topic text, p_partitions integer[], p_begins bigint[]) RETURNS bigint
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_lost bigint := 0;
+BEGIN
+    IF EXISTS (SELECT FROM unnest(p_partitions, p_begins) AS b (partition, begin_offset)
+                WHERE EXISTS (SELECT FROM webhook_cursors c
+                               WHERE c.topic = p_topic AND c.partition = b.partition AND c.next_offset < b.begin_offset)
+                   OR EXISTS (SELECT FROM webhook_offsets o
+                               WHERE o.topic = p_topic AND o.partition = b.partition AND o.next_offset < b.begin_offset)) THEN
+        PERFORM webhook_lock();
+        WITH begins AS (
+            SELECT * FROM unnest(p_partitions, p_begins) AS b (partition, begin_offset)),
+        behind AS (
+            SELECT c.webhook_id, c.partition, c.next_offset, c.taken_until, b.begin_offset FROM begins b
+              JOIN webhook_cursors c ON c.topic = p_topic AND c.partition = b.partition AND c.next_offset < b.begin_offset
+              JOIN webhooks w ON w.id = c.webhook_id AND NOT w.active AND w.starts = c.starts),
+        ahead AS (
+            SELECT w.id AS webhook_id, o.taken_until FROM begins b
+              JOIN webhook_offsets o ON o.topic = p_topic AND o.partition = b.partition AND o.next_offset < b.begin_offset
+              JOIN webhooks w ON w.active AND NOT EXISTS (
+                   SELECT FROM webhook_cursors c
+                    WHERE c.webhook_id = w.id AND c.topic = p_topic AND c.partition = b.partition AND c.starts = w.starts)),
+        told AS (
+            INSERT INTO webhook_states AS s (webhook_id, lost_from, lost_to)
+            SELECT l.webhook_id, min(l.taken_until), now()
+              FROM (SELECT webhook_id, taken_until FROM behind UNION ALL SELECT webhook_id, taken_until FROM ahead) AS l
+             GROUP BY l.webhook_id
+                ON CONFLICT (webhook_id) DO UPDATE SET lost_from = least(s.lost_from, excluded.lost_from), lost_to = excluded.lost_to),
+        moved AS (
+            UPDATE webhook_cursors c SET next_offset = b.begin_offset, taken_until = now()
+              FROM behind b WHERE c.webhook_id = b.webhook_id AND c.topic = p_topic AND c.partition = b.partition)
+        SELECT coalesce(sum(begin_offset - next_offset), 0) INTO v_lost FROM behind;
+    END IF;
+    RETURN v_lost;
 END;
 $$;
 

@@ -53,13 +53,16 @@ size_t sender_assigned_numbers(const struct webhook_sender *sender, struct pg_ar
     return numbers->len;
 }
 
-/* The ends, for partitions that have no row yet. */
-static void ends_of(const struct webhook_sender *sender, struct pg_array *ends)
+/* Where the logs end and begin, for partitions that have no row yet. */
+static void ranges_of(const struct webhook_sender *sender, struct pg_array *ends, struct pg_array *begins)
 {
     pg_array_start(ends, PG_OID_INT8);
+    pg_array_start(begins, PG_OID_INT8);
     for (int32_t i = 0; i < SENDER_PARTITIONS_MAX; i++) {
         const struct sender_partition *partition = &sender->partitions[i];
-        if (partition->is_assigned) pg_array_add_int8(ends, partition->has_row ? 0 : partition->log_end);
+        if (!partition->is_assigned) continue;
+        pg_array_add_int8(ends, partition->has_row ? 0 : partition->log_end);
+        pg_array_add_int8(begins, partition->has_row ? 0 : partition->log_begin);
     }
 }
 
@@ -117,7 +120,7 @@ static void on_loaded(void *ctx, bool is_stored, const char *sqlstate)
 void sender_load(struct webhook_sender *sender)
 {
     static const struct webhook_db_ops ops = {on_load_rows, on_loaded};
-    struct pg_array arrays[2];
+    struct pg_array arrays[3];
     char revision[NUMBER_SIZE];
     sender->is_load_wanted = true;
     if (sender->is_loading || sender->is_storing || sender->is_polling || !webhook_db_is_ready(sender->writes)) return;
@@ -126,17 +129,17 @@ void sender_load(struct webhook_sender *sender)
         return;
     }
     if (sender_mind_ranges(sender)) return;
-    buf_init(&arrays[0].bytes, ARRAY_BYTES_MAX);
-    buf_init(&arrays[1].bytes, ARRAY_BYTES_MAX);
+    for (int i = 0; i < 3; i++) buf_init(&arrays[i].bytes, ARRAY_BYTES_MAX);
     if (sender_assigned_numbers(sender, &arrays[0]) > 0) {
-        ends_of(sender, &arrays[1]);
+        ranges_of(sender, &arrays[1], &arrays[2]);
         snprintf(revision, sizeof(revision), "%" PRId64, sender->revision);
         sender->is_load_wanted = false;
         sender->is_loading = true;
         const struct pg_param topic = webhook_db_text_param(sender->config->topic);
         const struct pg_param numbers = pg_array_param(&arrays[0]);
         webhook_db_begin(sender->writes, &ops, sender);
-        webhook_db_send(sender->writes, "begin", (struct pg_param[]){topic, numbers, pg_array_param(&arrays[1])}, 3);
+        webhook_db_send(sender->writes, "begin",
+                        (struct pg_param[]){topic, numbers, pg_array_param(&arrays[1]), pg_array_param(&arrays[2])}, 4);
         webhook_db_send(sender->writes, "positions", (struct pg_param[]){topic, numbers}, 2);
         /* Endpoints of before the positions have no cursors there: none may be missing when taking begins. */
         webhook_db_send(sender->writes, "changes", (struct pg_param[]){webhook_db_text_param(revision)}, 1);
@@ -144,8 +147,7 @@ void sender_load(struct webhook_sender *sender)
         webhook_db_send(sender->writes, "all_chains", (struct pg_param[]){topic, numbers}, 2);
         webhook_db_end(sender->writes);
     }
-    buf_done(&arrays[0].bytes);
-    buf_done(&arrays[1].bytes);
+    for (int i = 0; i < 3; i++) buf_done(&arrays[i].bytes);
 }
 
 /* ---- rows that are due ---- */

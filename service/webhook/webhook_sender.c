@@ -29,7 +29,8 @@ enum { TICK_MS = 50, TICKS_POLL = 10, TICKS_DUE = 10, TICKS_SWEEP = 200, UNIT_TI
 #define BY_CHAIN " GROUP BY d.webhook_id, d.partition, d.schedule_id"
 
 static const struct pg_statement write_statements[] = {
-    {"begin", "SELECT begin_webhook_offsets($1::text, $2::integer[], $3::bigint[])"},
+    {"begin", "SELECT begin_webhook_offsets($1::text, $2::integer[], $3::bigint[], $4::bigint[])"},
+    {"lose", "SELECT lose_webhook_events($1::text, $2::integer[], $3::bigint[])"},
     {"positions", "SELECT partition, next_offset, (extract(epoch FROM taken_until) * 1000000)::bigint FROM webhook_offsets "
                   "WHERE topic = $1::text AND partition = ANY ($2::integer[])"},
     {"changes", CHANGES},

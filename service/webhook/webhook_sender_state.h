@@ -74,7 +74,9 @@ struct sender_partition {
     int64_t stored_until_us;
     int64_t reported_us;  /* when taken_until was stored last, steady clock */
     int64_t end;          /* where the head has last met the partition's end; -1: not yet */
-    int64_t log_end;      /* for one without a row; -1: to be looked up; 0: Kafka did not say */
+    int64_t log_begin;    /* for one without a row */
+    int64_t log_end;      /* likewise; -1: to be looked up; 0: Kafka did not say */
+    int64_t ranged_us;    /* when where the log begins was looked up last, steady clock */
     bool is_head_outside; /* of the log: where that begins is to be looked up */
     bool is_scan_outside;
     struct window head;

@@ -288,8 +288,7 @@ void sender_assign_head(struct webhook_sender *sender)
     for (int32_t i = 0; i < SENDER_PARTITIONS_MAX; i++) {
         const struct sender_partition *partition = &sender->partitions[i];
         if (!partition->is_loaded) continue;
-        rd_kafka_topic_partition_list_add(list, sender->config->topic, i)->offset =
-            partition->head.position == 0 ? RD_KAFKA_OFFSET_BEGINNING : partition->head.position;
+        rd_kafka_topic_partition_list_add(list, sender->config->topic, i)->offset = partition->head.position;
     }
     rd_kafka_resp_err_t error = rd_kafka_assign(sender->head, list);
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
@@ -321,8 +320,7 @@ void sender_assign_scans(struct webhook_sender *sender)
         is_changed = is_changed || is_wanted != partition->is_scan_fetched;
         partition->is_scan_fetched = is_wanted;
         if (!is_wanted) continue;
-        rd_kafka_topic_partition_list_add(list, sender->config->topic, i)->offset =
-            partition->scan.position == 0 ? RD_KAFKA_OFFSET_BEGINNING : partition->scan.position;
+        rd_kafka_topic_partition_list_add(list, sender->config->topic, i)->offset = partition->scan.position;
     }
     if (is_changed) rd_kafka_assign(sender->scan, list->cnt == 0 ? NULL : list);
     rd_kafka_topic_partition_list_destroy(list);

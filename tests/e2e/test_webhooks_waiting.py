@@ -101,7 +101,7 @@ def test_what_is_out_of_the_log_is_told_and_passed_over_by_the_head_and_by_one_b
     switch = "SELECT (update_webhook(%s, NULL, NULL, NULL, %s, false, NULL, NULL, false)).verdict"
     sender = hooks.send()
     hooks.wait_assigned(sender)
-    hooks.endpoint(receiver.url("/ahead"))
+    ahead = hooks.endpoint(receiver.url("/ahead"))
     behind = hooks.endpoint(receiver.url("/behind"))
     until(lambda: not line.sql("SELECT 1 FROM webhook_cursors"), "they are at the head")
     line.sql(switch, behind, False)
@@ -112,9 +112,11 @@ def test_what_is_out_of_the_log_is_told_and_passed_over_by_the_head_and_by_one_b
     lost = hooks.create()
     line.event_of_schedule(lost)
     cut_events(hooks)
-    line.sql(switch, behind, True)
     sender = hooks.send()
-    until(lambda: line.sql("SELECT lost_to IS NOT NULL FROM webhook_states WHERE webhook_id = %s", behind) == [(True,)], "it is told", 40)
+    until(lambda: hooks.status(behind)["lost"] and hooks.status(ahead)["lost"], "it is told", 40)
+    told = hooks.status(behind)["lost"]
+    assert told["from"] <= hooks.status(ahead)["lost"]["from"] < told["to"]
+    assert hooks.patch(behind, active=True)["lost"] == told
     schedule = hooks.create()
     receiver.wait_for({f"{schedule}.1"}, "/ahead")
     receiver.wait_for({f"{schedule}.1"}, "/behind")
