@@ -31,7 +31,7 @@ void webhook_ask(struct exchange *exchange, enum webhook_query query, const stru
 
 bool webhook_is_done(struct exchange *exchange, enum status status)
 {
-    if (status == STATUS_OK) return true;
+    if (status == STATUS_OK || status == STATUS_DUPLICATE) return true;
     if (status == STATUS_UNKNOWN_OUTCOME) {
         reply_error(exchange, 503, SLICE("It is not known whether this was done, please look before you try again."));
     } else if (status == STATUS_UNSTORABLE) {
@@ -228,6 +228,7 @@ static void on_client(void *ctx, enum status status, const PGresult *result)
     if (!webhook_is_done(exchange, status)) return;
     int64_t client_org = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
     int64_t first_org = strtoll(PQgetvalue(result, 0, 2), NULL, 10);
+    exchange->webhook->webhooks = strtoll(PQgetvalue(result, 0, 3), NULL, 10);
     if (guard_client(exchange, client_org, PQgetvalue(result, 0, 1), first_org)) go_on_with_webhook(exchange);
 }
 

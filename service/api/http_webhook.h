@@ -23,7 +23,8 @@ struct webhook_call {
     struct webhook_input input;
     struct violations violations; /* of the body: told behind the guards */
     enum status input_status;
-    bool restarts; /* ?from=now */
+    bool restarts;    /* ?from=now */
+    int64_t webhooks; /* of the path's client, when the guard looked */
     /* Behind the guards. row: the path's webhook; NULL where it names none. */
     void (*go_on)(struct exchange *exchange, const struct webhook_row *row);
 };

@@ -356,7 +356,9 @@ static void on_all_deleted(void *ctx, enum status status, const PGresult *result
     struct exchange *exchange = ctx;
     char body[96];
     if (!webhook_is_done(exchange, status)) return;
-    snprintf(body, sizeof(body), "{\"status\":\"success\",\"data\":\"%s webhooks deleted\"}", PQgetvalue(result, 0, 0));
+    int64_t deleted = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
+    if (status == STATUS_DUPLICATE && deleted == 0) deleted = exchange->webhook->webhooks; /* by the first time */
+    snprintf(body, sizeof(body), "{\"status\":\"success\",\"data\":\"%" PRId64 " webhooks deleted\"}", deleted);
     reply_bytes(exchange, 200, JSON_TYPE, slice_of(body));
 }
 

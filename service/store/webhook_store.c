@@ -1,14 +1,15 @@
 /* Happy path: a query is sent with its sync at once; its result is kept until the sync, behind which a change is durable.
  *
  * Failure modes: an error fails its own query only, for each is its own transaction; a lost connection fails all that is under way on
- * it. Whoever changes endpoints takes turns in the database: a change waits for its turn for LOCK_TIMEOUT_MS. */
+ * it, but the deletion of all of a client's, which does no harm twice: it is sent once more when there is a connection again. Whoever changes
+ * endpoints takes turns in the database: a change waits for its turn for LOCK_TIMEOUT_MS. */
 #include "store/webhook_store.h"
 
 #include <stdlib.h>
 
 #include "driver/log.h"
 
-enum { UNIT_TIMEOUT_MS = 5000, STATEMENT_TIMEOUT_MS = 3000, LOCK_TIMEOUT_MS = 2000 };
+enum { UNIT_TIMEOUT_MS = 5000, STATEMENT_TIMEOUT_MS = 3000, LOCK_TIMEOUT_MS = 2000, RECONNECT_MS = 5000 };
 
 /* A time as answers have it, or null. */
 #define TIME(value) "to_char((" value ") AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
@@ -64,7 +65,8 @@ static const struct {
                                  " (SELECT m.role FROM oauth_clients c JOIN memberships m USING (org_id)"
                                  " WHERE c.id = $1::text AND m.user_id = $2::bigint),"
                                  " (SELECT min(m.org_id) FROM memberships m JOIN organizations o ON o.id = m.org_id"
-                                 " WHERE m.user_id = $2::bigint)"},
+                                 " WHERE m.user_id = $2::bigint),"
+                                 " (SELECT count(*) FROM webhooks_of(NULL, NULL, $1::text))"},
                                 2},
             [WEBHOOK_GET] = {{"get", "SELECT NULL," ROW "FROM webhooks w" STATE_OF_W
                                      "WHERE w.id = $1::uuid AND w.removed_at IS NULL"},
@@ -180,12 +182,15 @@ struct asked {
     uint64_t caller;
     enum status status;
     PGresult *result; /* owned; NULL: not yet, or an error */
+    char *client;     /* owned; of WEBHOOK_DELETE_ALL, while it may be sent once more */
+    bool is_again;
 };
 
 struct connection {
     struct pg_statement statements[WEBHOOK_QUERIES];
     struct pg_config config;
     struct pg *pg;
+    struct event *timer;                           /* until when what may be sent once more waits for a connection */
     enum status lost;                              /* what becomes of a query whose connection is lost */
     struct asked asked[WEBHOOK_STORE_PENDING_MAX]; /* a ring */
     size_t first;
@@ -199,9 +204,15 @@ struct webhook_store {
 
 /* ---- answers ---- */
 
+static struct asked *asked_at(struct connection *connection, size_t index)
+{
+    return &connection->asked[(connection->first + index) % WEBHOOK_STORE_PENDING_MAX];
+}
+
 static void pop(struct connection *connection)
 {
-    PQclear(connection->asked[connection->first].result);
+    PQclear(asked_at(connection, 0)->result);
+    free(asked_at(connection, 0)->client);
     connection->first = (connection->first + 1) % WEBHOOK_STORE_PENDING_MAX;
     connection->len--;
 }
@@ -209,20 +220,39 @@ static void pop(struct connection *connection)
 /* The entry stays until done has returned, which may ask again. */
 static void complete(struct connection *connection, enum status status)
 {
-    struct asked *asked = &connection->asked[connection->first];
-    asked->done(asked->ctx, status, status == STATUS_OK ? asked->result : NULL);
+    struct asked *asked = asked_at(connection, 0);
+    const PGresult *result = status == STATUS_OK ? asked->result : NULL;
+    if (asked->is_again) status = status == STATUS_OK ? STATUS_DUPLICATE : connection->lost;
+    asked->done(asked->ctx, status, result);
     pop(connection);
 }
 
+/* What libpq does not take is lost with its connection, which is dropped from the loop. */
+static void send_query(struct connection *connection, enum webhook_query query, const struct pg_param *params)
+{
+    if (pg_send(connection->pg, queries[query].statement.name, params, queries[query].params_len, false))
+        (void)pg_sync(connection->pg);
+}
+
+/* What waits is to be sent once more. */
 static void on_ready(void *ctx)
 {
-    (void)ctx;
+    struct connection *connection = ctx;
+    event_del(connection->timer);
+    for (size_t i = 0; i < connection->len; i++) {
+        struct asked *asked = asked_at(connection, i);
+        const struct pg_param client = {asked->client, (int)strlen(asked->client), false};
+        asked->is_again = true;
+        send_query(connection, WEBHOOK_DELETE_ALL, &client);
+        free(asked->client);
+        asked->client = NULL;
+    }
 }
 
 static void on_result(void *ctx, const PGresult *result)
 {
     struct connection *connection = ctx;
-    struct asked *asked = &connection->asked[connection->first];
+    struct asked *asked = asked_at(connection, 0);
     if (connection->len == 0) return;
     asked->status = pg_result_status(result);
     if (asked->status == STATUS_OK) asked->result = pg_take_result(connection->pg);
@@ -232,12 +262,31 @@ static void on_result(void *ctx, const PGresult *result)
 static void on_sync(void *ctx)
 {
     struct connection *connection = ctx;
-    if (connection->len > 0) complete(connection, connection->asked[connection->first].status);
+    if (connection->len > 0) complete(connection, asked_at(connection, 0)->status);
 }
 
 static void on_lost(void *ctx)
 {
     struct connection *connection = ctx;
+    for (size_t left = connection->len; left > 0; left--) {
+        struct asked asked = *asked_at(connection, 0);
+        if (asked.client == NULL) {
+            complete(connection, connection->lost);
+            continue;
+        }
+        PQclear(asked.result);
+        asked.result = NULL;
+        connection->first = (connection->first + 1) % WEBHOOK_STORE_PENDING_MAX;
+        *asked_at(connection, connection->len - 1) = asked;
+    }
+    if (connection->len > 0) event_add(connection->timer, &(struct timeval){.tv_sec = RECONNECT_MS / 1000});
+}
+
+static void on_timeout(evutil_socket_t fd, short what, void *ctx)
+{
+    struct connection *connection = ctx;
+    (void)fd;
+    (void)what;
     while (connection->len > 0) complete(connection, connection->lost);
 }
 
@@ -254,17 +303,16 @@ static enum status admit(const struct connection *connection, uint64_t caller)
     return own >= WEBHOOK_STORE_PENDING_MAX / 4 ? STATUS_OVERLOADED : STATUS_OK;
 }
 
-/* What libpq does not take is lost with its connection, which is dropped from the loop. */
 enum status webhook_store_ask(struct webhook_store *store, uint64_t caller, enum webhook_query query,
                               const struct pg_param *params, webhook_done *done, void *ctx)
 {
     struct connection *connection = query < WEBHOOK_CHANGES ? &store->reads : &store->changes;
     enum status status = admit(connection, caller);
     if (status != STATUS_OK) return status;
-    size_t last = (connection->first + connection->len++) % WEBHOOK_STORE_PENDING_MAX;
-    connection->asked[last] = (struct asked){done, ctx, caller, STATUS_FAILED, NULL};
-    const char *name = queries[query].statement.name;
-    if (pg_send(connection->pg, name, params, queries[query].params_len, false)) (void)pg_sync(connection->pg);
+    char *client = query == WEBHOOK_DELETE_ALL ? strdup(params[0].data) : NULL; /* without memory it is not sent again */
+    *asked_at(connection, connection->len++) =
+        (struct asked){.done = done, .ctx = ctx, .caller = caller, .status = STATUS_FAILED, .client = client};
+    send_query(connection, query, params);
     return STATUS_OK;
 }
 
@@ -320,13 +368,15 @@ static bool open_connection(struct connection *connection, struct event_base *ba
         .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
         .lock_timeout_ms = LOCK_TIMEOUT_MS,
     };
-    connection->pg = pg_new(base, &connection->config, &handler, connection);
+    connection->timer = evtimer_new(base, on_timeout, connection);
+    if (connection->timer != NULL) connection->pg = pg_new(base, &connection->config, &handler, connection);
     return connection->pg != NULL;
 }
 
 static void close_connection(struct connection *connection)
 {
     if (connection->pg != NULL) pg_free(connection->pg);
+    if (connection->timer != NULL) event_free(connection->timer);
     while (connection->len > 0) pop(connection);
 }
 

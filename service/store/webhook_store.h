@@ -3,8 +3,9 @@
  *
  * webhook_store_ask either returns STATUS_OK and calls done exactly once later, or returns why it cannot (STATUS_UNAVAILABLE without a
  * connection, STATUS_OVERLOADED when WEBHOOK_STORE_PENDING_MAX wait, or of this caller a quarter of that) and never calls it. done's status
- * is STATUS_OK, and then a change is durable; STATUS_UNAVAILABLE; of a change STATUS_UNKNOWN_OUTCOME, the connection was lost; or what the
- * database said. The result is lent during the call, and set with STATUS_OK alone. */
+ * is STATUS_OK, and then a change is durable; STATUS_DUPLICATE, it was sent twice, as the connection was lost, and this is what came of the second;
+ * STATUS_UNAVAILABLE; of a change STATUS_UNKNOWN_OUTCOME, the connection was lost; or what the database said. The result is lent during the call,
+ * and set with the first two alone. */
 #ifndef STORE_WEBHOOK_STORE_H
 #define STORE_WEBHOOK_STORE_H
 
@@ -16,7 +17,8 @@ struct webhook_store;
 
 /* With their parameters. */
 enum webhook_query {
-    WEBHOOK_CLIENT, /* client id, user: the client's organization, the user's role there and their first organization; null: none */
+    WEBHOOK_CLIENT, /* client id, user: the client's organization, the user's role there and their first organization; null: none. And how many
+                       webhooks it has */
     WEBHOOK_GET,        /* id: row, or none */
     WEBHOOK_LIST,       /* user, organization, client, take, skip: rows */
     WEBHOOK_STATUS,     /* id: JSON */

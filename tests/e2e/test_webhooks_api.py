@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +20,11 @@ import requests
 from conftest import MakeLine, running
 from line import MINIMAL, Line, Servers, until
 from replies import assert_error, assert_invalid
-from servers import ServerError
+from servers import ServerError, free_port
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "fault"))
+
+from proxy import CutAtCommit, Proxy  # noqa: E402
 
 KEY = "00112233445566778899aabbccddeeff" * 2
 STANDARD_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -157,6 +164,29 @@ def test_all_webhooks_of_a_client_are_deleted_at_once(hooks: Hooks) -> None:
     assert [one["id"] for one in hooks.ask("GET", hooks.other_client).json()["data"]] == [kept]
     for other in (hooks.own, hooks.org):
         assert hooks.ask("DELETE", other).status_code == 404
+
+
+@pytest.fixture
+def proxy(servers: Servers) -> Iterator[Proxy]:
+    """In front of PostgreSQL. Named before make_line, it ends after the lines."""
+    with closing(Proxy(free_port(), servers.postgres.port)) as one:
+        yield one
+
+
+@pytest.mark.parametrize("is_after", [False, True])
+def test_all_of_a_client_are_deleted_though_the_connection_is_lost_at_the_commit(proxy: Proxy, make_line: MakeLine, is_after: bool) -> None:
+    """Sent once more, and told as if it had been sent once."""
+    line = make_line()
+    line.env["DATABASE_URL"] = line.database_url.replace(f":{line.servers.postgres.port}/", f":{proxy.port}/")
+    line.start()
+    hooks = Hooks(line)
+    for _ in range(3):
+        hooks.make(hooks.client)
+    proxy.weather = cut = CutAtCommit(b"delete_all", is_after=is_after)
+    answer = hooks.ask("DELETE", hooks.client)
+    assert cut.done.is_set()
+    assert (answer.status_code, answer.json()) == (200, {"status": "success", "data": "3 webhooks deleted"})
+    assert hooks.ask("GET", hooks.client).json()["data"] == []
 
 
 def test_a_change_is_of_the_revision_that_was_read(hooks: Hooks, owner: Owner) -> None:
