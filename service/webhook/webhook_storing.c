@@ -344,16 +344,21 @@ static bool has_cursors_to_store(const struct webhook_sender *sender)
     return false;
 }
 
-bool sender_has_to_store(const struct webhook_sender *sender)
+static bool has_deliveries_or_offsets_to_store(const struct webhook_sender *sender)
 {
     if (sender->to_keep.first != NULL || sender->to_finish.first != NULL || sender->keeping.first != NULL ||
-        sender->finishing.first != NULL || sender->is_storing) {
+        sender->finishing.first != NULL) {
         return true;
     }
     for (int32_t i = 0; i < SENDER_PARTITIONS_MAX; i++) {
         if (is_head_to_store(&sender->partitions[i])) return true;
     }
-    return has_cursors_to_store(sender);
+    return false;
+}
+
+bool sender_has_to_store(const struct webhook_sender *sender)
+{
+    return sender->is_storing || has_deliveries_or_offsets_to_store(sender) || has_cursors_to_store(sender);
 }
 
 static bool is_time_to_tell(const struct webhook_sender *sender)
@@ -487,11 +492,13 @@ void sender_store(struct webhook_sender *sender)
     for (int32_t i = 0; i < SENDER_PARTITIONS_MAX; i++) window_complete(&sender->partitions[i].head);
     if (is_round && sender->outcomes == NULL) take_outcomes(sender);
     struct endpoint *disabling = is_round ? next_disabling(sender) : NULL;
-    if (!sender_has_to_store(sender) && sender->outcomes == NULL && disabling == NULL && !is_time_to_tell(sender)) return;
+    bool are_cursors = has_cursors_to_store(sender);
+    if (!are_cursors && !has_deliveries_or_offsets_to_store(sender) && sender->outcomes == NULL && disabling == NULL &&
+        !is_time_to_tell(sender))
+        return;
     take_list(&sender->to_keep, &sender->keeping);
     take_list(&sender->to_finish, &sender->finishing);
-    bool are_cursors =
-        sender->to_keep.first == NULL && has_cursors_to_store(sender); /* none before the rows of what it passes over */
+    if (sender->to_keep.first != NULL) are_cursors = false; /* none before the rows of what it passes over */
     sender->is_storing = true;
     webhook_db_begin(sender->writes, &ops, sender);
     /* Rows refer to endpoints, which are locked with them: whoever deletes an endpoint has this lock first. */
