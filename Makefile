@@ -192,6 +192,8 @@ test: ## all tests, against real PostgreSQL and Kafka, with sanitizers
 	@$(MAKE) -s -j2 PROFILE=asan test-binaries
 	@$(MAKE) -s PROFILE=asan test-unit test-component test-fault test-e2e
 
+# As Debian 13's compiler does by itself.
+test-unit: export ASAN_OPTIONS ?= detect_stack_use_after_return=1
 test-unit: build $(UNIT) $(REPLAY) ## the pure parts, and the fuzzers' corpora
 	@for test in $(UNIT); do $$test || exit 1; done
 	@for fuzzer in $(FUZZERS); do $(BUILD)/tests/$$fuzzer tests/fuzz/corpus/$${fuzzer#fuzz_} || exit 1; done
