@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "deploy/local"), str(ROOT / "tests")]
 
 import namespace  # noqa: E402
+from hooks import KEY, Hooks  # noqa: E402
 from ledger import query  # noqa: E402
 from line import BINARY, Line, People, Servers  # noqa: E402
 from servers import Kafka, Postgres, admin, prepare, scratch_dir  # noqa: E402
@@ -108,6 +109,15 @@ def make_line(servers: Servers, request: pytest.FixtureRequest) -> Iterator[Make
             return made[-1]
 
         yield make
+
+
+@pytest.fixture
+def hooks(make_line: MakeLine) -> Iterator[Hooks]:
+    """With a running service; senders are a test's to start."""
+    made = Hooks(make_line(WEBHOOK_SECRET_KEY=KEY, WEBHOOK_ALLOWED_NETWORKS="127.0.0.0/8"))
+    made.line.start()
+    yield made
+    made.close()
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -5,24 +5,13 @@ from __future__ import annotations
 import base64
 import hmac
 import time
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
-
-from hooks import KEY, OURS, Hooks
-from line import Line, until
+from hooks import OURS, Hooks
+from line import until
 from servers import wait_until
 from wire import messages
-
-@pytest.fixture
-def hooks(make_line: Callable[..., Line]) -> Iterator[Hooks]:
-    """With a running service; senders are a test's to start."""
-    made = Hooks(make_line(WEBHOOK_SECRET_KEY=KEY, WEBHOOK_ALLOWED_NETWORKS="127.0.0.0/8"))
-    made.line.start()
-    yield made
-    made.close()
 
 
 def test_events_of_a_schedule_arrive_in_their_order(hooks: Hooks) -> None:

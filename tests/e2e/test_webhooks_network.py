@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from certificates import Authority, Certificate
-from hooks import KEY, Hooks
-from line import Line, until
+from hooks import Hooks
+from line import until
 from names import Names, Trap
 from receiver import Http2Receiver
 
@@ -26,14 +26,6 @@ REFUSED = ["10.0.0.1", "192.0.2.1", "169.254.169.254", "fd00::1", "64:ff9b::a00:
 def closing() -> Iterator[ExitStack]:
     with ExitStack() as stack:
         yield stack
-
-
-@pytest.fixture
-def hooks(make_line: Callable[..., Line]) -> Iterator[Hooks]:
-    made = Hooks(make_line(WEBHOOK_SECRET_KEY=KEY))
-    made.line.start()
-    yield made
-    made.close()
 
 
 def wait_failure(hooks: Hooks, webhook: str, **wanted: Any) -> None:

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
 
 import psycopg2
-import pytest
 from kafka import KafkaAdminClient
 from kafka.structs import TopicPartition
 
 from hooks import OURS, Hooks
-from line import Line, kafka_stands_still, until
+from line import kafka_stands_still, until
 from servers import Webhooks
 
 PAGE = 1000  # SENDER_CHANGES_MAX of webhook/webhook_sender_state.h
 WAITS = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database()"
-
-
-@pytest.fixture
-def hooks(make_line: Callable[..., Line]) -> Iterator[Hooks]:
-    made = Hooks(make_line())
-    made.line.start()
-    yield made
-    made.close()
 
 
 def slowest_answer(hooks: Hooks, sender: Webhooks, seconds: float) -> float:
