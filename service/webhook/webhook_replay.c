@@ -1,5 +1,5 @@
 /* Events once more: jobs of the kind `replay`, outside of the order, one at a time of all senders (an advisory lock says whose), and one request at
- * a time, so that they are slower than what is new.
+ * a time, so that they are slower than what is new. Owners take turns, so that nobody waits for one whose endpoint takes its time.
  *
  * Happy path: a job is taken -> where it begins and ends is looked up by time in each partition -> each event in between that the endpoint wants is
  * sent once -> where it is, is stored once a second -> at the ends of all partitions it is done. A job that begins at an event first looks for that one
@@ -21,6 +21,7 @@ enum {
     FAILURES_MAX = 5,
     ASK_MS = 2000,
     STORE_EVERY_US = 1000000,
+    TURN_US = 10000000,
     ARRAY_BYTES_MAX = 1 << 20,
     NUMBER_SIZE = 24,
     EVENT_ID_SIZE = 136,
@@ -67,8 +68,12 @@ struct replay {
     int status;
     const char *error;
     int64_t stored_us;
+    int64_t turn_until_us;
+    int64_t owner; /* whose turn it was last: a user, or an organization's number below 0 */
     bool is_asking;
     bool is_storing;
+    bool is_storing_last; /* what is on its way is the last of this turn */
+    bool is_leaving;      /* the turn is over: it is forgotten once that is stored */
     bool is_ended;
     bool has_failed;
     struct background *background; /* at work on placing; NULL: it is not */
@@ -77,6 +82,7 @@ struct replay {
 };
 
 static void go_on(struct replay *replay);
+static void ask_job(struct replay *replay);
 
 /* ---- storing ---- */
 
@@ -96,7 +102,9 @@ static void on_stored(void *ctx, bool is_stored, const char *sqlstate)
     struct replay *replay = ctx;
     (void)sqlstate;
     replay->is_storing = false;
-    if (is_stored && replay->is_ended) forget_job(replay);
+    if (!is_stored || !replay->is_storing_last) return;
+    forget_job(replay);
+    ask_job(replay);
 }
 
 static void store(struct replay *replay)
@@ -136,6 +144,7 @@ static void store(struct replay *replay)
         pg_array_param(&arrays[2]),
     };
     replay->is_storing = true;
+    replay->is_storing_last = replay->is_leaving;
     replay->stored_us = clock_steady_us();
     webhook_db_begin(sender->reads, &ops, replay);
     webhook_db_send(sender->reads, "store_replay", params, 6);
@@ -145,6 +154,12 @@ static void store(struct replay *replay)
     for (int i = 0; i < 3; i++) buf_done(&arrays[i].bytes);
 }
 
+static void leave(struct replay *replay)
+{
+    replay->is_leaving = true;
+    store(replay);
+}
+
 /* error: why it has failed; NULL: it has not. */
 static void end(struct replay *replay, const char *error)
 {
@@ -152,7 +167,7 @@ static void end(struct replay *replay, const char *error)
     replay->is_ended = true;
     replay->has_failed = error != NULL;
     if (error != NULL) replay->error = error;
-    store(replay);
+    leave(replay);
 }
 
 /* ---- where it begins and ends ---- */
@@ -382,12 +397,23 @@ static void take(struct replay *replay, const rd_kafka_message_t *message)
     }
 }
 
+/* A search would begin again, and is as fast as the topic is read, whatever the endpoint does. Failures in a row are counted to their end. */
+static bool is_turn_over(const struct replay *replay)
+{
+    return replay->from_event[0] == '\0' && replay->failures == 0 && clock_steady_us() >= replay->turn_until_us;
+}
+
 /* Up to the next event that is sent, or as far as there is something now. */
 static void go_on(struct replay *replay)
 {
-    for (int i = 0; i < MESSAGES_EACH && replay->endpoint != NULL && replay->event == NULL && !replay->is_ended &&
-                    !replay->is_asking && replay->background == NULL;
-         i++) {
+    if (replay->endpoint == NULL || replay->request != NULL || replay->is_asking || replay->background != NULL ||
+        replay->is_leaving)
+        return;
+    if (is_turn_over(replay)) {
+        leave(replay);
+        return;
+    }
+    for (int i = 0; i < MESSAGES_EACH && replay->event == NULL && replay->background == NULL; i++) {
         if (replay->endpoint->is_gone || is_over(replay)) {
             end(replay, replay->from_event[0] != '\0' ? "event not found" : NULL);
             return;
@@ -397,9 +423,7 @@ static void go_on(struct replay *replay)
         take(replay, message);
         rd_kafka_message_destroy(message);
     }
-    if (replay->endpoint == NULL || replay->event == NULL || replay->request != NULL || replay->is_asking ||
-        replay->is_ended)
-        return;
+    if (replay->event == NULL) return;
     bool is_personal = !replay->endpoint->is_of_user && replay->event->org_id == 0;
     if (is_personal) ask_members(replay);
     else send_event(replay);
@@ -407,12 +431,24 @@ static void go_on(struct replay *replay)
 
 /* ---- taking a job ---- */
 
-enum { JOB_ID, JOB_WEBHOOK, JOB_FROM, JOB_EVENT, JOB_TO, JOB_TRIGGERS, JOB_DELIVERED, JOB_FAILED };
+enum {
+    JOB_ID,
+    JOB_WEBHOOK,
+    JOB_FROM,
+    JOB_EVENT,
+    JOB_TO,
+    JOB_TRIGGERS,
+    JOB_DELIVERED,
+    JOB_FAILED,
+    JOB_PARTITION,
+    JOB_NEXT,
+    JOB_END
+};
 
 static void on_job(struct replay *replay, const PGresult *rows)
 {
     struct uuid id;
-    if (PQntuples(rows) == 0 || !uuid_parse(slice_of(PQgetvalue(rows, 0, JOB_WEBHOOK)), &id)) return;
+    if (PQntuples(rows) == 0 || !webhook_db_uuid(rows, 0, JOB_WEBHOOK, &id)) return;
     struct endpoint *endpoint = endpoints_find(replay->sender->endpoints, &id);
     if (endpoint == NULL) return;
     replay->endpoint = endpoint;
@@ -427,18 +463,20 @@ static void on_job(struct replay *replay, const PGresult *rows)
     replay->failed = webhook_db_number(rows, 0, JOB_FAILED);
     replay->failures = replay->status = 0;
     replay->error = NULL;
-    replay->is_ended = replay->has_failed = false;
+    replay->is_ended = replay->has_failed = replay->is_leaving = false;
     replay->places_len = 0;
+    replay->owner = endpoint->is_of_user ? endpoint->owner_id : -endpoint->owner_id;
+    replay->turn_until_us = clock_steady_us() + TURN_US;
 }
 
-/* Where a sender before this one was. */
+/* Where the turn before this one ended. */
 static void on_places(struct replay *replay, const PGresult *rows)
 {
-    if (replay->endpoint == NULL || PQntuples(rows) == 0) return;
     for (int row = 0; row < PQntuples(rows); row++) {
-        int64_t partition = webhook_db_number(rows, row, 0);
+        int64_t partition = webhook_db_number(rows, row, JOB_PARTITION);
         if (partition < 0 || partition >= SENDER_PARTITIONS_MAX) continue;
-        replay->places[partition] = (struct place){webhook_db_number(rows, row, 1), webhook_db_number(rows, row, 2)};
+        replay->places[partition] =
+            (struct place){webhook_db_number(rows, row, JOB_NEXT), webhook_db_number(rows, row, JOB_END)};
         if (partition >= replay->places_len) replay->places_len = (int32_t)partition + 1;
     }
     replay->from_event[0] = '\0';
@@ -447,8 +485,10 @@ static void on_places(struct replay *replay, const PGresult *rows)
 
 static void on_job_rows(void *ctx, const PGresult *rows, int statement)
 {
-    if (statement == 0) on_job(ctx, rows);
-    else on_places(ctx, rows);
+    struct replay *replay = ctx;
+    (void)statement;
+    on_job(replay, rows);
+    if (replay->endpoint != NULL && !PQgetisnull(rows, 0, JOB_PARTITION)) on_places(replay, rows);
 }
 
 static void on_job_asked(void *ctx, bool is_stored, const char *sqlstate)
@@ -466,14 +506,15 @@ static void ask_job(struct replay *replay)
     static const struct webhook_db_ops ops = {on_job_rows, on_job_asked};
     struct webhook_sender *sender = replay->sender;
     char revision[NUMBER_SIZE];
+    char owner[NUMBER_SIZE];
     if (!sender->are_endpoints_known || !webhook_db_is_ready(sender->reads)) return;
     snprintf(revision, sizeof(revision), "%" PRId64, sender->revision);
-    const struct pg_param params[] = {{revision, (int)strlen(revision), false}};
-    const struct pg_param places[] = {{sender->config->topic, (int)strlen(sender->config->topic), false}, params[0]};
+    snprintf(owner, sizeof(owner), "%" PRId64, replay->owner);
+    const struct pg_param params[] = {webhook_db_text_param(revision), webhook_db_text_param(owner),
+                                      webhook_db_text_param(sender->config->topic)};
     replay->is_asking = true;
     webhook_db_begin(sender->reads, &ops, replay);
-    webhook_db_send(sender->reads, "replay", params, 1);
-    webhook_db_send(sender->reads, "places", places, 2);
+    webhook_db_send(sender->reads, "replay", params, 3);
     webhook_db_end(sender->reads);
 }
 
@@ -485,8 +526,8 @@ void sender_mind_replay(struct webhook_sender *sender)
         if (sender->ticks % TICKS_ASK == 0) ask_job(replay);
         return;
     }
-    if (replay->is_ended || clock_steady_us() - replay->stored_us >= STORE_EVERY_US) store(replay);
-    if (replay->request == NULL) go_on(replay);
+    if (replay->is_leaving || clock_steady_us() - replay->stored_us >= STORE_EVERY_US) store(replay);
+    go_on(replay);
 }
 
 bool sender_start_replay(struct webhook_sender *sender)

@@ -26,6 +26,7 @@ enum { TICK_MS = 50, TICKS_POLL = 10, TICKS_DUE = 10, TICKS_SWEEP = 200, UNIT_TI
     "SELECT d.webhook_id, d.partition, d.schedule_id, count(*) FROM webhook_deliveries d JOIN webhooks w ON w.id = " \
     "d.webhook_id "                                                                                                  \
     "WHERE d.topic = $1::text AND d.partition = ANY ($2::integer[]) AND d.state <> 'failed' AND w.active"
+#define OWNER "coalesce(w.user_id, -w.org_id)"
 #define BY_CHAIN " GROUP BY d.webhook_id, d.partition, d.schedule_id"
 
 static const struct pg_statement write_statements[] = {
@@ -64,29 +65,28 @@ static const struct pg_statement read_statements[] = {
             "AND EXISTS (SELECT FROM webhooks w WHERE w.id = d.webhook_id AND w.active) ORDER BY d.next_attempt_at LIMIT "
             "$4::bigint"},
     {"members", "SELECT user_id, org_id FROM webhook_memberships($1::bigint[])"},
-    {"pings", "UPDATE webhook_jobs SET state = 'running', started_at = now() WHERE id = ANY (ARRAY("
-              "SELECT id FROM webhook_jobs WHERE kind = 'ping' AND (state = 'queued' OR state = 'running' AND started_at < "
-              "now() - interval '1 minute') "
-              "AND EXISTS (SELECT FROM webhooks w WHERE w.id = webhook_id AND w.revision <= $1::bigint) ORDER BY created_at "
-              "LIMIT 8 FOR UPDATE SKIP LOCKED)) RETURNING id, webhook_id"},
+    /* Of an owner's two at once, those of before and under way counted, so that none of them keeps the others' waiting. */
+    {"pings",
+     "UPDATE webhook_jobs SET state = 'running', started_at = now() WHERE id = ANY (ARRAY("
+     "SELECT j.id FROM webhook_jobs j JOIN (SELECT o.id, row_number() OVER (PARTITION BY " OWNER " ORDER BY o.state DESC, "
+     "o.created_at, o.id) AS turn FROM webhook_jobs o JOIN webhooks w ON w.id = o.webhook_id AND w.revision <= $1::bigint "
+     "WHERE o.kind = 'ping' AND o.state IN ('queued', 'running')) AS t ON t.id = j.id WHERE t.turn <= 2 "
+     "AND (j.state = 'queued' OR j.state = 'running' AND j.started_at < now() - interval '1 minute') "
+     "ORDER BY t.turn, j.created_at LIMIT 8 FOR UPDATE OF j SKIP LOCKED)) RETURNING id, webhook_id"},
     {"end_ping",
      "UPDATE webhook_jobs SET state = CASE WHEN $3::text IS NULL THEN 'done' ELSE 'failed' END, ended_at = now(), "
      "delivered = ($3::text IS NULL)::integer, failed = ($3::text IS NOT NULL)::integer, status = $2::smallint, error = "
      "$3::text "
      "WHERE id = $1::uuid AND state = 'running'"},
-    {"replay", "SELECT j.id, j.webhook_id, (extract(epoch FROM j.from_time) * 1000)::bigint, coalesce(j.from_event, ''), "
-               "(extract(epoch FROM j.to_time) * 1000)::bigint, j.triggers, j.delivered, j.failed "
-               "FROM (SELECT pg_try_advisory_lock(7215830125522) AS is_mine OFFSET 0) AS l CROSS JOIN LATERAL ("
-               "SELECT * FROM webhook_jobs WHERE kind = 'replay' AND state IN ('queued', 'running') "
-               "AND EXISTS (SELECT FROM webhooks w WHERE w.id = webhook_id AND w.revision <= $1::bigint) ORDER BY "
-               "created_at, id LIMIT 1) AS j "
-               "WHERE l.is_mine"},
-    {"places",
-     "SELECT p.partition, p.next_offset, p.end_offset FROM webhook_job_positions p WHERE p.topic = $1::text AND p.job_id = ("
-     "SELECT id FROM webhook_jobs WHERE kind = 'replay' AND state IN ('queued', 'running') "
-     "AND EXISTS (SELECT FROM webhooks w WHERE w.id = webhook_id AND w.revision <= $2::bigint) ORDER BY created_at, id "
-     "LIMIT 1) "
-     "ORDER BY p.partition"},
+    /* The oldest of the owner whose turn is behind $2's, and where it is in each partition. */
+    {"replay",
+     "SELECT j.id, j.webhook_id, (extract(epoch FROM j.from_time) * 1000)::bigint, coalesce(j.from_event, ''), "
+     "(extract(epoch FROM j.to_time) * 1000)::bigint, j.triggers, j.delivered, j.failed, p.partition, p.next_offset, "
+     "p.end_offset FROM (SELECT pg_try_advisory_lock(7215830125522) AS is_mine OFFSET 0) AS l CROSS JOIN LATERAL ("
+     "SELECT o.* FROM webhook_jobs o JOIN webhooks w ON w.id = o.webhook_id AND w.revision <= $1::bigint "
+     "WHERE o.kind = 'replay' AND o.state IN ('queued', 'running') "
+     "ORDER BY " OWNER " <= $2::bigint, " OWNER ", o.created_at, o.id LIMIT 1) AS j "
+     "LEFT JOIN webhook_job_positions p ON p.job_id = j.id AND p.topic = $3::text WHERE l.is_mine ORDER BY p.partition"},
     {"store_replay",
      "UPDATE webhook_jobs SET state = $2::text, started_at = coalesce(started_at, now()), delivered = $3::bigint, "
      "failed = $4::bigint, status = $5::smallint, error = $6::text, "

@@ -350,3 +350,32 @@ def test_a_replay_sends_events_once_more(hooks: Hooks) -> None:
     assert [got.event_id for got in receiver.at("/own")[before:]] == [f"{second}.2"]
     missing = hooks.job(own, "replay", from_event="999999.1")
     assert hooks.wait_job(missing, "failed")[2] == "event not found"
+
+
+def test_nobodys_replay_waits_for_an_endpoint_that_takes_its_time(hooks: Hooks) -> None:
+    """Of an owner that has more to replay than anybody waits for; what has been sent in one turn is not sent in the next."""
+    receiver = hooks.receive(lambda number, got: time.sleep(0.8) or 200 if got.path == "/slow" and "webhook-replay" in got.headers else 200)
+    hooks.send()
+    slow, org = hooks.endpoint(receiver.url("/slow")), hooks.endpoint(receiver.url("/org"), org=hooks.line.people.org)
+    events = {f"{hooks.create()}.1" for _ in range(60)}
+    for path in ("/slow", "/org"):
+        receiver.wait_for(events, path)
+    jobs = [hooks.job(slow, "replay", from_time="2000-01-01T00:00:00Z") for _ in range(2)]
+    until(lambda: any("webhook-replay" in got.headers for got in receiver.at("/slow")), "the slow one has begun")
+    assert hooks.wait_job(hooks.job(org, "replay", from_time="2000-01-01T00:00:00Z"), "done") == (60, 0, None)
+    assert hooks.line.sql("SELECT count(*) FROM webhook_jobs WHERE state = 'done'") == [(1,)]
+    until(lambda: hooks.line.sql("SELECT delivered FROM webhook_jobs WHERE id = %s AND state = 'done'", jobs[0]) == [(60,)], "it is done, too", 90)
+    again = [got.event_id for got in receiver.at("/slow") if got.headers.get("webhook-replay") == jobs[0]]
+    assert len(again) == 60 and set(again) == events
+
+
+def test_nobodys_ping_waits_for_those_of_an_owner_whose_endpoints_hang(hooks: Hooks) -> None:
+    receiver = hooks.receive(lambda number, got: "hang" if got.path.startswith("/hang") else 200)
+    hooks.send()
+    hanging = [hooks.endpoint(receiver.url(f"/hang/{number}")) for number in range(6)]
+    org = hooks.endpoint(receiver.url("/org"), org=hooks.line.people.org)
+    for webhook in hanging:
+        for _ in range(10):
+            hooks.job(webhook, "ping")
+    until(lambda: hooks.line.sql("SELECT count(*) FROM webhook_jobs WHERE state = 'running'") == [(2,)], "some are under way")
+    assert hooks.wait_job(hooks.job(org, "ping"), "done") == (1, 0, None)
