@@ -119,7 +119,7 @@ static const struct option options[] = {
     {"WEBHOOK_LISTEN", KIND_LISTEN, "127.0.0.1:8081", NULL, false, AT(webhook_listen),
      "`host:port` of health and metrics of `schedule-service webhooks`; port 0 takes a free one"},
     {"WEBHOOK_REQUESTS", KIND_NUMBER, "512", "8|4096", false, AT(webhook_requests_max),
-     "requests to webhooks that a process has in progress, at most; a host gets a quarter of them"},
+     "requests to webhooks that a process has in progress, at most; a host gets a quarter of them, an owner three quarters"},
     {"WEBHOOK_CA_FILE", KIND_TEXT, "", NULL, false, AT(webhook_ca_file),
      "PEM file with the certificates that webhooks' servers are verified by; empty: the system's"},
     {"TZDATA", KIND_TEXT, TZDATA_PATH, NULL, false, AT(tzdata), "the time zone names"},

@@ -11,6 +11,7 @@ enum {
     REST_FIRST_S = 30,
     REST_MAX_S = 1800,
     HOST_SHARE = 4,
+    OWNER_SHARE = 3,
     GONE = 410,
     TOO_MANY = 429,
     BAD_GATEWAY = 502,
@@ -96,6 +97,7 @@ static void start_sending(struct webhook_sender *sender, struct delivery *delive
     sender->in_flight++;
     delivery->endpoint->in_flight++;
     sender->in_flight_of_hosts[delivery->endpoint->host]++;
+    sender->in_flight_of_owners[delivery->endpoint->owner]++;
 }
 
 static void stop_sending(struct webhook_sender *sender, struct delivery *delivery)
@@ -106,6 +108,7 @@ static void stop_sending(struct webhook_sender *sender, struct delivery *deliver
     sender->in_flight--;
     delivery->endpoint->in_flight--;
     sender->in_flight_of_hosts[delivery->endpoint->host]--;
+    sender->in_flight_of_owners[delivery->endpoint->owner]--;
 }
 
 /* ---- answers ---- */
@@ -257,10 +260,13 @@ static bool send_next(struct webhook_sender *sender, struct chain *chain)
     return false;
 }
 
-/* No host gets more than its share of the pool, however many endpoints name it. */
-static bool is_host_full(const struct webhook_sender *sender, const struct endpoint *endpoint)
+/* No host gets more than its share of the pool, however many endpoints name it. No owner gets more than so many times what is free: one alone
+ * three quarters, and however many there are that take all they get, something is left for the next. */
+static bool has_its_share(const struct webhook_sender *sender, const struct endpoint *endpoint)
 {
-    return sender->in_flight_of_hosts[endpoint->host] >= sender->config->requests_max / HOST_SHARE + 1;
+    size_t most = sender->config->requests_max;
+    return sender->in_flight_of_hosts[endpoint->host] >= most / HOST_SHARE + 1 ||
+           sender->in_flight_of_owners[endpoint->owner] >= OWNER_SHARE * (most - sender->in_flight);
 }
 
 void sender_run(struct webhook_sender *sender)
@@ -275,7 +281,7 @@ void sender_run(struct webhook_sender *sender)
             continue;
         }
         sender->ring = endpoint; /* the next one is another's turn */
-        if (is_host_full(sender, endpoint)) {
+        if (has_its_share(sender, endpoint)) {
             passed_over++;
             continue;
         }

@@ -131,6 +131,7 @@ struct endpoint *endpoints_add(struct endpoints *endpoints, const struct uuid *i
     endpoint->id = *id;
     endpoint->is_of_user = is_of_user;
     endpoint->owner_id = owner_id;
+    endpoint->owner = (uint16_t)(hash_of_owner(is_of_user, owner_id) % ENDPOINT_OWNERS);
     endpoint->allowed = 1;
     endpoint->references = 1;
     if (endpoints->count++ >= endpoints->by_id.len) grow(endpoints);

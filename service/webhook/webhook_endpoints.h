@@ -11,7 +11,7 @@ struct chain;
 struct lag;
 struct outcome;
 
-enum { ENDPOINT_REQUESTS_MAX = 8, ENDPOINT_HOSTS = 4096 };
+enum { ENDPOINT_REQUESTS_MAX = 8, ENDPOINT_HOSTS = 4096, ENDPOINT_OWNERS = 4096 };
 
 struct endpoint {
     struct uuid id;
@@ -19,6 +19,7 @@ struct endpoint {
     struct endpoint *next_of_owner;
     bool is_of_user; /* else of an organization, for itself or for a client */
     int64_t owner_id;
+    uint16_t owner;    /* a number that endpoints of one owner share, below ENDPOINT_OWNERS */
     unsigned triggers; /* bits of enum schedule_event_type */
     enum webhook_format format;
     bool is_active;

@@ -225,6 +225,7 @@ struct webhook_sender {
     struct delivery *sending; /* whose requests are under way */
     size_t in_flight;         /* requests */
     uint16_t in_flight_of_hosts[ENDPOINT_HOSTS];
+    uint16_t in_flight_of_owners[ENDPOINT_OWNERS];
     size_t deliveries;
 
     /* storing */

@@ -93,3 +93,17 @@ def test_servers_are_verified_and_speak_http_1_or_2(hooks: Hooks, closing: ExitS
     for webhook in bad:
         until(lambda webhook=webhook: {(one["error"], one["status"]) for one in hooks.failures(webhook)} == {("tls", None)}, "it is not trusted")
     assert good.at("/wrong") == expired.got == unknown.got == []
+
+
+def test_no_owner_takes_the_whole_pool_by_whatever_names(hooks: Hooks, closing: ExitStack) -> None:
+    people, receiver = hooks.line.people, hooks.receive(lambda number, got: "hang" if got.path == "/hang" else 200)
+    names = Names({f"hang-{number}.test": [["127.0.0.1"]] for number in range(24)})
+    closing.callback(names.close)
+    sender = hooks.send(WEBHOOK_REQUESTS="16")
+    for number in range(24):
+        hooks.endpoint(receiver.url("/hang", f"hang-{number}.test"), org=people.org)
+    hooks.endpoint(receiver.url(), user=people.stranger)
+    hooks.create()
+    until(lambda: "schedule_webhook_requests 12\n" in hooks.line.http.get(f"{sender.url}/metrics", timeout=10).text, "it has its share")
+    made = hooks.line.post({"name": "P", "timeZone": "UTC", "isDefault": False}, key=people.stranger_key, path="/v2/schedules")
+    receiver.wait_for([f"{made.json()['data']['id']}.1"], deadline_s=10)  # before the first of the others has timed out
