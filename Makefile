@@ -335,6 +335,7 @@ lint: ## format, clang-tidy, layers, documents, messages, alerts, the image's so
 	$(LINT_NODE)/redocly lint --format=summary --config tests/lint/redocly.yaml docs/openapi.json docs/openapi-3.0.json
 	$(VENV_PYTHON) tests/lint/openapi_30.py
 	$(PYTHON) tests/lint/check_functions.py
+	$(PYTHON) tests/fault/proof.py --check
 	$(PYTHON) tests/lint/check_packages.py
 	$(PYTHON) tests/lint/check_image.py
 	$(PYTHON) tests/lint/check_alerts.py $$($(PYTHON) deploy/local/servers.py promtool)
