@@ -6,6 +6,7 @@ ends, so that a crashed test run leaves nothing behind: start servers from a thr
 
     python3 servers.py kafka|python|viewer|asyncapi    prints where the Kafka of setup.sh, the Python with its packages,
                                                        Swagger UI or AsyncAPI's schema belongs
+    python3 servers.py unpacked                        prints where packages are unpacked that are not installed
     python3 servers.py prometheus|promtool|pgbouncer   prints where that program is
     python3 servers.py warm                            keeps the broker's loaded classes, so that later brokers start faster
 """
@@ -16,6 +17,7 @@ import base64
 import functools
 import hashlib
 import os
+import platform
 import random
 import re
 import shlex
@@ -73,10 +75,16 @@ def asyncapi() -> Path:
     return CACHE / name[0]
 
 
+def unpacked() -> Path:
+    """Where setup.sh unpacks Debian's packages whose installation would start a server: those of one release do not run on another, which a
+    chroot may share the cache with."""
+    return CACHE / "unpacked" / platform.freedesktop_os_release()["VERSION_CODENAME"]
+
+
 def program(name: str) -> Path:
-    """A program of a Debian package: the installed one, or where setup.sh unpacks those whose installation would start a server."""
+    """A program of a Debian package: the installed one, or the unpacked one."""
     installed = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    return Path(installed) if installed else next(CACHE.glob(f"unpacked/*/usr/*bin/{name}"), CACHE / "unpacked" / name)
+    return Path(installed) if installed else next(unpacked().glob(f"*/usr/*bin/{name}"), unpacked() / name)
 
 
 def free_port(preferred: int = 0) -> int:
@@ -625,7 +633,7 @@ def prepare(binary: Path, env: Mapping[str, str], topics: bool = True) -> dict[s
 
 PROGRAMS = ("prometheus", "promtool", "pgbouncer")
 PLACES = {name: functools.partial(program, name) for name in PROGRAMS} | {
-    "kafka": kafka_home, "python": python, "viewer": viewer, "asyncapi": asyncapi}
+    "kafka": kafka_home, "python": python, "viewer": viewer, "asyncapi": asyncapi, "unpacked": unpacked}
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["warm"]:

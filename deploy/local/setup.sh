@@ -182,13 +182,14 @@ fetch_viewer() {
 
 # A package of which a program is wanted, and not the server that its installation would start.
 unpack() {
-    local program=$1 package=$2 unpacked=${kafka%/*}/unpacked new
+    local program=$1 package=$2 unpacked new
     [ ! -x "$($python "$here/servers.py" "$program")" ] || return 0
+    unpacked=$($python "$here/servers.py" unpacked)
     mkdir -p "$unpacked"
     new=$(mktemp -d "$unpacked/new.XXXXXX")
     say "Fetching $program from Debian's archive"
     [ -n "$(apt-cache policy "$package")" ] || as_root apt-get update -qq
-    if (cd "$new" && apt-get download -qq "$package" && dpkg-deb -x ./*.deb . && rm ./*.deb); then
+    if (cd "$new" && apt-get download -qq -o APT::Sandbox::User=root "$package" && dpkg-deb -x ./*.deb . && rm ./*.deb); then
         mv -T "$new" "$unpacked/$package"
     else
         rm -rf "$new"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
 from pathlib import Path
 
@@ -23,7 +24,8 @@ def carries_statements() -> bool:
 
 
 class PgBouncer(Server):
-    """Before one database, as the pool mode says. Like PostgreSQL it refuses to be root."""
+    """Before one database, as the pool mode says. Like PostgreSQL it refuses to be root, and another user may not enter root's cache: the
+    program is copied from there."""
 
     name = "pgbouncer"
 
@@ -42,7 +44,7 @@ class PgBouncer(Server):
         config.write_text(f"[databases]\n{self.database} = host=127.0.0.1 port={self.server_port} user=postgres\n[pgbouncer]\n"
                           f"listen_addr=127.0.0.1\nlisten_port={self.port}\nunix_socket_dir=\nauth_type=any\n"
                           f"pool_mode={self.mode}\ndefault_pool_size=30\n{self.more}")
-        return [str(program("pgbouncer")), str(config)]
+        return [shutil.copy(program("pgbouncer"), self.directory), str(config)]
 
     def is_ready(self) -> bool:
         try:
