@@ -311,6 +311,14 @@ static struct delivery *delivery_new(struct webhook_sender *sender, struct chain
     return delivery;
 }
 
+/* So those that are slow do not fill it, whereupon nobody would get anything. */
+size_t sender_queued_max(const struct webhook_sender *sender)
+{
+    size_t room = sender->deliveries < SENDER_DELIVERIES_MAX ? SENDER_DELIVERIES_MAX - sender->deliveries : 0;
+    size_t most = room / (SENDER_DELIVERIES_MAX / SENDER_QUEUED_MAX);
+    return most > SENDER_QUEUED_LEAST ? most : SENDER_QUEUED_LEAST;
+}
+
 bool sender_deliver(struct webhook_sender *sender, struct endpoint *endpoint, struct webhook_event *event,
                     struct sender_partition *partition, struct taken *taken)
 {
@@ -332,7 +340,7 @@ bool sender_deliver(struct webhook_sender *sender, struct endpoint *endpoint, st
         chain->last = delivery;
         chain_make_ready(sender, chain);
     }
-    bool is_full = endpoint->queued >= SENDER_QUEUED_MAX || endpoint->rows >= SENDER_ROWS_MAX;
+    bool is_full = endpoint->queued >= sender_queued_max(sender) || endpoint->rows >= SENDER_ROWS_MAX;
     if (is_full && !lag_fill(endpoint, partition, taken->offset)) sender_leave(sender, endpoint, partition);
     return true;
 }

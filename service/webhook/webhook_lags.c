@@ -82,17 +82,18 @@ bool lag_fill(const struct endpoint *endpoint, const struct sender_partition *pa
 /* ---- scanning ---- */
 
 /* It keeps up again, or is to be tried. */
-static bool is_fit(const struct endpoint *endpoint, int64_t now_us)
+static bool is_fit(const struct webhook_sender *sender, const struct endpoint *endpoint, int64_t now_us)
 {
     return endpoint->is_active && !endpoint->is_disabling && now_us >= endpoint->rests_until_us &&
-           endpoint->queued < SENDER_QUEUED_MAX / 2 && endpoint->rows < SENDER_ROWS_MAX / 2;
+           endpoint->queued < sender_queued_max(sender) / 2 && endpoint->rows < SENDER_ROWS_MAX / 2;
 }
 
-static void start_scan(struct sender_partition *partition, int64_t now_us)
+static void start_scan(const struct webhook_sender *sender, struct sender_partition *partition, int64_t now_us)
 {
     int64_t from = INT64_MAX;
     for (const struct lag *lag = partition->lags; lag != NULL; lag = lag->next_of_partition) {
-        if (lag->state == LAG_WAITING && is_fit(lag->endpoint, now_us) && lag->next_offset < from) from = lag->next_offset;
+        if (lag->state == LAG_WAITING && is_fit(sender, lag->endpoint, now_us) && lag->next_offset < from)
+            from = lag->next_offset;
     }
     if (from == INT64_MAX) return;
     partition->is_scanned = true;
@@ -101,10 +102,11 @@ static void start_scan(struct sender_partition *partition, int64_t now_us)
 }
 
 /* Those that wait for what is still to come. */
-static void get_on(struct sender_partition *partition, int64_t now_us)
+static void get_on(const struct webhook_sender *sender, struct sender_partition *partition, int64_t now_us)
 {
     for (struct lag *lag = partition->lags; lag != NULL; lag = lag->next_of_partition) {
-        if (lag->state == LAG_WAITING && is_fit(lag->endpoint, now_us) && lag->next_offset >= partition->scan.position) {
+        if (lag->state == LAG_WAITING && is_fit(sender, lag->endpoint, now_us) &&
+            lag->next_offset >= partition->scan.position) {
             lag->state = LAG_SCANNING;
         }
     }
@@ -152,9 +154,9 @@ static void move_cursors(struct sender_partition *partition)
 }
 
 /* Goes on with a scan, or ends it. */
-static void mind_scan(struct sender_partition *partition, int64_t now_us)
+static void mind_scan(const struct webhook_sender *sender, struct sender_partition *partition, int64_t now_us)
 {
-    get_on(partition, now_us);
+    get_on(sender, partition, now_us);
     if (partition->scan.position >= partition->head.position) lags_join(partition);
     else if (!has_any_in(partition, LAG_SCANNING)) partition->is_scanned = false;
 }
@@ -174,14 +176,14 @@ void sender_mind_lags(struct webhook_sender *sender)
     for (int32_t i = 0; i < SENDER_PARTITIONS_MAX; i++) {
         struct sender_partition *partition = &sender->partitions[i];
         if (partition->lags != NULL) move_cursors(partition);
-        if (partition->is_scanned) mind_scan(partition, now_us);
+        if (partition->is_scanned) mind_scan(sender, partition, now_us);
         scans += partition->is_scanned;
     }
     for (int32_t i = 0; i < SENDER_PARTITIONS_MAX && scans < SENDER_SCANS_MAX; i++) {
         struct sender_partition *partition = &sender->partitions[i];
         if (!can_begin_scan(partition)) continue;
-        start_scan(partition, now_us);
-        if (partition->is_scanned) mind_scan(partition, now_us);
+        start_scan(sender, partition, now_us);
+        if (partition->is_scanned) mind_scan(sender, partition, now_us);
         scans += partition->is_scanned;
     }
     sender_assign_scans(sender);

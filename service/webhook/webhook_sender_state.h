@@ -18,8 +18,9 @@ enum {
     SENDER_SCANS_MAX = 4,
     SENDER_DELIVERIES_MAX = 20000, /* in memory; then nothing more is taken */
     SENDER_ROWS_MAX = 100,         /* of an endpoint; then it leaves the head */
-    SENDER_QUEUED_MAX = 1000,      /* likewise */
-    SENDER_FAILURES_MAX = 5,       /* in a row; likewise, and it rests */
+    SENDER_QUEUED_MAX = 1000,      /* likewise; less, the fuller the memory is */
+    SENDER_QUEUED_LEAST = 16,
+    SENDER_FAILURES_MAX = 5, /* in a row; likewise, and it rests */
     SENDER_CHAIN_BUCKETS = 1 << 14
 };
 #define SENDER_CHANGES_MAX 1000 /* read at once, so that neither memory nor the loop feels how many endpoints there are */
@@ -278,6 +279,9 @@ bool sender_deliver(struct webhook_sender *sender, struct endpoint *endpoint, st
 /* A row is due. Nothing happens when its chain is busy with one. */
 bool sender_retry(struct webhook_sender *sender, struct endpoint *endpoint, struct webhook_event *event,
                   struct sender_partition *partition, int64_t offset, int attempts);
+
+/* How many deliveries of an endpoint may be in memory: fewer, the fuller that is. */
+size_t sender_queued_max(const struct webhook_sender *sender);
 
 /* Sends what may be sent. */
 void sender_run(struct webhook_sender *sender);

@@ -12,6 +12,7 @@ from hooks import OURS, Hooks
 from line import kafka_stands_still, until
 from servers import Webhooks
 
+ROOM = 20000  # SENDER_DELIVERIES_MAX of webhook/webhook_sender_state.h
 PAGE = 1000  # SENDER_CHANGES_MAX of webhook/webhook_sender_state.h
 WAITS = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database()"
 
@@ -130,3 +131,17 @@ def test_who_deletes_an_endpoint_waits_for_no_sender_that_waits_for_him(hooks: H
         until(lambda: hooks.line.sql(WAITS), "the sender waits for the lock")
         cursor.execute("DELETE FROM webhooks WHERE id = %s", (webhook,))
     until(lambda: not hooks.line.sql("SELECT 1 FROM webhook_deliveries"), "nothing is kept of it")
+
+
+def test_nobody_waits_for_endpoints_that_fill_the_memory(hooks: Hooks) -> None:
+    """More deliveries than there is room for: those that are not answered have no more than their part of it."""
+    people, receiver = hooks.line.people, hooks.receive(lambda number, got: "hang" if got.path.startswith("/hang") else 200)
+    for number in range(100):
+        hooks.endpoint(receiver.url(f"/hang/{number}"), org=people.org)
+    hooks.endpoint(receiver.url(), user=people.stranger)
+    for _ in range(ROOM // 100 + 40):
+        hooks.create()
+    hooks.send()
+    until(lambda: len(receiver.counts) == 100, "they are under way")
+    made = hooks.line.post({"name": "P", "timeZone": "UTC", "isDefault": False}, key=people.stranger_key, path="/v2/schedules")
+    receiver.wait_for([f"{made.json()['data']['id']}.1"], deadline_s=10)  # before those requests have timed out
