@@ -74,7 +74,6 @@ static const char *error_class(const struct http_client_request *request, CURLco
     case CURLE_SSL_ENGINE_INITFAILED:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_PEER_FAILED_VERIFICATION: return "tls";
-    case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_URL_MALFORMAT:
     case CURLE_LOGIN_DENIED: return "refused";
     default: return "broken";

@@ -35,8 +35,8 @@ class Got:
         return self.headers["webhook-id"]
 
 
-# What to answer to a request, by its number (from 0) at its path: a status, (status, headers), or "hang", "reset", "drip", "tear" (a reset
-# within the answer's body). A header "bytes" says how long the body is.
+# What to answer to a request, by its number (from 0) at its path: a status, (status, headers), or "hang", "reset", "drip", "babble" (what is no
+# HTTP), "tear" (a reset within the answer's body). A header "bytes" says how long the body is.
 Script = Callable[[int, Got], Any]
 
 
@@ -106,6 +106,9 @@ class Receiver:
             self._reset(handler)
         elif status == "drip":
             self._drip(handler)
+        elif status == "babble":
+            handler.wfile.write(b"200 OK\r\n")
+            handler.close_connection = True
         else:
             self._answer(handler, status, headers)
 

@@ -107,7 +107,7 @@ def test_a_failing_schedule_parks_alone_and_goes_on_in_order(hooks: Hooks) -> No
 
 def test_all_ways_to_fail_are_kept_and_tried_again(hooks: Hooks) -> None:
     ways: dict[str, Any] = {"/500": 500, "/reset": "reset", "/302": (302, {"Location": "http://169.254.169.254/"}),
-                            "/429": (429, {"Retry-After": "3600"}), "/404": 404, "/tear": "tear"}
+                            "/429": (429, {"Retry-After": "3600"}), "/404": 404, "/tear": "tear", "/babble": "babble"}
     receiver = hooks.receive(lambda number, got: ways[got.path] if number == 0 and got.path in ways else (200, {"bytes": "10000000"}))
     hooks.send()
     webhooks = {path: hooks.endpoint(receiver.url(path)) for path in (*ways, "/large")}
@@ -116,7 +116,7 @@ def test_all_ways_to_fail_are_kept_and_tried_again(hooks: Hooks) -> None:
     for path in ways:
         until(lambda path=path: len(hooks.deliveries(webhooks[path])) == 1, f"{path} is kept")
     shown = {path: [(one["status"], one["error"]) for one in hooks.failures(webhooks[path])] for path in ways}
-    assert shown == {path: [(None, "broken")] if path in ("/reset", "/tear") else [(int(path[1:]), "status")] for path in ways}
+    assert shown == {path: [(None, "broken")] if path in ("/reset", "/tear", "/babble") else [(int(path[1:]), "status")] for path in ways}
     waits = hooks.line.sql("SELECT extract(epoch FROM next_attempt_at - last_failed_at) FROM webhook_deliveries WHERE webhook_id = %s",
                            webhooks["/429"])
     assert 59 < float(waits[0][0]) <= 61  # what is asked for is bounded
