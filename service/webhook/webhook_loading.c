@@ -8,7 +8,7 @@
 #include "driver/pg_array.h"
 #include "webhook/webhook_sender_state.h"
 
-enum { ARRAY_BYTES_MAX = 1 << 20, DUE_MAX = 64, NUMBER_SIZE = 24 };
+enum { ARRAY_BYTES_MAX = 4 << 20, DUE_MAX = 64, DUE_EACH = 8, NUMBER_SIZE = 24 };
 
 static const int64_t postgres_epoch_us = 946684800000000; /* 2000-01-01 */
 
@@ -186,33 +186,63 @@ static void on_due_asked(void *ctx, bool is_stored, const char *sqlstate)
     sender_run(sender);
 }
 
+/* Rows of the endpoint that are being tried, or wait for that in memory. */
+static size_t retries_of(const struct endpoint *endpoint)
+{
+    size_t retries = 0;
+    for (const struct chain *chain = endpoint->chains; chain != NULL; chain = chain->next_of_endpoint) {
+        retries += chain->retry != NULL;
+    }
+    return retries;
+}
+
+/* Endpoints that have as many of those as they get on with: further rows of theirs would stand before those of others. Returns how many rows all
+ * have, which are due, too. */
+static size_t busy_ones(const struct webhook_sender *sender, struct pg_array *ids)
+{
+    size_t all = 0;
+    pg_array_start(ids, PG_OID_UUID);
+    for (const struct endpoint *endpoint = endpoints_next(sender->endpoints, NULL); endpoint != NULL;
+         endpoint = endpoints_next(sender->endpoints, endpoint)) {
+        size_t retries = retries_of(endpoint);
+        all += retries;
+        if (retries >= DUE_EACH * endpoint->allowed)
+            pg_array_add(ids, (struct slice){(const char *)endpoint->id.bytes, sizeof(endpoint->id.bytes)});
+    }
+    return all;
+}
+
 void sender_ask_due(struct webhook_sender *sender)
 {
     static const struct webhook_db_ops ops = {on_due_rows, on_due_asked};
     struct pg_array numbers;
+    struct pg_array busy;
     char now[8];
     char limit[NUMBER_SIZE];
     if (sender->is_asking_due || sender->is_revoking || !sender->are_endpoints_known || !webhook_db_is_ready(sender->reads))
         return;
     buf_init(&numbers.bytes, ARRAY_BYTES_MAX);
+    buf_init(&busy.bytes, ARRAY_BYTES_MAX);
     pg_array_start(&numbers, PG_OID_INT4);
     for (int32_t i = 0; i < SENDER_PARTITIONS_MAX; i++) {
         if (sender->partitions[i].is_loaded) pg_array_add_int4(&numbers, i);
     }
     if (numbers.len > 0) {
         pg_put_int8(now, clock_wall_us() - postgres_epoch_us);
-        snprintf(limit, sizeof(limit), "%zu", DUE_MAX + sender->in_flight); /* those that are being tried are due, too */
+        snprintf(limit, sizeof(limit), "%zu", DUE_MAX + busy_ones(sender, &busy));
         const struct pg_param params[] = {webhook_db_text_param(sender->config->topic),
                                           pg_array_param(&numbers),
                                           {now, sizeof(now), true},
-                                          webhook_db_text_param(limit)};
+                                          webhook_db_text_param(limit),
+                                          pg_array_param(&busy)};
         sender->is_asking_due = true;
         sender->finishes_when_asked = sender->finishes;
         webhook_db_begin(sender->reads, &ops, sender);
-        webhook_db_send(sender->reads, "due", params, 4);
+        webhook_db_send(sender->reads, "due", params, 5);
         webhook_db_end(sender->reads);
     }
     buf_done(&numbers.bytes);
+    buf_done(&busy.bytes);
 }
 
 /* ---- members ---- */

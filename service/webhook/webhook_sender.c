@@ -61,7 +61,7 @@ static const struct pg_statement write_statements[] = {
 static const struct pg_statement read_statements[] = {
     {"due", "SELECT d.webhook_id, d.partition, d.event_offset, d.attempts, d.event FROM webhook_deliveries d "
             "WHERE d.topic = $1::text AND d.partition = ANY ($2::integer[]) AND d.state = 'retrying' AND d.next_attempt_at "
-            "<= $3::timestamptz "
+            "<= $3::timestamptz AND d.webhook_id <> ALL ($5::uuid[]) "
             "AND EXISTS (SELECT FROM webhooks w WHERE w.id = d.webhook_id AND w.active) ORDER BY d.next_attempt_at LIMIT "
             "$4::bigint"},
     {"members", "SELECT user_id, org_id FROM webhook_memberships($1::bigint[])"},

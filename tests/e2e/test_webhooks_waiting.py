@@ -145,3 +145,18 @@ def test_nobody_waits_for_endpoints_that_fill_the_memory(hooks: Hooks) -> None:
     until(lambda: len(receiver.counts) == 100, "they are under way")
     made = hooks.line.post({"name": "P", "timeZone": "UTC", "isDefault": False}, key=people.stranger_key, path="/v2/schedules")
     receiver.wait_for([f"{made.json()['data']['id']}.1"], deadline_s=10)  # before those requests have timed out
+
+
+def test_nobodys_retry_waits_for_those_of_endpoints_that_hang(hooks: Hooks) -> None:
+    """More that are due than are looked at together, and due before it."""
+    people = hooks.line.people
+    receiver = hooks.receive(lambda number, got: 500 if number < (1 if got.path == "/hook" else 5) else 200 if got.path == "/hook" else "hang")
+    hooks.send()
+    hanging = [hooks.endpoint(receiver.url(f"/hang/{number}"), org=people.org) for number in range(60)]
+    hooks.endpoint(receiver.url(), user=people.stranger)
+    for _ in range(6):
+        hooks.create()
+    rows = "SELECT count(*) FROM webhook_deliveries WHERE state = 'retrying' AND webhook_id = ANY (%s::uuid[])"
+    until(lambda: hooks.line.sql(rows, hanging)[0][0] >= 250, "much is to be tried again")
+    made = hooks.line.post({"name": "P", "timeZone": "UTC", "isDefault": False}, key=people.stranger_key, path="/v2/schedules")
+    receiver.wait_for([f"{made.json()['data']['id']}.1"])  # it fails once, and is due after 5 s
