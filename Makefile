@@ -75,7 +75,7 @@ PROTO_INCLUDES := $(firstword $(wildcard /usr/include /usr/local/include))
 $(BUILD)/gen/.stamp: $(PROTOS)
 	@rm -rf $(BUILD)/proto && mkdir -p $(BUILD)/gen $(BUILD)/proto/schedules/v1
 	@for file in $(PROTOS); do sed -E 's/^( *)(repeated )?string /\1\2bytes /' $$file > $(BUILD)/$$file; done
-	protoc-c -I $(BUILD)/proto -I $(PROTO_INCLUDES) --c_out=$(BUILD)/gen $(PROTOS:%=$(BUILD)/%) \
+	protoc -I $(BUILD)/proto -I $(PROTO_INCLUDES) --c_out=$(BUILD)/gen $(PROTOS:%=$(BUILD)/%) \
 	    $(PROTO_INCLUDES)/google/protobuf/timestamp.proto
 	@touch $@
 

@@ -17,10 +17,10 @@ say_every_s=5
 build_packages=(
     gcc libc6-dev make pkg-config
     librdkafka-dev libevent-dev libpq-dev libjansson-dev libssl-dev libical-dev libcurl4-openssl-dev zlib1g-dev
-    libprotobuf-c-dev protobuf-c-compiler libprotobuf-dev
+    libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libprotobuf-dev
 )
 run_packages=(
-    tzdata ca-certificates kcat curl jq protobuf-compiler python3 python3-protobuf
+    tzdata ca-certificates kcat curl jq python3 python3-protobuf
 )
 harness_packages=(
     libcmocka-dev python3-venv python3-pytest python3-psycopg2 python3-requests python3-protobuf python3-lz4 python3-icalendar python3-yaml
