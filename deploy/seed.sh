@@ -1,5 +1,6 @@
 #!/bin/bash
-# The demo organization of docker-compose.yml: an admin, a member, and a key for each, as lines of NAME=value. Once only, as keys are shown once.
+# The demo organization of docker-compose.yml: an admin, a member, and a key for each, as lines of NAME=value for a shell to read. Once only, as
+# keys are shown once.
 set -euo pipefail
 
 # The value of a name in what a command prints.
@@ -8,7 +9,7 @@ value_of() {
 }
 
 if schedule-service org list | grep -qw Demo; then
-    echo "The demo organization is there. Its keys were shown when it was made; \`apikey create\` makes more."
+    echo "# The demo organization is there. Its keys were shown when it was made; \`apikey create\` makes more."
     exit 0
 fi
 org=$(schedule-service org add --name Demo | value_of id)
