@@ -2,6 +2,7 @@
  * and looked at, and what cannot continue is paused, held back or stopped. */
 #include "consumer/kafka_consumer_state.h"
 
+#include "driver/kafka.h"
 #include "driver/log.h"
 
 /* ---- assignment and stored offsets ---- */
@@ -61,7 +62,7 @@ static void assign(struct kafka_consumer *consumer)
         int64_t from = partition->taken == 0 ? RD_KAFKA_OFFSET_BEGINNING : partition->taken;
         rd_kafka_topic_partition_list_add(list, consumer->config->topic, i)->offset = from;
     }
-    rd_kafka_resp_err_t error = rd_kafka_assign(consumer->client, list);
+    rd_kafka_resp_err_t error = kafka_assign(consumer->client, list);
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
         LOG_ERROR("partitions not assigned", LOG_STR("reason", rd_kafka_err2str(error)));
     rd_kafka_topic_partition_list_destroy(list);
@@ -133,14 +134,14 @@ void consumer_on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t what, rd_kafk
     struct kafka_consumer *consumer = ctx;
     if (what != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
         revoke_all(consumer);
-        rd_kafka_assign(client, NULL);
+        kafka_assign(client, NULL);
         return;
     }
     for (int i = 0; i < list->cnt; i++) {
         struct consumer_partition *partition = consumer_partition_at(consumer, list->elems[i].partition);
         if (partition != NULL) partition->assigned = true;
     }
-    if (list->cnt == 0) rd_kafka_assign(client, list);
+    if (list->cnt == 0) kafka_assign(client, list);
     else consumer_load_offsets(consumer);
 }
 

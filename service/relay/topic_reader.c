@@ -4,6 +4,7 @@
 
 #include "core/slice.h"
 #include "driver/clock.h"
+#include "driver/kafka.h"
 
 enum { SLICE_MS = 100, QUERY_TIMEOUT_MS = 2000, SILENCE_US = 30000000, PARTITIONS_MAX = 1000 };
 
@@ -95,7 +96,7 @@ static bool assign_all(struct reader *reader)
     for (int32_t number = 0; number < reader->parts_len; number++) {
         if (!open_part(reader, number)) return false;
     }
-    rd_kafka_resp_err_t error = rd_kafka_assign(reader->consumer, reader->starts);
+    rd_kafka_resp_err_t error = kafka_assign(reader->consumer, reader->starts);
     return error == RD_KAFKA_RESP_ERR_NO_ERROR || fail_with(reader, error);
 }
 

@@ -13,6 +13,7 @@
 
 #include "driver/background.h"
 #include "driver/clock.h"
+#include "driver/kafka.h"
 #include "driver/log.h"
 #include "driver/pg_array.h"
 #include "webhook/webhook_sender_state.h"
@@ -94,7 +95,7 @@ static void forget_job(struct replay *replay)
     replay->event = NULL;
     if (replay->endpoint != NULL) endpoint_release(replay->endpoint);
     replay->endpoint = NULL;
-    if (replay->client != NULL) rd_kafka_assign(replay->client, NULL);
+    if (replay->client != NULL) kafka_assign(replay->client, NULL);
 }
 
 static void on_stored(void *ctx, bool is_stored, const char *sqlstate)
@@ -221,7 +222,7 @@ static void assign(struct replay *replay)
         rd_kafka_topic_partition_list_add(list, replay->sender->config->topic, i)->offset =
             replay->places[i].next == 0 ? RD_KAFKA_OFFSET_BEGINNING : replay->places[i].next;
     }
-    rd_kafka_assign(replay->client, list->cnt == 0 ? NULL : list);
+    kafka_assign(replay->client, list->cnt == 0 ? NULL : list);
     rd_kafka_topic_partition_list_destroy(list);
 }
 

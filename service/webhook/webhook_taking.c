@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "driver/clock.h"
+#include "driver/kafka.h"
 #include "driver/log.h"
 
 enum { TURN_US = 5000, REVOKE_MS = 2000, REVOKE_STORE_MS = 5000 };
@@ -290,7 +291,7 @@ void sender_assign_head(struct webhook_sender *sender)
         if (!partition->is_loaded) continue;
         rd_kafka_topic_partition_list_add(list, sender->config->topic, i)->offset = partition->head.position;
     }
-    rd_kafka_resp_err_t error = rd_kafka_assign(sender->head, list);
+    rd_kafka_resp_err_t error = kafka_assign(sender->head, list);
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
         LOG_ERROR("webhooks: partitions not assigned", LOG_STR("reason", rd_kafka_err2str(error)));
     rd_kafka_topic_partition_list_destroy(list);
@@ -322,7 +323,7 @@ void sender_assign_scans(struct webhook_sender *sender)
         if (!is_wanted) continue;
         rd_kafka_topic_partition_list_add(list, sender->config->topic, i)->offset = partition->scan.position;
     }
-    if (is_changed) rd_kafka_assign(sender->scan, list->cnt == 0 ? NULL : list);
+    if (is_changed) kafka_assign(sender->scan, list->cnt == 0 ? NULL : list);
     rd_kafka_topic_partition_list_destroy(list);
 }
 
@@ -344,7 +345,7 @@ static void end_revoking(struct webhook_sender *sender)
     sender->is_revoking = false;
     LOG_INFO("webhooks: partitions revoked");
     if (!sender->is_draining) {
-        rd_kafka_assign(sender->head, NULL);
+        kafka_assign(sender->head, NULL);
         return;
     }
     sender->is_done = true;
@@ -365,7 +366,7 @@ static void on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t what, rd_kafka_
 {
     struct webhook_sender *sender = ctx;
     if (sender->is_done) { /* the consumer is being closed */
-        rd_kafka_assign(client, NULL);
+        kafka_assign(client, NULL);
         return;
     }
     if (what != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
@@ -381,7 +382,7 @@ static void on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t what, rd_kafka_
         partition->is_read = false;
         partition->log_end = -1;
     }
-    if (list->cnt == 0) rd_kafka_assign(client, list);
+    if (list->cnt == 0) kafka_assign(client, list);
     else sender_load(sender);
 }
 

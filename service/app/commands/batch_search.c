@@ -2,6 +2,7 @@
 
 #include "app/database.h"
 #include "driver/clock.h"
+#include "driver/kafka.h"
 #include "driver/kafka_unpack.h"
 
 enum { TIMEOUT_US = 20000000, POLL_MS = 200 };
@@ -53,7 +54,7 @@ static enum batch_found probe(struct search *search, int64_t offset, int64_t *re
     int64_t deadline_us = clock_steady_us() + TIMEOUT_US;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, search->topic, search->partition)->offset = offset;
-    rd_kafka_assign(search->consumer, list);
+    kafka_assign(search->consumer, list);
     rd_kafka_topic_partition_list_destroy(list);
     while (found == BATCH_UNKNOWN && clock_steady_us() < deadline_us) {
         uint64_t turned_away = atomic_load(&search->unpack.turned_away);
@@ -66,7 +67,7 @@ static enum batch_found probe(struct search *search, int64_t offset, int64_t *re
         *ret_first = message->offset;
         rd_kafka_message_destroy(message);
     }
-    rd_kafka_assign(search->consumer, NULL);
+    kafka_assign(search->consumer, NULL);
     return found;
 }
 
