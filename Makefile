@@ -49,9 +49,6 @@ FUZZED  := $(wildcard service/core/*.c service/codec/*.c) $(addprefix service/,a
            webhook/webhook_signature.c)
 TOOLS   := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(wildcard tests/tools/*.c))
 
-# driver/calendar.c's; of libical's libraries only the first.
-$(BINARY) $(UNIT) $(COMPONENT): LDLIBS += -lical
-
 # gcc 12's thread sanitizer does not know the C11 threads that librdkafka uses: these stand in for them.
 ifeq ($(PROFILE),tsan)
 LDFLAGS += -rdynamic

@@ -9,7 +9,7 @@
 
 struct calendar;
 
-/* now_s becomes the DTSTAMP. NULL: no memory. */
+/* now_s becomes the DTSTAMP. NULL: no memory, or no libical. */
 struct calendar *calendar_new(int64_t now_s);
 void calendar_free(struct calendar *calendar);
 
