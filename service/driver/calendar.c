@@ -35,7 +35,7 @@
     X(icaltimezone_get_utc_timezone)
 
 static struct {
-#define POINTER(name) __typeof__(name) *name;
+#define POINTER(name) __typeof__(name) *(name);
     LIBICAL(POINTER)
 #undef POINTER
 } library;
