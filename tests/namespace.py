@@ -35,12 +35,17 @@ def is_isolated() -> bool:
     return not any(_flags(name) & IFF_UP for _, name in socket.if_nameindex() if name != "lo")
 
 
+def isolating() -> tuple[str, ...]:
+    """The words before a command that is to run in a namespace of its own, without any interface that is up; none where that is not allowed."""
+    return next((way for way in WAYS if subprocess.run([*way, "true"], stderr=subprocess.DEVNULL, check=False).returncode == 0), ())
+
+
 def enter() -> None:
     """Begins this program again in a namespace, unless it is in one. Where none can be made it goes on as it is."""
     if not is_isolated():
-        for way in WAYS:
-            if subprocess.run([*way, "true"], stderr=subprocess.DEVNULL, check=False).returncode == 0:
-                os.execvp(way[0], [*way, sys.executable, *sys.orig_argv[1:]])
+        way = isolating()
+        if way:
+            os.execvp(way[0], [*way, sys.executable, *sys.orig_argv[1:]])
     elif not _flags("lo") & IFF_UP:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
             fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh", b"lo", _flags("lo") | IFF_UP))

@@ -15,6 +15,8 @@ from typing import Any
 
 import requests
 
+from namespace import NEEDED, isolating
+
 PROGRAM = "chromium-headless-shell"
 DEADLINE_S = 30
 
@@ -31,7 +33,9 @@ class Browser:
         to_read, self._to = os.pipe()
         self._from, from_write = os.pipe()
         # It reads from descriptor 3 and writes to 4.
-        command = ["unshare", "--map-root-user", "--net", "bash", "-c", f'exec "$0" "$@" 3<&{to_read} 4>&{from_write}', PROGRAM,
+        way = isolating()
+        assert way, NEEDED
+        command = [*way, "bash", "-c", f'exec "$0" "$@" 3<&{to_read} 4>&{from_write}', PROGRAM,
                    "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={directory}", "about:blank"]
         self._log = (directory.parent / f"{directory.name}.log").open("wb")
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
