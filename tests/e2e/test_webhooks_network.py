@@ -103,7 +103,8 @@ def test_no_owner_takes_the_whole_pool_by_whatever_names(hooks: Hooks, closing: 
     for number in range(24):
         hooks.endpoint(receiver.url("/hang", f"hang-{number}.test"), org=people.org)
     hooks.endpoint(receiver.url(), user=people.stranger)
+    hooks.wait_assigned(sender)
     hooks.create()
-    until(lambda: "schedule_webhook_requests 12\n" in hooks.line.http.get(f"{sender.url}/metrics", timeout=10).text, "it has its share")
+    until(lambda: "schedule_webhook_requests 12\n" in hooks.line.http.get(f"{sender.url}/metrics", timeout=10).text, "it has its share", 10)
     made = hooks.line.post({"name": "P", "timeZone": "UTC", "isDefault": False}, key=people.stranger_key, path="/v2/schedules")
     receiver.wait_for([f"{made.json()['data']['id']}.1"], deadline_s=10)  # before the first of the others has timed out
