@@ -26,6 +26,7 @@ from typing import Any
 
 import psycopg2
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import MetadataEmptyBrokerList
 
 from wire import (CREATED, DELETED, EVENT_OF, FIELDS, REJECTED, UPDATED, WEBHOOK_DISABLED, Command, Rejection, decode_command,
                   decode_event, decode_rejected)
@@ -62,10 +63,21 @@ class Topic:
                                        enable_auto_commit=False, auto_offset_reset="earliest", max_poll_records=10_000,
                                        fetch_max_wait_ms=50, max_partition_fetch_bytes=4 << 20,
                                        reconnect_backoff_max_ms=500, metrics_enabled=False)
-        numbers = self._consumer.partitions_for_topic(name)
+        numbers = self._partition_numbers()
         assert numbers, f"there is no topic {name}"
         self._partitions = [TopicPartition(name, number) for number in sorted(numbers) if only in (None, number)]
         self._consumer.assign(self._partitions)
+
+    def _partition_numbers(self, deadline_s: float = 20) -> set[int]:
+        """A broker that stood still names no broker, not even itself, until it has registered again."""
+        end = time.monotonic() + deadline_s
+        while True:
+            try:
+                return set(self._consumer.partitions_for_topic(self.name) or ())
+            except MetadataEmptyBrokerList:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.1)
 
     def __enter__(self) -> Topic:
         return self
