@@ -6,6 +6,8 @@
 #include "driver/log.h"
 #include "webhook/webhook_sender_state.h"
 
+enum { SCAN_HELD_MAX_US = 20000000 }; /* longer than a request takes */
+
 struct lag *lag_of(const struct endpoint *endpoint, const struct sender_partition *partition)
 {
     struct lag *lag = endpoint->lags;
@@ -88,17 +90,50 @@ static bool is_fit(const struct webhook_sender *sender, const struct endpoint *e
            endpoint->queued < sender_queued_max(sender) / 2 && endpoint->rows < SENDER_ROWS_MAX / 2;
 }
 
-static void start_scan(const struct webhook_sender *sender, struct sender_partition *partition, int64_t now_us)
+/* INT64_MAX: nobody waits for a scan. */
+static int64_t lowest_waiting(const struct webhook_sender *sender, const struct sender_partition *partition, int64_t now_us)
 {
-    int64_t from = INT64_MAX;
+    int64_t lowest = INT64_MAX;
     for (const struct lag *lag = partition->lags; lag != NULL; lag = lag->next_of_partition) {
-        if (lag->state == LAG_WAITING && is_fit(sender, lag->endpoint, now_us) && lag->next_offset < from)
-            from = lag->next_offset;
+        if (lag->state == LAG_WAITING && is_fit(sender, lag->endpoint, now_us) && lag->next_offset < lowest)
+            lowest = lag->next_offset;
     }
-    if (from == INT64_MAX) return;
+    return lowest;
+}
+
+/* Whether something that a scan gave it is not done; what the head gives it has higher offsets. */
+static bool holds_scan(const struct endpoint *endpoint, const struct sender_partition *partition)
+{
+    const struct chain *chain = endpoint->chains;
+    while (chain != NULL &&
+           (chain->partition != partition || chain->first == NULL || chain->first->offset >= partition->scan.position)) {
+        chain = chain->next_of_endpoint;
+    }
+    return chain != NULL;
+}
+
+/* A scan begins only when all of the last one is done, as its window is one. Who is slow with that keeps others waiting for so long and no
+ * longer: then the next scan brings him again what he has not acknowledged. */
+static void free_window(struct webhook_sender *sender, struct sender_partition *partition, int64_t now_us)
+{
+    if (partition->held_since_us == 0) partition->held_since_us = now_us;
+    if (now_us - partition->held_since_us < SCAN_HELD_MAX_US) return;
+    for (const struct lag *lag = partition->lags; lag != NULL; lag = lag->next_of_partition) {
+        if (lag->state != LAG_WAITING && holds_scan(lag->endpoint, partition))
+            sender_leave(sender, lag->endpoint, partition);
+    }
+    window_complete(&partition->scan);
+}
+
+static void start_scan(struct webhook_sender *sender, struct sender_partition *partition, int64_t now_us)
+{
+    int64_t from = lowest_waiting(sender, partition, now_us);
+    if (from != INT64_MAX && partition->scan.first != NULL) free_window(sender, partition, now_us);
+    else partition->held_since_us = 0;
+    if (from == INT64_MAX || partition->scan.first != NULL) return;
     partition->is_scanned = true;
     partition->is_scan_fetched = false; /* what is fetched may be of a scan that has just ended further on */
-    partition->scan.position = from;
+    partition->scan.position = lowest_waiting(sender, partition, now_us);
 }
 
 /* Those that wait for what is still to come. */
@@ -161,12 +196,6 @@ static void mind_scan(const struct webhook_sender *sender, struct sender_partiti
     else if (!has_any_in(partition, LAG_SCANNING)) partition->is_scanned = false;
 }
 
-/* Only when all of the last scan is done: its window is one. */
-static bool can_begin_scan(const struct sender_partition *partition)
-{
-    return partition->is_loaded && !partition->is_scanned && partition->lags != NULL && partition->scan.first == NULL;
-}
-
 void sender_mind_lags(struct webhook_sender *sender)
 {
     int64_t now_us = clock_steady_us();
@@ -181,7 +210,7 @@ void sender_mind_lags(struct webhook_sender *sender)
     }
     for (int32_t i = 0; i < SENDER_PARTITIONS_MAX && scans < SENDER_SCANS_MAX; i++) {
         struct sender_partition *partition = &sender->partitions[i];
-        if (!can_begin_scan(partition)) continue;
+        if (!partition->is_loaded || partition->is_scanned || partition->lags == NULL) continue;
         start_scan(sender, partition, now_us);
         if (partition->is_scanned) mind_scan(sender, partition, now_us);
         scans += partition->is_scanned;

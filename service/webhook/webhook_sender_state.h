@@ -82,6 +82,7 @@ struct sender_partition {
     bool is_scan_outside;
     struct window head;
     struct window scan;
+    int64_t held_since_us; /* somebody waits for what is not done of the last scan; steady clock; 0: nobody */
     struct lag *lags;
 };
 

@@ -160,3 +160,19 @@ def test_nobodys_retry_waits_for_those_of_endpoints_that_hang(hooks: Hooks) -> N
     until(lambda: hooks.line.sql(rows, hanging)[0][0] >= 250, "much is to be tried again")
     made = hooks.line.post({"name": "P", "timeZone": "UTC", "isDefault": False}, key=people.stranger_key, path="/v2/schedules")
     receiver.wait_for([f"{made.json()['data']['id']}.1"])  # it fails once, and is due after 5 s
+
+
+def test_a_new_endpoint_does_not_wait_for_one_that_catches_up_slowly(hooks: Hooks) -> None:
+    receiver = hooks.receive(lambda number, got: time.sleep(6) or 200 if got.path == "/slow" else 200)
+    sender = hooks.send()
+    hooks.wait_assigned(sender)
+    slow = hooks.post(receiver.url("/slow"))
+    hooks.patch(slow, active=False)
+    missed = {f"{hooks.create()}.1" for _ in range(120)}
+    hooks.patch(slow, active=True)
+    until(lambda: receiver.counts.get("/slow"), "it catches up")
+    hooks.endpoint(receiver.url("/new"))
+    made = {f"{hooks.create()}.1" for _ in range(8)}  # in all partitions
+    receiver.wait_for(made, "/new", deadline_s=50)
+    assert not missed <= set(receiver.acknowledged("/slow"))
+    receiver.wait_for(missed | made, "/slow", deadline_s=240)
