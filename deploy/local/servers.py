@@ -165,7 +165,7 @@ class Server(Startable):
     """One server process. `with server:` starts it and closes it."""
 
     name = "server"
-    ready_s = 60.0
+    ready_s = 180.0
     stop_signal = signal.SIGTERM
     orphan_signal = "KILL"
     work_dir = Path("/")

@@ -8,7 +8,7 @@
 enum error_kind { ERROR_FAILED, ERROR_WAITS, ERROR_REFUSED, ERROR_SETUP };
 
 struct error_text {
-    char text[256];
+    char text[1024]; /* libpq tells of each address of a host, and the last reason counts too */
     enum error_kind kind;
 };
 
