@@ -82,11 +82,12 @@ rd_kafka_t *kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf)
 }
 
 /* The main thread serves its requests in their order: the stops were requested before rd_kafka_assign returned, so they are carried out when
- * a question is answered, and that they are is known to librdkafka when a second one is. */
+ * a question is answered, and that they are is known to librdkafka when a second one is. Who assigns nothing asks nothing: a client that ends
+ * may answer no more, and the next assignment waits for these stops, too. */
 rd_kafka_resp_err_t kafka_assign(rd_kafka_t *client, const rd_kafka_topic_partition_list_t *partitions)
 {
     rd_kafka_resp_err_t error = rd_kafka_assign(client, partitions);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 2 && partitions != NULL && partitions->cnt > 0; i++) {
         rd_kafka_topic_partition_list_t *assigned = NULL;
         if (rd_kafka_assignment(client, &assigned) == RD_KAFKA_RESP_ERR_NO_ERROR)
             rd_kafka_topic_partition_list_destroy(assigned);
