@@ -63,7 +63,6 @@ struct kafka_consumer {
     bool is_kafka_away;
     bool paused;
     bool giving_back; /* what is done now with STATUS_OFFSET_MOVED was given back */
-    bool has_joined;
     bool draining;
     rd_kafka_queue_t *leaving; /* what comes of leaving the group; NULL: it does not leave yet */
 };

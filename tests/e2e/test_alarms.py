@@ -7,7 +7,6 @@ import random
 import re
 import signal
 import string
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
@@ -266,9 +265,10 @@ def directory_late(line: Line) -> Iterator[None]:
 
 @contextmanager
 def kafka_commits_slowly(line: Line) -> Iterator[None]:
+    line.event_of_schedule(line.post(MINIMAL).json()["data"]["id"])
     with kafka_stands_still(line):
         line.post(MINIMAL)
-        time.sleep(1.5)
+        until(lambda: line.metric("schedule_relay_lag_seconds") > 3, "it waits for Kafka", 60)
     yield
 
 
