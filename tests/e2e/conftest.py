@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "deploy/local"), str(ROOT / "tests")]
+sys.path.append(str(ROOT / "tests/fault"))
 
 import namespace  # noqa: E402
 from hooks import KEY, Hooks  # noqa: E402

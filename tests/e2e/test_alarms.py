@@ -248,10 +248,10 @@ def slot_keeps_wal(line: Line) -> Iterator[None]:
 @contextmanager
 def commands_late(line: Line) -> Iterator[None]:
     wait_offsets(line, line.place.commands)
-    with locked(line, "command_offsets"):
-        line.service.sigstop()  # a paused partition's lag is that of its last fetch, which so comes after all of them
-        line.load(10_100)
-        line.service.sigcont()
+    line.stop()
+    line.load(10_100)  # first, since a paused partition's lag is that of its last fetch
+    with locked(line, "schedules"):
+        restart(line)
         yield
 
 
@@ -265,9 +265,7 @@ def directory_late(line: Line) -> Iterator[None]:
 
 @contextmanager
 def kafka_commits_slowly(line: Line) -> Iterator[None]:
-    line.event_of_schedule(line.post(MINIMAL).json()["data"]["id"])
-    with kafka_stands_still(line):
-        line.post(MINIMAL)
+    with events_late(line):
         until(lambda: line.metric("schedule_relay_lag_seconds") > 3, "it waits for Kafka", 60)
     yield
 

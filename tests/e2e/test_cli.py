@@ -6,7 +6,6 @@ import re
 import shlex
 import struct
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -18,11 +17,8 @@ from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from conftest import MakeLine
 from ledger import query
 from line import BINARY, EXAMPLE, MINIMAL, Line, Servers
+from proxy import CREATE_TOPICS, Link, Proxy, Swallow
 from servers import Kafka, ServerError, free_port
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "fault"))
-
-from proxy import CREATE_TOPICS, Link, Proxy, Swallow  # noqa: E402
 
 NOWHERE = "postgresql://127.0.0.1:1/x"
 

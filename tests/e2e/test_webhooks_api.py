@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,12 +17,9 @@ import requests
 
 from conftest import MakeLine, running
 from line import MINIMAL, Line, Servers, until
+from proxy import CutAtCommit, Proxy
 from replies import assert_error, assert_invalid
 from servers import ServerError, free_port
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "fault"))
-
-from proxy import CutAtCommit, Proxy  # noqa: E402
 
 KEY = "00112233445566778899aabbccddeeff" * 2
 STANDARD_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
