@@ -33,8 +33,9 @@ rd_kafka_conf_t *kafka_conf_new(const struct kafka_settings *settings, const str
 /* Makes the client; takes conf in every case. NULL on failure; the reason was logged. */
 rd_kafka_t *kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf);
 
-/* rd_kafka_assign, which every assignment goes through: one of partitions returns when what was fetched before is stopped. librdkafka up to 2.15 aborts the
- * process when a partition is taken away a second time before it has stopped (its issue 5573). Waits for the client's main thread alone. */
+/* rd_kafka_assign, which every assignment goes through: one of partitions returns when what was fetched before is stopped. librdkafka
+ * up to 2.15 aborts the process when a partition is taken away a second time before it has stopped (its issue 5573). Waits for the
+ * client's main thread alone. */
 rd_kafka_resp_err_t kafka_assign(rd_kafka_t *client, const rd_kafka_topic_partition_list_t *partitions);
 
 #endif

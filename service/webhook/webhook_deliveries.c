@@ -75,11 +75,17 @@ void sender_on_kept(struct webhook_sender *sender, struct delivery *delivery)
     free_delivery(sender, delivery);
 }
 
+static void end_retry(struct webhook_sender *sender, struct chain *chain)
+{
+    if (chain->retry != NULL) sender->retries--;
+    chain->retry = NULL;
+}
+
 void sender_on_finished(struct webhook_sender *sender, struct delivery *delivery)
 {
     struct chain *chain = delivery->chain;
     if (chain != NULL) {
-        chain->retry = NULL;
+        end_retry(sender, chain);
         chain->is_sending = false;
         chain->finished = ++sender->finishes;
         if (delivery->next_us == 0) one_row_less(sender, chain);
@@ -357,6 +363,7 @@ bool sender_retry(struct webhook_sender *sender, struct endpoint *endpoint, stru
     if (delivery == NULL) return false;
     delivery->attempts = attempts;
     chain->retry = delivery;
+    sender->retries++;
     chain_make_ready(sender, chain);
     return true;
 }
@@ -431,7 +438,7 @@ void sender_forget_chains(struct webhook_sender *sender, struct endpoint *endpoi
         endpoint->rows -= chain->rows;
         chain->rows = 0;
         if (chain->retry != NULL && chain->retry->state != DELIVERY_KEEPING) forget_delivery(sender, chain->retry);
-        chain->retry = NULL;
+        end_retry(sender, chain);
         chain->is_sending = false;
         (void)forget_chain(sender, chain);
     }

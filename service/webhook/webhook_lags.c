@@ -128,12 +128,15 @@ static void free_window(struct webhook_sender *sender, struct sender_partition *
 static void start_scan(struct webhook_sender *sender, struct sender_partition *partition, int64_t now_us)
 {
     int64_t from = lowest_waiting(sender, partition, now_us);
-    if (from != INT64_MAX && partition->scan.first != NULL) free_window(sender, partition, now_us);
-    else partition->held_since_us = 0;
-    if (from == INT64_MAX || partition->scan.first != NULL) return;
+    if (from != INT64_MAX && partition->scan.first != NULL) {
+        free_window(sender, partition, now_us);
+        return;
+    }
+    partition->held_since_us = 0;
+    if (from == INT64_MAX) return;
     partition->is_scanned = true;
     partition->is_scan_fetched = false; /* what is fetched may be of a scan that has just ended further on */
-    partition->scan.position = lowest_waiting(sender, partition, now_us);
+    partition->scan.position = from;
 }
 
 /* Those that wait for what is still to come. */

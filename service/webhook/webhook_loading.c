@@ -196,20 +196,16 @@ static size_t retries_of(const struct endpoint *endpoint)
     return retries;
 }
 
-/* Endpoints that have as many of those as they get on with: further rows of theirs would stand before those of others. Returns how many rows all
- * have, which are due, too. */
-static size_t busy_ones(const struct webhook_sender *sender, struct pg_array *ids)
+/* Endpoints that have as many of those as they get on with: further rows of theirs would stand before those of others. */
+static void add_busy_ones(const struct webhook_sender *sender, struct pg_array *ids)
 {
-    size_t all = 0;
     pg_array_start(ids, PG_OID_UUID);
+    if (sender->retries == 0) return; /* all others need not be looked at */
     for (const struct endpoint *endpoint = endpoints_next(sender->endpoints, NULL); endpoint != NULL;
          endpoint = endpoints_next(sender->endpoints, endpoint)) {
-        size_t retries = retries_of(endpoint);
-        all += retries;
-        if (retries >= DUE_EACH * endpoint->allowed)
+        if (retries_of(endpoint) >= DUE_EACH * endpoint->allowed)
             pg_array_add(ids, (struct slice){(const char *)endpoint->id.bytes, sizeof(endpoint->id.bytes)});
     }
-    return all;
 }
 
 void sender_ask_due(struct webhook_sender *sender)
@@ -229,7 +225,8 @@ void sender_ask_due(struct webhook_sender *sender)
     }
     if (numbers.len > 0) {
         pg_put_int8(now, clock_wall_us() - postgres_epoch_us);
-        snprintf(limit, sizeof(limit), "%zu", DUE_MAX + busy_ones(sender, &busy));
+        add_busy_ones(sender, &busy);
+        snprintf(limit, sizeof(limit), "%zu", DUE_MAX + sender->retries); /* those are due, too */
         const struct pg_param params[] = {webhook_db_text_param(sender->config->topic),
                                           pg_array_param(&numbers),
                                           {now, sizeof(now), true},

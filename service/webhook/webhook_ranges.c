@@ -67,6 +67,7 @@ static void on_lost(void *ctx, const PGresult *rows, int statement)
 static void on_stored(void *ctx, bool is_stored, const char *sqlstate)
 {
     struct webhook_sender *sender = ctx;
+    bool is_head = false;
     (void)sqlstate;
     if (sender->ranges == NULL) return; /* it ends */
     for (size_t i = 0; is_stored && i < sender->ranges->len; i++) {
@@ -74,8 +75,10 @@ static void on_stored(void *ctx, bool is_stored, const char *sqlstate)
         struct sender_partition *partition = &sender->partitions[range->partition];
         if (!range->is_known) continue;
         partition->ranged_us = clock_steady_us();
-        sender_on_log_range(sender, partition, range->low, range->high);
+        is_head = sender_on_log_range(sender, partition, range->low, range->high) || is_head;
     }
+    if (is_head) sender_assign_head(sender);
+    if (is_stored && !sender->is_revoking) sender_assign_scans(sender);
     forget(sender);
 }
 

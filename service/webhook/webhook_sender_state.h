@@ -196,6 +196,7 @@ struct webhook_sender {
     bool is_minding_due;
     struct staged staged[STAGED_MAX];
     size_t staged_len;
+    size_t retries; /* rows of all endpoints that are tried, or wait for it in memory */
     bool is_looking_up;
     bool is_lookup_failed;
     struct membership *memberships;
@@ -406,8 +407,9 @@ void sender_mind_revoking(struct webhook_sender *sender);
 struct sender_partition *sender_partition_at(struct webhook_sender *sender, int32_t number);
 bool sender_is_full(const struct webhook_sender *sender);
 
-/* The log of a partition that an offset was outside of. */
-void sender_on_log_range(struct webhook_sender *sender, struct sender_partition *partition, int64_t low, int64_t high);
+/* The log of a partition that an offset was outside of. Whether the head goes on at another offset: it is to be assigned again then, and the scans
+ * in every case. */
+bool sender_on_log_range(struct webhook_sender *sender, struct sender_partition *partition, int64_t low, int64_t high);
 
 /* ---- webhook_ranges.c ---- */
 

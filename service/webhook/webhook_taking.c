@@ -172,16 +172,15 @@ static void go_on_at(struct sender_partition *partition, bool is_scan, int64_t l
     if (is_scan) partition->is_scan_fetched = false;
 }
 
-void sender_on_log_range(struct webhook_sender *sender, struct sender_partition *partition, int64_t low, int64_t high)
+bool sender_on_log_range(struct webhook_sender *sender, struct sender_partition *partition, int64_t low, int64_t high)
 {
     bool is_head = partition->is_head_outside && partition->is_loaded;
     bool is_scan = partition->is_scan_outside && partition->is_scanned;
     partition->is_head_outside = partition->is_scan_outside = false;
-    if (sender->is_revoking) return;
+    if (sender->is_revoking) return false;
     if (is_head) go_on_at(partition, false, low, high);
     if (is_scan) go_on_at(partition, true, low, high);
-    if (is_head) sender_assign_head(sender);
-    sender_assign_scans(sender);
+    return is_head;
 }
 
 static void on_error(struct webhook_sender *sender, const rd_kafka_message_t *message, struct sender_partition *partition,
