@@ -37,8 +37,8 @@ class Hooks:
         sender.start(wait)
         return sender
 
-    def wait_assigned(self, sender: Webhooks) -> None:
-        wanted = f"schedule_webhook_partitions {PARTITIONS}"
+    def wait_assigned(self, sender: Webhooks, partitions: int = PARTITIONS) -> None:
+        wanted = f"schedule_webhook_partitions {partitions}"
         assert wait_until(lambda: wanted in self.line.http.get(f"{sender.url}/metrics", timeout=10).text, 30), sender.log_tail()
 
     def receive(self, script: Script = lambda number, got: 200, tls: ssl.SSLContext | None = None) -> Receiver:

@@ -18,6 +18,7 @@ from clock import Clock
 from hooks import Hooks, sender_of
 from hooks_ledger import Endpoint, Event, HooksLedger, events_of
 from ledger import Report
+from line import PARTITIONS
 from receiver import Got
 from rig import DEADLINE_S, HTTP_CLIENTS, OWNERS, Rig
 from servers import Webhooks
@@ -171,6 +172,7 @@ def _delivering(rig: Rig, endpoints: Sequence[Endpoint], ways: Callable[[str], d
             hooks.send(wait=False)
         for sender in rig.senders:
             sender.wait_ready(DEADLINE_S)
+            hooks.wait_assigned(sender, PARTITIONS // SENDERS)
         hooks.register()
         hooks.wait_at_the_head()
         with _retrying_soon(hooks):
