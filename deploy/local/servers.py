@@ -301,13 +301,14 @@ class Postgres(Server):
         return subprocess.run(probe, check=False).returncode == 0
 
     def kill9(self) -> None:
-        """The postmaster and all its children, as a power cut would: nobody says goodbye or cleans up."""
+        """The postmaster and all its children, as a power cut would: nobody says goodbye or cleans up. The postmaster goes last: without it
+        the children would end by themselves, and while it stands still each of them can be signalled, dead or not."""
         if not self.is_running():
             return
         os.kill(self.pid, signal.SIGSTOP)
         wait_until(lambda: _process_stat(self.pid)[0] == "T", 5)
         children = child_pids(self.pid)
-        for pid in (self.pid, *children):
+        for pid in (*children, self.pid):
             os.kill(pid, signal.SIGKILL)
         super().kill9()
         wait_until(lambda: not any(process_start(pid) for pid in children), 10)
