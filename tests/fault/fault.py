@@ -63,7 +63,10 @@ def run(case: Case, world: World, seed: int) -> Report:
         report.fault(f"{type(error).__name__}: {error}")
     finally:
         watcher.stop()
-        rig.abandon()
+        try:
+            rig.abandon()
+        except Exception as error:  # its servers may be gone, and what came before says why
+            report.fault(f"abandoned with {type(error).__name__}: {error}")
     print(line_of(case, rig, report, time.monotonic() - begin), flush=True)
     for fault in report.faults[:10]:
         print(f"      {fault}", flush=True)
