@@ -150,8 +150,11 @@ class Line:
         assert wait_until(lambda: text in self.log(), deadline_s), f"{text!r} is not in the log:\n{self.log()[-3000:]}"
 
     def readiness(self, replica: Service | None = None) -> tuple[int, str | None]:
-        """Status and reason of /readyz."""
-        answer = self.http.get(f"{(replica or self.service).url}/readyz", timeout=10)
+        """Status and reason of /readyz; 0 while nobody listens."""
+        try:
+            answer = self.http.get(f"{(replica or self.service).url}/readyz", timeout=10)
+        except requests.ConnectionError:
+            return 0, None
         return answer.status_code, answer.json().get("reason")
 
     def degraded(self, replica: Service | None = None) -> list[str]:
