@@ -110,7 +110,15 @@ bool publisher_begin_transaction(struct publisher *publisher)
     if (error != NULL) return publisher_fail_with(publisher, "beginning a transaction", error);
     publisher->turn->in_transaction = true;
     publisher->begin_us = clock_steady_us();
+    publisher->closed_before = atomic_load(&publisher->connections_closed);
     return true;
+}
+
+bool publisher_has_stayed_connected(struct publisher *publisher)
+{
+    if (atomic_load(&publisher->connections_closed) == publisher->closed_before) return true;
+    return publisher_fail(publisher, "a transaction",
+                          "a connection to Kafka was closed meanwhile, so it is not known what became of it");
 }
 
 bool publisher_deliver(struct publisher *publisher)
@@ -231,7 +239,7 @@ bool publisher_send_alone(struct publisher *publisher, const struct record *reco
 bool publisher_commit(struct publisher *publisher, struct slice progress_key, const struct progress *progress)
 {
     if (!publisher_begin(publisher, progress_key, progress)) return false;
-    if (!publisher_deliver(publisher)) return false;
+    if (!publisher_deliver(publisher) || !publisher_has_stayed_connected(publisher)) return false;
     FAILPOINT("relay.after_produce");
     rd_kafka_error_t *error = rd_kafka_commit_transaction(publisher->turn->client, PUBLISHER_COMMIT_TIMEOUT_MS);
     if (error != NULL) return publisher_fail_with(publisher, "committing a transaction", error);
@@ -240,7 +248,7 @@ bool publisher_commit(struct publisher *publisher, struct slice progress_key, co
     publisher->queued_bytes = 0;
     start_rest(publisher);
     publisher_take_turns(publisher);
-    return true;
+    return publisher_has_stayed_connected(publisher);
 }
 
 static bool tend(struct publisher *publisher, const struct producer *producer)

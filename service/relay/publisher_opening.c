@@ -28,6 +28,13 @@ static char *transactional_id(const struct publisher *publisher, size_t number)
     return id;
 }
 
+static int on_close(int socket, void *ctx)
+{
+    struct publisher *publisher = ctx;
+    atomic_fetch_add(&publisher->connections_closed, 1);
+    return close(socket);
+}
+
 static rd_kafka_t *make_client(struct publisher *publisher, const char *id)
 {
     char batch_bytes[24];
@@ -52,6 +59,7 @@ static rd_kafka_t *make_client(struct publisher *publisher, const char *id)
     if (conf == NULL) return NULL;
     rd_kafka_conf_set_opaque(conf, publisher);
     rd_kafka_conf_set_dr_msg_cb(conf, publisher_on_delivery);
+    rd_kafka_conf_set_closesocket_cb(conf, on_close);
     return kafka_client_new(RD_KAFKA_PRODUCER, conf);
 }
 
@@ -131,7 +139,7 @@ static bool abort_transaction(struct publisher *publisher)
     rd_kafka_error_t *error = rd_kafka_abort_transaction(publisher->turn->client, PUBLISHER_COMMIT_TIMEOUT_MS);
     if (error != NULL) return publisher_fail_with(publisher, "aborting leftovers", error);
     publisher->turn->in_transaction = false;
-    return true;
+    return publisher_has_stayed_connected(publisher);
 }
 
 /* A broker that was killed may have forgotten the transaction that was under way: its records then stay open, and the first

@@ -2,6 +2,8 @@
 #ifndef RELAY_PUBLISHER_STATE_H
 #define RELAY_PUBLISHER_STATE_H
 
+#include <stdatomic.h>
+
 #include "relay/publisher.h"
 
 enum {
@@ -28,11 +30,13 @@ struct publisher {
     size_t events_room;    /* bytes of a record that each topic surely takes */
     size_t dead_letters_room;
     size_t batch_bytes;
-    size_t window_bytes; /* may be queued before all of it has to be delivered */
-    size_t queued_bytes; /* since all was */
-    int64_t queued_us;   /* since when */
-    int64_t begin_us;    /* of the transaction */
-    int64_t rest_end_us; /* when the next one may begin */
+    size_t window_bytes;            /* may be queued before all of it has to be delivered */
+    size_t queued_bytes;            /* since all was */
+    int64_t queued_us;              /* since when */
+    int64_t begin_us;               /* of the transaction */
+    unsigned closed_before;         /* connections_closed when it began */
+    atomic_uint connections_closed; /* of all producers so far; librdkafka's threads count them */
+    int64_t rest_end_us;            /* when the next one may begin */
     bool failed;
 };
 
@@ -49,6 +53,10 @@ void publisher_on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *messa
 
 /* Opens the transaction of whose turn it is, unless it is open. */
 bool publisher_begin_transaction(struct publisher *publisher);
+
+/* False when a connection was closed since the transaction began: a broker that comes back may know of a part of it only, and says of that part
+ * that it is committed (ADR 8). */
+bool publisher_has_stayed_connected(struct publisher *publisher);
 
 /* Waits until everything queued is delivered. */
 bool publisher_deliver(struct publisher *publisher);

@@ -63,6 +63,7 @@ CASES = [
     _case("end-txn-late", "the answer to EndTxn comes after the relay has given up, 4 times", kafka.answer_end_txn_late,
           {"times": 4, "seconds": 8}, through=("kafka",)),
     _case("end-txn-dropped", "Kafka never hears of an EndTxn, 4 times", kafka.drop_end_txn, {"times": 4}, through=("kafka",)),
+    _case("end-txn-cut", "the connection is cut when a transaction is to end, 8 times", kafka.cut_end_txn, {"times": 8}, through=("kafka",)),
     _case("forgotten", "the broker forgets a transaction that was under way, 3 times", kafka.forget_a_transaction, {"times": 3},
           rate=0, through=("kafka",)),
     _case("kafka-away", "the broker is away for two minutes", kafka.kafka_away, {"seconds": 120}),

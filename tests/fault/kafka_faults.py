@@ -16,7 +16,7 @@ from kafka.errors import KafkaError
 from bulkhead_faults import make_schedules
 from ledger import Report
 from line import PARTITIONS
-from proxy import END_TXN, HoldEndTxn, Narrow, Swallow, calm
+from proxy import END_TXN, CutAt, HoldEndTxn, Narrow, Swallow, calm
 from rig import DEADLINE_S, Rig
 from servers import wait_until
 from wire import as_protobuf
@@ -94,6 +94,20 @@ def drop_end_txn(rig: Rig, times: int) -> None:
         rig.until(swallow.done.is_set, "a transaction is to end")
         proxy.weather = calm
         rig.until(lambda: rig.count_log("relay restarts") > restarts, "the relay gives it up")
+        rig.faults += 1
+    rig.wait_events()
+
+
+def cut_end_txn(rig: Rig, times: int) -> None:
+    """Kafka commits when it is asked once more. Had it been killed meanwhile, it would say so of a part that it knows of, too."""
+    proxy, reason = rig.world.kafka_proxy, "a connection to Kafka was closed meanwhile"
+    for _ in range(times):
+        rig.wait_events()
+        restarts = rig.count_log(reason)
+        proxy.weather = cut = CutAt(END_TXN)
+        rig.until(cut.done.is_set, "a transaction is to end")
+        rig.until(lambda restarts=restarts: rig.count_log(reason) > restarts, "the relay does not trust the answer")
+        proxy.weather = calm
         rig.faults += 1
     rig.wait_events()
 

@@ -200,6 +200,20 @@ class HoldEndTxn:
         yield data
 
 
+class CutAt:
+    """Once: the connection is reset when such a request is on its way, of which the broker does not hear."""
+
+    def __init__(self, api_key: int) -> None:
+        self.api_key = api_key
+        self.done = threading.Event()
+
+    def __call__(self, link: Link, is_request: bool, data: bytes) -> Iterator[bytes]:
+        if is_request and not self.done.is_set() and self.api_key in _api_keys(data):
+            self.done.set()
+            raise Cut
+        yield data
+
+
 class Swallow:
     """The broker never hears of such requests, or not of the first of them."""
 
