@@ -2,6 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 
 #include "codec/dead_letter.h"
 #include "core/smaller.h"
@@ -13,6 +16,7 @@ static const char taking_over[] = "taking over the transactional ids";
 
 enum {
     INIT_TIMEOUT_US = 30000000,
+    TRANSACTION_MS = 60000, /* transaction.timeout.ms */
     METADATA_TIMEOUT_MS = 2000,
     ABANDON_TIMEOUT_MS = 500,
     WINDOW_BYTES_FIRST = 1 << 20,
@@ -28,10 +32,18 @@ static char *transactional_id(const struct publisher *publisher, size_t number)
     return id;
 }
 
+/* Nothing of a transaction was on a connection that the broker ends for being idle, or that was never made. */
+static bool is_in_use(int socket)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof(info);
+    return getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &len) != 0 || info.tcpi_last_data_sent < TRANSACTION_MS;
+}
+
 static int on_close(int socket, void *ctx)
 {
     struct publisher *publisher = ctx;
-    atomic_fetch_add(&publisher->connections_closed, 1);
+    if (is_in_use(socket)) atomic_fetch_add(&publisher->connections_closed, 1);
     return close(socket);
 }
 

@@ -54,7 +54,7 @@ void publisher_on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *messa
 /* Opens the transaction of whose turn it is, unless it is open. */
 bool publisher_begin_transaction(struct publisher *publisher);
 
-/* False when a connection was closed since the transaction began: a broker that comes back may know of a part of it only, and says of that part
+/* False when a connection in use was closed since the transaction began: a broker that comes back may know of a part of it only, and says of that part
  * that it is committed (ADR 8). */
 bool publisher_has_stayed_connected(struct publisher *publisher);
 
