@@ -390,7 +390,7 @@ def test_a_slot_that_is_made_anew_by_hand_is_lost(make_line: MakeLine) -> None:
     line.sql("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", line.place.slot)
     start_again(line)
     line.wait_readiness(SLOT_LOST, 30)
-    assert "it was recreated by hand" in line.log()
+    line.wait_log("it was recreated by hand")
     assert line.request("POST", line.schedules_path(), line.people.admin_key, json=MINIMAL).status_code == 503
     line.cli("rebuild")
     line.wait_readiness(READY, 30)
