@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import pytest
 
 from conftest import MakeLine
-from line import MINIMAL, Line, until
+from line import MINIMAL, PARTITIONS, Line, until
 from servers import ROOT, Postgres, free_port, scratch_dir
 
 
@@ -115,9 +115,12 @@ def test_a_host_behind_one_that_the_resolver_does_not_find_is_reached(make_line:
 
 
 def test_why_postgresql_ends_a_session_is_in_the_log(make_line: MakeLine) -> None:
-    """Of connections that ask for nothing at the moment, too."""
+    """Of connections that ask for nothing at the moment."""
     line = make_line()
     line.start()
+    until(lambda: line.log().count("partition assigned") == 2 * PARTITIONS, "both consumers have all partitions")
+    until(lambda: line.sql("SELECT bool_and(coalesce(state, '') = 'idle') FROM pg_stat_activity WHERE datname = current_database()"
+                           " AND pid <> pg_backend_pid() AND application_name NOT LIKE '%%relay'") == [(True,)], "they ask for nothing")
     ended = line.sql("SELECT application_name, count(pg_terminate_backend(pid)) FROM pg_stat_activity"
                      " WHERE datname = current_database() AND pid <> pg_backend_pid() GROUP BY 1")
     names = {name for name, _ in ended if name.startswith("schedule-service")}
