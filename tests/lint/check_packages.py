@@ -1,5 +1,6 @@
 """Checks that what is packaged agrees: the version in the image, the Debian package and the chart is that of the file VERSION; the image and the
-Debian package are built with the packages of setup.sh; the plain manifests are those of the chart as it is.
+Debian package are built with the packages of setup.sh; the plain manifests are those of the chart as it is; replicas are scraped as the job that
+the alarms are about, in Kubernetes too.
 
     check_packages.py            checks
     check_packages.py --chart    prints the checksum of the chart"""
@@ -50,11 +51,23 @@ def manifests() -> list[str]:
     return [] if chart_checksum() in MANIFESTS.read_text() else [f"{MANIFESTS} is of another chart: run `make charts`"]
 
 
+def scraped_job() -> list[str]:
+    """Prometheus' operator calls the job as the service, unless a label of the service has its name."""
+    [expected] = set(re.findall(r'job="([^"]*)"', pathlib.Path("deploy/alerts.yml").read_text()))
+    label = re.findall(r"^  jobLabel: (\S+)$", (CHART / "templates/services.yaml").read_text(), re.M)
+    [labels] = re.findall(r'define "labels" -}}\n(.*?){{- end }}', (CHART / "templates/_helpers.tpl").read_text(), re.S)
+    found = {
+        "deploy/prometheus/prometheus.yml": re.findall(r"job_name: (\S+)", pathlib.Path("deploy/prometheus/prometheus.yml").read_text()),
+        str(CHART): [value for key in label for value in re.findall(rf"^{re.escape(key)}: (\S+)$", labels, re.M)],
+    }
+    return [f"{name} scrapes as the job {jobs}, the alarms are about {expected}" for name, jobs in found.items() if jobs != [expected]]
+
+
 def main() -> int:
     if sys.argv[1:] == ["--chart"]:
         print(chart_checksum())
         return 0
-    faults = versions() + build_packages() + manifests()
+    faults = versions() + build_packages() + manifests() + scraped_job()
     print("\n".join(faults) or "what is packaged agrees")
     return 1 if faults else 0
 
