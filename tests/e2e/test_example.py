@@ -2,9 +2,13 @@
 
 import json
 import re
+import struct
+from pathlib import Path
 
+import pytest
 from kafka.partitioner.default import murmur2
 
+from conftest import MakeLine
 from line import EXAMPLE, MINIMAL, PARTITIONS, Line
 from wire import WORKING_HOURS, decode_event
 
@@ -66,6 +70,30 @@ def test_the_event_is_a_cloud_event_with_the_owner_as_key(line: Line) -> None:
         "ce_source": "/schedule-service", "ce_type": "schedules.v1.ScheduleCreated", "ce_subject": str(schedule_id)}
     assert event.key == str(line.people.member).encode()
     assert event.partition == murmur2_partition(event.key)
+
+
+def codecs(log: Path) -> set[int]:
+    """Of the batches in a file of a partition's log."""
+    data, at, found = log.read_bytes(), 0, set()
+    while at + 61 <= len(data):  # offset, length, epoch, magic, CRC, attributes
+        length, magic, attributes = struct.unpack_from(">8xi4xB4xH", data, at)
+        if magic != 2:
+            break  # the file is longer than what was written
+        found.add(attributes & 7)
+        at += 12 + length
+    return found
+
+
+@pytest.mark.parametrize(("settings", "expected"), [({}, 0), ({"RDKAFKA_COMPRESSION_TYPE": "gzip"}, 1)], ids=["default", "gzip"])
+def test_events_are_not_compressed_unless_asked_for(make_line: MakeLine, settings: dict[str, str], expected: int) -> None:
+    """Every client reads them with what it comes with: ADR 36."""
+    line = make_line(**settings)
+    line.start()
+    event = line.event_of_schedule(line.post(EXAMPLE).json()["data"]["id"])
+    data = line.servers.kafka.data
+    assert data
+    [log] = (data / f"{line.place.events}-{event.partition}").glob("*.log")
+    assert expected in codecs(log) <= {0, expected}  # the marks of transactions have no codec
 
 
 def test_a_body_without_availability_has_working_hours(line: Line) -> None:
