@@ -1,4 +1,4 @@
-"""What deploy/local/setup.sh does on a machine that lacks packages."""
+"""What make and deploy/local/setup.sh do on a machine that lacks packages."""
 
 import shutil
 import subprocess
@@ -29,3 +29,12 @@ def test_who_may_not_install_is_told_what_to_install(tmp_path: Path) -> None:
     assert {"gcc", "librdkafka-dev", "maven"} <= set(command.split()), command
     assert not {"clang", "python3-pytest", "chromium-headless-shell"} & set(command.split()), "a demo needs none of them"
     assert not list(tmp_path.glob("schedule-service*")), "nothing was fetched"
+
+
+def test_make_reports_no_error_before_anything_is_installed(tmp_path: Path) -> None:
+    for name in ("make", "bash", "awk", "cat", "date", "find", "grep"):
+        (tmp_path / name).symlink_to(shutil.which(name) or name)
+    done = subprocess.run(["make", "help", f"PYTHON={tmp_path}/python3"], cwd=ROOT, env={"PATH": str(tmp_path)}, capture_output=True, text=True,
+                          check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert " demo " in done.stdout
