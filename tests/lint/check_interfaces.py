@@ -1,5 +1,6 @@
 """Holds docs/openapi.json and docs/asyncapi.json to their specifications, their references to what is there, their examples
-to their own schemas, their version to VERSION, and the messages of the latter to their protobuf forms.
+to their own schemas, their version to VERSION, and the messages of the latter to their protobuf forms. What generators make a type of has a name,
+and a constant has a type.
 
     check_interfaces.py DIRECTORY    where setup.sh puts AsyncAPI's JSON schema
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from jsonschema import Draft7Validator
 from jsonschema.exceptions import best_match
@@ -48,6 +50,31 @@ def examples(document: Document) -> list[str]:
     return [f"the example at {pointer}: {fault}" for pointer, example in found for fault in document.faults(pointer, example)]
 
 
+def constants(part: Any, pointer: str = "") -> list[str]:
+    """Without a type beside it generators make anything of one."""
+    if isinstance(part, list):
+        return [fault for item in part for fault in constants(item, pointer)]
+    if not isinstance(part, dict):
+        return []
+    faults = [f"the constant at {pointer} has no type"] if "const" in part and "type" not in part else []
+    return faults + [fault for key, value in part.items() if key not in ("example", "examples") for fault in constants(value, f"{pointer}/{key}")]
+
+
+def unnamed(schema: Any, name: str) -> list[str]:
+    """Objects inside of a schema that are written out where they are used."""
+    parts = [(f"{name}/{key}", part) for key, part in schema.get("properties", {}).items()]
+    parts += [(f"{name}/items", schema["items"])] if "items" in schema else []
+    faults = [f"the object at {where} has no name" for where, part in parts if part.get("type") == "object" or "properties" in part]
+    return faults + [fault for where, part in parts for fault in unnamed(part, where)]
+
+
+def names() -> list[str]:
+    components = ASYNCAPI.content["components"]
+    faults = [f"the {part} of {name} have no name" for name, message in components["messages"].items() for part in ("headers", "payload")
+              if part in message and not {"$ref", "x-parser-schema-id"} & message[part].keys()]
+    return faults + [fault for name, schema in components["schemas"].items() for fault in unnamed(schema, name)]
+
+
 def version(document: Document) -> list[str]:
     wanted, named = (ROOT / "VERSION").read_text().strip(), document.content["info"]["version"]
     return [] if wanted == named else [f"info.version is {named}, VERSION is {wanted}"]
@@ -80,8 +107,8 @@ def main(schema: Path) -> int:
         print(f"AsyncAPI's JSON schema is not at {schema}: `make setup` fetches it")
         return 1
     faults = []
-    for name, document, check in (("openapi", OPENAPI, openapi), ("asyncapi", ASYNCAPI, lambda: asyncapi(schema) + messages())):
-        found = references(document) or check() + examples(document) + version(document)
+    for name, document, check in (("openapi", OPENAPI, openapi), ("asyncapi", ASYNCAPI, lambda: asyncapi(schema) + messages() + names())):
+        found = references(document) or check() + examples(document) + version(document) + constants(document.content)
         faults += [f"docs/{name}.json: {fault}" for fault in found]
     print("\n".join(faults) or "the descriptions of the interfaces are valid, with their examples")
     return 1 if faults else 0
