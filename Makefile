@@ -295,7 +295,7 @@ deb-test: ## installs, upgrades and removes what `make deb` built, in a chroot t
 image: ## the image, with what it is of as labels
 	docker build -f deploy/Dockerfile --build-arg REVISION=$(REVISION) $(IMAGE_ARGS) -t schedule-service .
 
-charts: ## checks deploy/helm, and writes deploy/kubernetes from it; builds Helm, for which it needs Go 1.21
+charts: ## checks deploy/helm, and writes deploy/kubernetes from it; builds Helm; needs Go 1.21 and npm
 	@tests/charts.sh
 
 .PHONY: interop
