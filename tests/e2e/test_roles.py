@@ -7,6 +7,7 @@ import subprocess
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg2
 import pytest
@@ -152,6 +153,16 @@ def test_every_command_of_the_directory_works(line: Line) -> None:
     assert as_client() == 401
 
 
+def test_webhooks_are_listed_switched_and_replayed(line: Line) -> None:
+    made = Hooks(line).endpoint("https://example.com/roles", org=line.people.org)
+    assert f"id={made} " in line.cli("webhook", "list")
+    assert "active=yes" in line.cli("webhook", "show", "--id", made)
+    assert line.cli("webhook", "disable", "--id", made) == f"id={made} active=no\n"
+    assert line.cli("webhook", "enable", "--id", made, "--from-now") == f"id={made} active=yes\n"
+    assert " verdict=stored" in line.cli("webhook", "replay", "--id", made, "--from", "17.3")
+    line.sql("DELETE FROM webhooks WHERE id = %s RETURNING 1", made)
+
+
 def test_what_was_lost_is_rebuilt_with_the_services_own_logins(line: Line, logins: Logins) -> None:
     """As docs/operations.md says: with the environment of `serve`."""
     env = line.env | {"DATABASE_URL": url_of(line, logins.service)}
@@ -191,6 +202,14 @@ def test_what_needs_no_database_and_what_the_owner_does_is_done_by_no_other(line
     with pytest.raises(ServerError) as skipped:
         line.cli("offsets", "skip", "--partition", "0")
     assert "permission denied" not in str(skipped.value)
+
+
+def test_no_command_is_left_out() -> None:
+    """But for `serve`, which all here use, and those without a database."""
+    tried = Path(__file__).read_text()
+    named = [row[2:23].split() for row in run(str(BINARY), "--help").split("Commands:\n")[1].splitlines()]
+    left = [" ".join(words) for words in named if ", ".join(f'"{word}"' for word in words) not in tried]
+    assert sorted(left) == "hours serve version".split()
 
 
 # ---- what they cannot
