@@ -27,9 +27,9 @@ static char *variable_new(struct slice line)
 {
     static const char file[] = "_FILE=";
     char *text = unhidden_new(line);
-    char *equals = strchr(text, '=');
     size_t len = sizeof(file) - 1;
-    size_t end = equals == NULL ? 0 : (size_t)(equals + 1 - text);
+    size_t equals = strcspn(text, "=");
+    size_t end = text[equals] == '\0' ? 0 : equals + 1;
     if (end < len || memcmp(text + end - len, file, len) != 0 || text[end] == '\0') return text;
     char *none = NULL;
     MUST(asprintf(&none, "%.*s/dev/null", (int)end, text) > 0);

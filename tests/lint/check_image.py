@@ -1,5 +1,5 @@
-"""Builds the service from just the files that deploy/Dockerfile copies for it out of what .dockerignore lets through, with the command
-that it runs: what the image would lack is found here, where there is no container engine."""
+"""Builds the service, and then its unit tests, from just the files that deploy/Dockerfile copies for them out of what .dockerignore lets through, with
+the commands that it runs: what the image would lack is found here, where there is no container engine."""
 
 import os
 import pathlib
@@ -9,7 +9,8 @@ import subprocess
 import sys
 import tempfile
 
-STAGE = pathlib.Path("deploy/Dockerfile").read_text().partition(" AS build\n")[2].partition("\nFROM ")[0]
+DOCKERFILE = pathlib.Path("deploy/Dockerfile").read_text()
+STAGES = [DOCKERFILE.partition(f" AS {name}\n")[2].partition("\nFROM ")[0] for name in ("build", "test")]
 CONTEXT = re.findall(r"^!/(.*)$", pathlib.Path(".dockerignore").read_text(), re.M)
 
 
@@ -21,19 +22,24 @@ def copy(source: pathlib.Path, target: pathlib.Path) -> None:
         shutil.copy(source, target)
 
 
+def run(stage: str, context: pathlib.Path, work: pathlib.Path) -> int:
+    for *paths, target in (words.split() for words in re.findall(r"^COPY (?!--)(.*)$", stage, re.M)):
+        for path in paths:
+            copy(context / path, work / target)
+    [command] = re.findall(r"^RUN (make .*)$", stage, re.M)
+    environment = os.environ | {"VIEWER": "", "REVISION": "lint", "MAKEFLAGS": "-s"}
+    done = subprocess.run(["sh", "-c", command], cwd=work, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    print(done.stdout[-10_000:] if done.returncode else f"`{command}` has what it needs")
+    return done.returncode
+
+
 def main() -> int:
-    copies = [words.split() for words in re.findall(r"^COPY (?!--)(.*)$", STAGE, re.M)]
-    [command] = re.findall(r"^RUN (make .*)$", STAGE, re.M)
     with tempfile.TemporaryDirectory() as directory:
         context, work = pathlib.Path(directory, "context"), pathlib.Path(directory, "src")
         work.mkdir()
         for path in CONTEXT:
             copy(pathlib.Path(path), context / path)
-        for *paths, target in copies:
-            for path in paths:
-                copy(context / path, work / target)
-        environment = os.environ | {"VIEWER": "", "REVISION": "lint", "MAKEFLAGS": "-s"}
-        return subprocess.run(["sh", "-c", command], cwd=work, env=environment, check=False).returncode
+        return next((status for stage in STAGES if (status := run(stage, context, work))), 0)
 
 
 if __name__ == "__main__":
