@@ -1,5 +1,5 @@
-/* Happy path: read the time zones, start the relay's thread and the HTTP API, join the consumer group once the schema and the
- * replication slot are there, run the loop; at a signal drain in the order of the line, so that nothing taken is left behind.
+/* Happy path: read the time zones, start the relay's thread and the HTTP API, join the consumer groups once the database's position is
+ * accepted, run the loop; at a signal drain in the order of the line, so that nothing taken is left behind.
  *
  * Failure modes: what cannot be made at start ends the process with a reason. Servers that are away do not: every part waits
  * for its own, and /readyz says which. Draining that takes too long is cut off; what is left is on the next start. */
@@ -50,7 +50,7 @@ struct service {
     struct database_monitor *monitor;
     struct relay *relay;
     struct http_api *http;
-    struct kafka_consumer *kafka[KAFKA_CONSUMERS]; /* NULL: not started, or not wanted */
+    struct kafka_consumer *kafka[KAFKA_CONSUMERS]; /* NULL: not wanted */
     struct kafka_consumer_config kafka_configs[KAFKA_CONSUMERS];
     struct relay_config relay_config;
     struct event *signals[SIGNALS];
@@ -82,13 +82,11 @@ static void evaluate_readiness(void *ctx, struct readiness *ret)
     readiness_evaluate(&parts, ret);
 }
 
-static void start_kafka_consumers(struct service *service)
+/* Who cannot write takes no partition from those that can. */
+static void join_groups(struct service *service)
 {
     for (int i = 0; i < KAFKA_CONSUMERS; i++) {
-        const struct kafka_consumer_config *config = &service->kafka_configs[i];
-        if (service->kafka[i] != NULL || config->topic[0] == '\0') continue;
-        service->kafka[i] = kafka_consumer_new(service->base, config);
-        if (service->kafka[i] != NULL) continue;
+        if (service->kafka[i] == NULL || kafka_consumer_join(service->kafka[i])) continue;
         service->failed = true;
         event_base_loopbreak(service->base);
     }
@@ -123,8 +121,7 @@ static void on_database_view(void *ctx, const struct database_view *view)
     }
     note_obstacle(service, view, obstacle);
     writer_open(service->writer, obstacle == NULL ? &view->mark : NULL);
-    if (obstacle == NULL && service->drain_until_us == 0 && (service->config->roles & SERVES_CONSUMER))
-        start_kafka_consumers(service);
+    if (obstacle == NULL && service->drain_until_us == 0) join_groups(service);
 }
 
 /* ---- stopping ---- */
@@ -270,7 +267,20 @@ static void set_kafka_configs(struct service *service)
     }
 }
 
-static bool start_intake(struct service *service)
+/* They connect while the database's position is still to be accepted. */
+static bool start_kafka_consumers(struct service *service)
+{
+    set_kafka_configs(service);
+    if (!(service->config->roles & SERVES_CONSUMER)) return true;
+    for (int i = 0; i < KAFKA_CONSUMERS; i++) {
+        if (service->kafka_configs[i].topic[0] == '\0') continue;
+        service->kafka[i] = kafka_consumer_new(service->base, &service->kafka_configs[i]);
+        if (service->kafka[i] == NULL) return false;
+    }
+    return true;
+}
+
+static bool start_http(struct service *service)
 {
     const struct config *config = service->config;
     const struct http_api_config http_config = {
@@ -292,7 +302,6 @@ static bool start_intake(struct service *service)
         .evaluate = evaluate_readiness,
         .ctx = service,
     };
-    set_kafka_configs(service);
     http_api_metrics_register();
     service->http = http_api_new(service->base, &http_config);
     return service->http != NULL;
@@ -349,8 +358,8 @@ static bool start(struct service *service)
     service->zones = zone_files_new(service->config->tzdata);
     service->base = event_base_new();
     if (service->base != NULL) event_base_priority_init(service->base, 2); /* see http_budget.c; all else has the second */
-    return service->zones != NULL && service->base != NULL && start_signals(service) && start_store(service) &&
-           start_intake(service) && start_relay(service);
+    return service->zones != NULL && service->base != NULL && start_signals(service) && start_relay(service) &&
+           start_store(service) && start_http(service) && start_kafka_consumers(service);
 }
 
 /* Only when the intake is empty: what is still on its way is then nobody's. */

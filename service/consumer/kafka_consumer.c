@@ -175,12 +175,7 @@ static bool start_consumer(struct kafka_consumer *consumer)
     rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(consumer->client);
     rd_kafka_queue_io_event_enable(queue, consumer->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
     rd_kafka_queue_destroy(queue);
-    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(topics, consumer->config->topic, RD_KAFKA_PARTITION_UA);
-    rd_kafka_resp_err_t error = rd_kafka_subscribe(consumer->client, topics);
-    rd_kafka_topic_partition_list_destroy(topics);
-    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) LOG_ERROR("not subscribed", LOG_STR("reason", rd_kafka_err2str(error)));
-    return error == RD_KAFKA_RESP_ERR_NO_ERROR;
+    return true;
 }
 
 static bool start_events(struct kafka_consumer *consumer)
@@ -221,7 +216,7 @@ struct kafka_consumer *kafka_consumer_new(struct event_base *base, const struct 
     consumer->context = (struct kafka_context){
         .arenas = arena_pool_new(ARENAS_KEPT_MAX),
         .handler = config->handler,
-        .zones = config->zones,
+        .zones = &config->zones,
         .events = config->events,
         .dead_letter_bytes_max = DEAD_LETTER_BYTES_UNKNOWN,
     };
@@ -231,6 +226,18 @@ struct kafka_consumer *kafka_consumer_new(struct event_base *base, const struct 
     }
     register_metrics(consumer);
     return consumer;
+}
+
+bool kafka_consumer_join(struct kafka_consumer *consumer)
+{
+    if (consumer->has_joined) return true;
+    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(topics, consumer->config->topic, RD_KAFKA_PARTITION_UA);
+    rd_kafka_resp_err_t error = rd_kafka_subscribe(consumer->client, topics);
+    rd_kafka_topic_partition_list_destroy(topics);
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) LOG_ERROR("not subscribed", LOG_STR("reason", rd_kafka_err2str(error)));
+    consumer->has_joined = error == RD_KAFKA_RESP_ERR_NO_ERROR;
+    return consumer->has_joined;
 }
 
 void kafka_consumer_drain(struct kafka_consumer *consumer)

@@ -24,8 +24,11 @@ struct kafka_consumer_config {
     struct writer *writer;
 };
 
-/* Makes the consumer and joins the group. NULL on failure; the reason was logged. Registers the consumer's metrics. */
+/* Makes the consumer, which connects to Kafka and finds its group. NULL on failure; the reason was logged. Registers the consumer's metrics. */
 struct kafka_consumer *kafka_consumer_new(struct event_base *base, const struct kafka_consumer_config *config);
+
+/* Joins the group, once. False on failure; the reason was logged. */
+bool kafka_consumer_join(struct kafka_consumer *consumer);
 
 /* Stops taking. What was taken is still completed; once it is, the consumer leaves its group. */
 void kafka_consumer_drain(struct kafka_consumer *consumer);

@@ -59,7 +59,7 @@ static void assign(struct kafka_consumer *consumer)
     for (int32_t i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
         const struct consumer_partition *partition = &consumer->partitions[i];
         if (!partition->fetching && !partition->held_back) continue;
-        int64_t from = partition->taken == 0 ? RD_KAFKA_OFFSET_BEGINNING : partition->taken;
+        int64_t from = partition->taken == 0 && partition->is_cut ? RD_KAFKA_OFFSET_BEGINNING : partition->taken;
         rd_kafka_topic_partition_list_add(list, consumer->config->topic, i)->offset = from;
     }
     rd_kafka_resp_err_t error = kafka_assign(consumer->client, list);
@@ -71,6 +71,13 @@ static void assign(struct kafka_consumer *consumer)
     rd_kafka_topic_partition_list_destroy(list);
     consumer->paused = false;
     event_active(consumer->wake, EV_READ, 0);
+}
+
+/* librdkafka looks a beginning up half a second later when it has just heard who leads the partition, so that is not done for all. */
+void consumer_start_at_beginning(struct kafka_consumer *consumer, struct consumer_partition *partition)
+{
+    partition->is_cut = true;
+    assign(consumer);
 }
 
 static void start_at(struct consumer_partition *partition, int64_t next_offset)

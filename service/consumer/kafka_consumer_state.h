@@ -27,6 +27,7 @@ struct consumer_partition {
     bool fetching;  /* from its stored offset: until that is known again, what comes is of an older fetch and not taken */
     int64_t looked; /* its stored offset to our knowledge when the database was last asked */
     bool stopped;   /* its stored offset is outside of its log, or what is there cannot be read */
+    bool is_cut;    /* its log does not begin at 0; asked for only when nothing of it was taken */
     bool held_back; /* it waits in the writer: what was taken behind its first message was given back, and none is fetched */
     int64_t taken;  /* the next offset to take; lower ones were taken already */
     int64_t end;    /* where the consumer has last reached the partition's end; 0: not since it was assigned */
@@ -63,6 +64,7 @@ struct kafka_consumer {
     bool is_kafka_away;
     bool paused;
     bool giving_back; /* what is done now with STATUS_OFFSET_MOVED was given back */
+    bool has_joined;
     bool draining;
     rd_kafka_queue_t *leaving; /* what comes of leaving the group; NULL: it does not leave yet */
 };
@@ -92,6 +94,9 @@ void consumer_commit_to_group(struct kafka_consumer *consumer);
 
 /* Everything that is fetched. */
 void consumer_pause_or_resume(struct kafka_consumer *consumer, bool is_paused);
+
+/* Of a log that does not begin at 0. */
+void consumer_start_at_beginning(struct kafka_consumer *consumer, struct consumer_partition *partition);
 
 /* Until its stored offset is moved. */
 void consumer_stop_partition(struct kafka_consumer *consumer, struct consumer_partition *partition);

@@ -149,8 +149,13 @@ void consumer_store_ends(struct kafka_consumer *consumer)
 
 /* ---- errors: they come as messages ---- */
 
+/* Nothing is missing of a partition of which nothing was taken yet. */
 static void on_outside(struct kafka_consumer *consumer, struct consumer_partition *partition)
 {
+    if (partition->taken == 0 && !partition->is_cut) {
+        consumer_start_at_beginning(consumer, partition);
+        return;
+    }
     consumer_stop_partition(consumer, partition);
     LOG_ERROR("partition stopped: its stored offset is outside of its log. Was the topic truncated or recreated? Nothing is "
               "skipped automatically; to continue at another offset: schedule-service offsets reset --topic <topic> "

@@ -130,7 +130,7 @@ struct kafka_message *kafka_message_new(rd_kafka_message_t *raw, const struct ka
     message->pending_write.partition = partition;
     message->pending_write.offset = raw->offset;
     message->pending_write.traceparent = traceparent_of(kafka_message_header(message, "traceparent"));
-    bool ok = context->handler->decode_and_validate(message, context->zones);
+    bool ok = context->handler->decode_and_validate(message, *context->zones);
     if (ok && message->verdict == VERDICT_WRITE) ok = keep_original(message, raw);
     if (!ok) {
         kafka_message_free(message);

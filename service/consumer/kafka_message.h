@@ -43,7 +43,7 @@ struct message_handler {
 struct kafka_context {
     struct arena_pool *arenas; /* what messages are made in */
     const struct message_handler *handler;
-    const struct time_zones *zones;
+    const struct time_zones *const *zones; /* as they are now: they are read again at a signal */
     struct event_context events;
     size_t dead_letter_bytes_max;
 };

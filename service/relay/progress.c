@@ -26,7 +26,7 @@ static bool on_record(void *ctx, const struct record *record, const struct topic
 bool progress_read(const struct progress_topic *topic, const char *key, bool is_passing, struct progress *ret_progress)
 {
     struct reading reading = {.key = slice_of(key)};
-    const struct topic_reading config = {.kafka = topic->kafka,
+    const struct topic_reading config = {.client = topic->client,
                                          .topic = topic->name,
                                          .stops_at_open = is_passing,
                                          .on_record = on_record,

@@ -12,7 +12,7 @@
 
 /* Where progress is kept, and who is called while it is read. Borrowed. */
 struct progress_topic {
-    const struct kafka_settings *kafka;
+    rd_kafka_t *client; /* of topic_client_new() */
     const char *name;
     bool (*on_wait)(void *ctx); /* as the publisher's */
     void *ctx;

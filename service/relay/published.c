@@ -62,7 +62,7 @@ bool published_read(const struct progress_topic *events, const struct published_
                     struct published *ret_published)
 {
     struct reading reading = {range, healing, ret_published};
-    struct topic_reading config = {.kafka = events->kafka,
+    struct topic_reading config = {.client = events->client,
                                    .topic = events->name,
                                    .on_record = on_record,
                                    .reaches_back = reaches_back,

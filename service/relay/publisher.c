@@ -110,13 +110,13 @@ bool publisher_begin_transaction(struct publisher *publisher)
     if (error != NULL) return publisher_fail_with(publisher, "beginning a transaction", error);
     publisher->turn->in_transaction = true;
     publisher->begin_us = clock_steady_us();
-    publisher->closed_before = atomic_load(&publisher->connections_closed);
+    publisher->turn->closed_before = atomic_load(&publisher->connections_closed);
     return true;
 }
 
 bool publisher_has_stayed_connected(struct publisher *publisher)
 {
-    if (atomic_load(&publisher->connections_closed) == publisher->closed_before) return true;
+    if (atomic_load(&publisher->connections_closed) == publisher->turn->closed_before) return true;
     return publisher_fail(publisher, "a transaction",
                           "a connection to Kafka was closed meanwhile, so it is not known what became of it");
 }

@@ -16,6 +16,7 @@ static const char taking_over[] = "taking over the transactional ids";
 
 enum {
     INIT_TIMEOUT_US = 30000000,
+    INIT_BEGIN_MS = 1,
     TRANSACTION_MS = 60000, /* transaction.timeout.ms */
     METADATA_TIMEOUT_MS = 2000,
     ABANDON_TIMEOUT_MS = 500,
@@ -88,9 +89,9 @@ static bool make_producers(struct publisher *publisher)
 }
 
 /* A time-out of this call means "still going on", and the next one resumes it. */
-static bool continue_init(struct publisher *publisher, struct producer *producer)
+static bool continue_init(struct publisher *publisher, struct producer *producer, int timeout_ms)
 {
-    rd_kafka_error_t *error = rd_kafka_init_transactions(producer->client, PUBLISHER_SLICE_MS);
+    rd_kafka_error_t *error = rd_kafka_init_transactions(producer->client, timeout_ms);
     producer->is_ready = error == NULL;
     if (error == NULL) return true;
     if (!rd_kafka_error_is_retriable(error)) return publisher_fail_with(publisher, taking_over, error);
@@ -103,11 +104,11 @@ static bool init_transactions(struct publisher *publisher)
 {
     int64_t deadline_us = clock_steady_us() + INIT_TIMEOUT_US;
     size_t ready = 0;
-    while (ready < PUBLISHER_PRODUCERS) {
+    for (int timeout_ms = INIT_BEGIN_MS; ready < PUBLISHER_PRODUCERS; timeout_ms = PUBLISHER_SLICE_MS) {
         ready = 0;
         for (size_t i = 0; i < PUBLISHER_PRODUCERS; i++) {
             struct producer *producer = &publisher->producers[i];
-            if (!producer->is_ready && !continue_init(publisher, producer)) return false;
+            if (!producer->is_ready && !continue_init(publisher, producer, timeout_ms)) return false;
             ready += producer->is_ready;
         }
         if (!publisher_wait(publisher, deadline_us, taking_over)) return false;
@@ -127,22 +128,43 @@ static rd_kafka_resp_err_t touch_partitions(struct publisher *publisher, rd_kafk
     return error;
 }
 
-/* Fetches the topic's metadata now, so that the first record need not wait for it, and takes part in each of its partitions. */
-static rd_kafka_topic_t *open_topic(struct publisher *publisher, const char *name)
+static rd_kafka_resp_err_t take_part(struct publisher *publisher, rd_kafka_topic_t *topic,
+                                     const struct rd_kafka_metadata *metadata)
 {
-    rd_kafka_topic_t *topic = rd_kafka_topic_new(publisher->turn->client, name, NULL);
-    const struct rd_kafka_metadata *metadata = NULL;
-    rd_kafka_resp_err_t error = rd_kafka_last_error();
-    if (topic != NULL) error = rd_kafka_metadata(publisher->turn->client, 0, topic, &metadata, METADATA_TIMEOUT_MS);
-    if (metadata != NULL) {
-        error = metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
-        if (error == RD_KAFKA_RESP_ERR_NO_ERROR) {
-            error = touch_partitions(publisher, topic, metadata->topics[0].partition_cnt);
-        }
-        rd_kafka_metadata_destroy(metadata);
+    for (int i = 0; i < metadata->topic_cnt; i++) {
+        const struct rd_kafka_metadata_topic *told = &metadata->topics[i];
+        if (strcmp(told->topic, rd_kafka_topic_name(topic)) != 0) continue;
+        return told->err != RD_KAFKA_RESP_ERR_NO_ERROR ? told->err : touch_partitions(publisher, topic, told->partition_cnt);
     }
-    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) publisher_fail_by(publisher, name, error);
-    return topic;
+    return RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+}
+
+/* Fetches the topics' metadata now, so that the first record need not wait for it, and takes part in each of their partitions. */
+static bool open_topics(struct publisher *publisher)
+{
+    const struct publisher_config *config = &publisher->config;
+    struct producer *turn = publisher->turn;
+    const char *const names[] = {config->events_topic, config->dead_letter_topic, config->progress_topic};
+    rd_kafka_topic_t **const topics[] = {&turn->events, &turn->dead_letters, &turn->progress};
+    enum { TOPICS = sizeof(names) / sizeof(names[0]) };
+    const struct rd_kafka_metadata *metadata = NULL;
+    for (int i = 0; i < TOPICS; i++) {
+        *topics[i] = rd_kafka_topic_new(turn->client, names[i], NULL);
+        if (*topics[i] == NULL) return publisher_fail_by(publisher, names[i], rd_kafka_last_error());
+    }
+    rd_kafka_resp_err_t error = rd_kafka_metadata(turn->client, 0, NULL, &metadata, METADATA_TIMEOUT_MS);
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) return publisher_fail_by(publisher, "looking up the topics", error);
+    for (int i = 0; i < TOPICS && error == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
+        error = take_part(publisher, *topics[i], metadata);
+        if (error != RD_KAFKA_RESP_ERR_NO_ERROR) publisher_fail_by(publisher, names[i], error);
+    }
+    rd_kafka_metadata_destroy(metadata);
+    return error == RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+static bool join_partitions(struct publisher *publisher)
+{
+    return publisher_begin_transaction(publisher) && open_topics(publisher);
 }
 
 static bool abort_transaction(struct publisher *publisher)
@@ -154,28 +176,27 @@ static bool abort_transaction(struct publisher *publisher)
     return publisher_has_stayed_connected(publisher);
 }
 
+/* For each producer, as long as they can. */
+static bool do_by_turns(struct publisher *publisher, bool (*work)(struct publisher *publisher))
+{
+    bool ok = true;
+    for (size_t i = 0; i < PUBLISHER_PRODUCERS; i++, publisher_take_turns(publisher)) ok = ok && work(publisher);
+    return ok;
+}
+
 /* A broker that was killed may have forgotten the transaction that was under way: its records then stay open, and the first
  * commit of the new epoch would commit them too, beside their repetition. So the first transaction takes part in every partition
- * and is aborted, which ends whatever is open there of this producer id. */
+ * and is aborted, which ends whatever is open there of this producer id. All producers' records are on their way at the same time. */
 static bool abort_leftovers(struct publisher *publisher)
 {
-    struct producer *turn = publisher->turn;
-    if (!publisher_begin_transaction(publisher)) return false;
-    turn->events = open_topic(publisher, publisher->config.events_topic);
-    turn->dead_letters = open_topic(publisher, publisher->config.dead_letter_topic);
-    turn->progress = open_topic(publisher, publisher->config.progress_topic);
-    return !publisher->failed && abort_transaction(publisher);
+    return do_by_turns(publisher, join_partitions) && do_by_turns(publisher, abort_transaction);
 }
 
 static bool open_all(struct publisher *publisher)
 {
     publisher->failed = false;
     publisher->turn = publisher->producers;
-    if (!make_producers(publisher) || !init_transactions(publisher)) return false;
-    for (size_t i = 0; i < PUBLISHER_PRODUCERS; i++, publisher_take_turns(publisher)) {
-        if (!abort_leftovers(publisher)) return false;
-    }
-    return true;
+    return make_producers(publisher) && init_transactions(publisher) && abort_leftovers(publisher);
 }
 
 /* Leaves an open transaction. Whether the broker hears of it does not matter, as the next producer's init_transactions ends

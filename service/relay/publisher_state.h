@@ -20,6 +20,7 @@ struct producer {
     rd_kafka_topic_t *progress;
     bool is_ready; /* all earlier ones of its id are fenced */
     bool in_transaction;
+    unsigned closed_before; /* the publisher's connections_closed when it began */
 };
 
 struct publisher {
@@ -34,7 +35,6 @@ struct publisher {
     size_t queued_bytes;            /* since all was */
     int64_t queued_us;              /* since when */
     int64_t begin_us;               /* of the transaction */
-    unsigned closed_before;         /* connections_closed when it began */
     atomic_uint connections_closed; /* of all producers so far; librdkafka's threads count them */
     int64_t rest_end_us;            /* when the next one may begin */
     bool failed;

@@ -18,6 +18,7 @@
 #include "relay/relay_loop.h"
 #include "relay/relay_metrics.h"
 #include "relay/takeover.h"
+#include "relay/topic_reader.h"
 
 enum {
     BUSY_PAUSE_MS = 1000,
@@ -135,10 +136,11 @@ static bool open_publisher(struct relay *relay)
     return relay->loop.publisher != NULL;
 }
 
-static enum outcome take_over(struct relay *relay)
+static enum outcome take_over(struct relay *relay, rd_kafka_t *client)
 {
     struct takeover takeover = {.config = &relay->config,
                                 .source = &relay->source,
+                                .client = client,
                                 .wait_state = &relay->wait_state,
                                 .reason = &relay->reason,
                                 .on_wait = on_wait,
@@ -178,7 +180,20 @@ static enum outcome outcome_of_failure(struct relay *relay)
 }
 
 /* The order matters: the slot first (whoever had it is gone or going), then the producer, which fences what that one still
- * has in flight, and only then progress, which nobody else can move any more. */
+ * has in flight, and only then progress, which nobody else can move any more. What reads progress connects meanwhile, but for a standby that
+ * asks for the slot each second. */
+static enum outcome open_and_take_over(struct relay *relay)
+{
+    rd_kafka_t *client = relay->last_outcome == OUTCOME_BUSY ? NULL : topic_client_new(relay->config.kafka);
+    enum outcome outcome = open_stream(relay);
+    if (outcome == OUTCOME_ENDED) {
+        if (client == NULL) client = topic_client_new(relay->config.kafka);
+        outcome = take_over(relay, client);
+    }
+    if (client != NULL) rd_kafka_destroy(client);
+    return outcome;
+}
+
 static enum outcome run_once(struct relay *relay)
 {
     relay->loop = (struct relay_loop){.wait_state = &relay->wait_state,
@@ -188,11 +203,9 @@ static enum outcome run_once(struct relay *relay)
                                       .care = relay->loop.care,
                                       .events = &relay->config.events,
                                       .lag_bytes = &relay->lag_bytes};
-    enum outcome outcome = open_stream(relay);
-    if (outcome != OUTCOME_ENDED) return outcome;
-    outcome = take_over(relay);
+    enum outcome outcome = open_and_take_over(relay);
     if (outcome == OUTCOME_ENDED) outcome = relay_loop_until_end(relay);
-    else if (outcome == OUTCOME_FAILED) outcome = outcome_of_failure(relay);
+    else if (outcome == OUTCOME_FAILED && relay->loop.stream != NULL) outcome = outcome_of_failure(relay);
     publisher_close(relay->loop.publisher);
     wal_stream_close(relay->loop.stream);
     return outcome;

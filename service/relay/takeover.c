@@ -8,7 +8,7 @@
 
 static struct progress_topic topic_of(const struct takeover *takeover, const char *name)
 {
-    return (struct progress_topic){takeover->config->kafka, name, takeover->on_wait, takeover->ctx, takeover->reason};
+    return (struct progress_topic){takeover->client, name, takeover->on_wait, takeover->ctx, takeover->reason};
 }
 
 static bool read_progress(const struct takeover *takeover, bool is_passing, struct progress *ret_progress)

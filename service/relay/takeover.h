@@ -16,6 +16,7 @@
 struct takeover {
     const struct relay_config *config;
     const struct wal_source *source;
+    rd_kafka_t *client; /* of topic_client_new() */
     struct interruptible_wait *wait_state;
     struct error_text *reason;
     bool (*on_wait)(void *ctx); /* as the publisher's */

@@ -16,7 +16,6 @@ struct part {
 
 struct reader {
     const struct topic_reading *config;
-    rd_kafka_t *consumer;
     rd_kafka_topic_partition_list_t *starts;
     struct part *parts;
     int parts_len;
@@ -35,31 +34,12 @@ static bool fail_with(struct reader *reader, rd_kafka_resp_err_t error)
     return fail(reader, rd_kafka_err2str(error));
 }
 
-static rd_kafka_t *make_consumer(const struct kafka_settings *kafka)
-{
-    static const struct kafka_property properties[] = {
-        {"group.id", "schedule-service-progress"}, /* librdkafka wants one; nothing is ever committed under it */
-        {"enable.auto.commit", "false"},
-        {"enable.auto.offset.store", "false"},
-        {"isolation.level", "read_committed"},
-        {"enable.partition.eof", "true"},
-        {"auto.offset.reset", "error"},
-        {"fetch.wait.max.ms", "10"}, /* the end is known only when nothing more comes */
-        {"queued.max.messages.kbytes", "1024"},
-    };
-    rd_kafka_conf_t *conf = kafka_conf_new(kafka, properties, sizeof(properties) / sizeof(properties[0]));
-    if (conf == NULL) return NULL;
-    rd_kafka_t *consumer = kafka_client_new(RD_KAFKA_CONSUMER, conf);
-    if (consumer != NULL) rd_kafka_poll_set_consumer(consumer);
-    return consumer;
-}
-
 static bool make_parts(struct reader *reader)
 {
-    rd_kafka_topic_t *topic = rd_kafka_topic_new(reader->consumer, reader->config->topic, NULL);
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(reader->config->client, reader->config->topic, NULL);
     if (topic == NULL) return fail_with(reader, rd_kafka_last_error());
     const struct rd_kafka_metadata *metadata;
-    rd_kafka_resp_err_t error = rd_kafka_metadata(reader->consumer, 0, topic, &metadata, QUERY_TIMEOUT_MS);
+    rd_kafka_resp_err_t error = rd_kafka_metadata(reader->config->client, 0, topic, &metadata, QUERY_TIMEOUT_MS);
     rd_kafka_topic_destroy(topic);
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR) return fail_with(reader, error);
     error = metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
@@ -78,7 +58,7 @@ static bool open_part(struct reader *reader, int32_t number)
     int64_t high;
     const struct topic_reading *config = reader->config;
     rd_kafka_resp_err_t error =
-        rd_kafka_query_watermark_offsets(reader->consumer, config->topic, number, &low, &high, QUERY_TIMEOUT_MS);
+        rd_kafka_query_watermark_offsets(reader->config->client, config->topic, number, &low, &high, QUERY_TIMEOUT_MS);
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR) return fail_with(reader, error);
     if (low == high) return true;
     bool has_older = config->newest > 0 && high - config->newest > low;
@@ -96,7 +76,7 @@ static bool assign_all(struct reader *reader)
     for (int32_t number = 0; number < reader->parts_len; number++) {
         if (!open_part(reader, number)) return false;
     }
-    rd_kafka_resp_err_t error = kafka_assign(reader->consumer, reader->starts);
+    rd_kafka_resp_err_t error = kafka_assign(reader->config->client, reader->starts);
     return error == RD_KAFKA_RESP_ERR_NO_ERROR || fail_with(reader, error);
 }
 
@@ -140,7 +120,7 @@ static void on_end(struct reader *reader, const rd_kafka_message_t *message)
 /* Whether the next message could be taken, or none was there. */
 static bool take_next(struct reader *reader, int64_t *heard_us)
 {
-    rd_kafka_message_t *message = rd_kafka_consumer_poll(reader->consumer, SLICE_MS);
+    rd_kafka_message_t *message = rd_kafka_consumer_poll(reader->config->client, SLICE_MS);
     bool ok = true;
     if (message == NULL) return true;
     if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) ok = fail(reader, rd_kafka_message_errstr(message));
@@ -156,7 +136,7 @@ static bool take_next(struct reader *reader, int64_t *heard_us)
 static bool read_all(struct reader *reader)
 {
     int64_t heard_us = clock_steady_us();
-    if (reader->consumer == NULL) return fail(reader, "no consumer; see the line before");
+    if (reader->config->client == NULL) return fail(reader, "no client; see the line before");
     if (!assign_all(reader)) return false;
     while (reader->open_parts > 0) {
         if (!take_next(reader, &heard_us)) return false;
@@ -166,14 +146,32 @@ static bool read_all(struct reader *reader)
     return true;
 }
 
+rd_kafka_t *topic_client_new(const struct kafka_settings *kafka)
+{
+    static const struct kafka_property properties[] = {
+        {"group.id", "schedule-service-progress"}, /* librdkafka wants one; nothing is ever committed under it */
+        {"enable.auto.commit", "false"},
+        {"enable.auto.offset.store", "false"},
+        {"isolation.level", "read_committed"},
+        {"enable.partition.eof", "true"},
+        {"auto.offset.reset", "error"},
+        {"fetch.wait.max.ms", "2"}, /* the end is known only when nothing more comes */
+        {"queued.max.messages.kbytes", "1024"},
+    };
+    rd_kafka_conf_t *conf = kafka_conf_new(kafka, properties, sizeof(properties) / sizeof(properties[0]));
+    if (conf == NULL) return NULL;
+    rd_kafka_t *client = kafka_client_new(RD_KAFKA_CONSUMER, conf);
+    if (client != NULL) rd_kafka_poll_set_consumer(client);
+    return client;
+}
+
 bool topic_read(const struct topic_reading *reading, bool *ret_is_enough)
 {
-    struct reader reader = {.config = reading, .consumer = make_consumer(reading->kafka)};
-    reader.starts = rd_kafka_topic_partition_list_new(1);
+    struct reader reader = {.config = reading, .starts = rd_kafka_topic_partition_list_new(1)};
     bool ok = read_all(&reader);
     if (ok) *ret_is_enough = reader.cut == 0;
+    if (reading->client != NULL) kafka_assign(reading->client, NULL); /* what it still fetches nobody gets */
     rd_kafka_topic_partition_list_destroy(reader.starts);
     free(reader.parts);
-    if (reader.consumer != NULL) rd_kafka_destroy(reader.consumer);
     return ok;
 }

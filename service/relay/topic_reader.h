@@ -1,4 +1,4 @@
-/* Reads a topic of the relay's own once, up to where it ends now: committed records only, of all partitions.
+/* Reads a topic of the relay's own, up to where it ends now: committed records only, of all partitions.
  *
  * Happy path: note where each partition ends, read up to there, hand each record over.
  * Failure modes: Kafka away, the topic missing, or a transaction on it that stays open: the reason is set, start again. */
@@ -20,7 +20,7 @@ struct topic_place {
 
 /* Borrowed for the call. */
 struct topic_reading {
-    const struct kafka_settings *kafka;
+    rd_kafka_t *client;
     const char *topic;
     int64_t newest;     /* offsets of each partition, from its end; 0: all of it */
     bool stops_at_open; /* at a transaction that is open; else it is waited for */
@@ -33,6 +33,9 @@ struct topic_reading {
     void *wait_ctx;
     struct error_text *reason;
 };
+
+/* A client that reads one topic after another, and begins to connect. Borrows the settings. NULL when that fails; the reason was logged. */
+rd_kafka_t *topic_client_new(const struct kafka_settings *kafka);
 
 /* False when that fails within 30 s without a record. *ret_is_enough: nothing was left out that cannot be. */
 bool topic_read(const struct topic_reading *reading, bool *ret_is_enough);

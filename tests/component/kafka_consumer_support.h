@@ -81,6 +81,7 @@ static inline void start_consumer(struct world *world)
                                                    .writer = world->writer};
     world->consumer = kafka_consumer_new(world->base, &world->config);
     assert_non_null(world->consumer);
+    assert_true(kafka_consumer_join(world->consumer));
 }
 
 /* As the service ends: take no more, finish what is under way, leave. */

@@ -14,6 +14,7 @@
 #include "app/slot.h"
 #include "driver/clock.h"
 #include "relay/progress.h"
+#include "relay/topic_reader.h"
 
 enum { PROGRESS_US = 1000000, WAIT_MS = 100 };
 
@@ -66,8 +67,11 @@ static bool move_ids(const struct rebuild *rebuild)
     struct progress progress;
     char id[24];
     const char *const params[] = {id};
-    const struct progress_topic topic = {&rebuild->config->kafka, rebuild->config->progress_topic, on_wait, NULL, &reason};
-    if (!progress_read(&topic, "", false, &progress)) {
+    rd_kafka_t *client = topic_client_new(&rebuild->config->kafka);
+    const struct progress_topic topic = {client, rebuild->config->progress_topic, on_wait, NULL, &reason};
+    bool is_read = progress_read(&topic, "", false, &progress);
+    if (client != NULL) rd_kafka_destroy(client);
+    if (!is_read) {
         database_fail("%s", reason.text);
         return false;
     }
