@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "driver/pg_array.h"
+#include "webhook/webhook_parameters.h"
 #include "webhook/webhook_sender_state.h"
 
 enum { ARRAY_BYTES_MAX = 1 << 20, NUMBER_SIZE = 24 };
@@ -200,7 +200,7 @@ static bool ask_cursors(struct webhook_sender *sender)
     sender_assigned_numbers(sender, &arrays[0]);
     pg_array_start(&arrays[1], PG_OID_UUID);
     for (const struct endpoint *endpoint = sender->unplaced; endpoint != NULL; endpoint = endpoint->next_unplaced)
-        pg_array_add(&arrays[1], (struct slice){(const char *)endpoint->id.bytes, sizeof(endpoint->id.bytes)});
+        webhook_add_uuid(&arrays[1], &endpoint->id);
     bool ok = !arrays[0].bytes.failed && !arrays[1].bytes.failed;
     if (ok) {
         const struct pg_param params[] = {webhook_db_text_param(sender->config->topic), pg_array_param(&arrays[0]),

@@ -5,12 +5,10 @@
 
 #include "driver/clock.h"
 #include "driver/log.h"
-#include "driver/pg_array.h"
+#include "webhook/webhook_parameters.h"
 #include "webhook/webhook_sender_state.h"
 
 enum { ARRAY_BYTES_MAX = 4 << 20, DUE_MAX = 64, DUE_EACH = 8, NUMBER_SIZE = 24 };
-
-static const int64_t postgres_epoch_us = 946684800000000; /* 2000-01-01 */
 
 /* ---- cursors and chains, of all endpoints or of those that have changed ---- */
 
@@ -203,8 +201,7 @@ static void add_busy_ones(const struct webhook_sender *sender, struct pg_array *
     if (sender->retries == 0) return; /* all others need not be looked at */
     for (const struct endpoint *endpoint = endpoints_next(sender->endpoints, NULL); endpoint != NULL;
          endpoint = endpoints_next(sender->endpoints, endpoint)) {
-        if (retries_of(endpoint) >= DUE_EACH * endpoint->allowed)
-            pg_array_add(ids, (struct slice){(const char *)endpoint->id.bytes, sizeof(endpoint->id.bytes)});
+        if (retries_of(endpoint) >= DUE_EACH * endpoint->allowed) webhook_add_uuid(ids, &endpoint->id);
     }
 }
 
@@ -224,7 +221,7 @@ void sender_ask_due(struct webhook_sender *sender)
         if (sender->partitions[i].is_loaded) pg_array_add_int4(&numbers, i);
     }
     if (numbers.len > 0) {
-        pg_put_int8(now, clock_wall_us() - postgres_epoch_us);
+        pg_put_int8(now, webhook_postgres_us(clock_wall_us()));
         add_busy_ones(sender, &busy);
         snprintf(limit, sizeof(limit), "%zu", DUE_MAX + sender->retries); /* those are due, too */
         const struct pg_param params[] = {webhook_db_text_param(sender->config->topic),
@@ -275,20 +272,18 @@ static void on_looked_up(void *ctx, bool is_stored, const char *sqlstate)
 void sender_look_up(struct webhook_sender *sender)
 {
     static const struct webhook_db_ops ops = {on_membership_rows, on_looked_up};
-    struct pg_array users;
+    static const enum pg_oid types[] = {PG_OID_INT8};
+    struct webhook_parameters users;
     if (sender->is_looking_up || !webhook_db_is_ready(sender->reads)) return;
-    buf_init(&users.bytes, ARRAY_BYTES_MAX);
-    pg_array_start(&users, PG_OID_INT8);
+    webhook_parameters_start(&users, types, 1);
     for (size_t i = 0; i < sender->staged_len; i++) {
         const struct webhook_event *event = sender->staged[i].event;
-        if (event != NULL && event->org_id == 0) pg_array_add_int8(&users, event->owner_id);
+        if (event != NULL && event->org_id == 0) pg_array_add_int8(&users.arrays[0], event->owner_id);
     }
     sender->is_looking_up = true;
     sender->is_lookup_failed = false;
     sender->memberships_len = 0;
-    const struct pg_param params[] = {pg_array_param(&users)};
     webhook_db_begin(sender->reads, &ops, sender);
-    webhook_db_send(sender->reads, "members", params, 1);
+    webhook_parameters_send(sender->reads, "members", NULL, &users, 0);
     webhook_db_end(sender->reads);
-    buf_done(&users.bytes);
 }

@@ -354,9 +354,19 @@ void sender_forget_everything(struct webhook_sender *sender);
 void sender_store(struct webhook_sender *sender);
 bool sender_has_to_store(const struct webhook_sender *sender);
 
-/* How a request to the endpoint went. */
+/* ---- webhook_outcomes.c ---- */
+
+/* How a request to the endpoint went. error: NULL for a success. Without memory it is not counted. */
 void outcome_add(struct webhook_sender *sender, struct endpoint *endpoint, int64_t now_us, int status, const char *error);
 void sender_drop_outcomes(struct webhook_sender *sender);
+
+/* Into outcomes and disabling: what the next transaction stores. What was taken before and not stored stays. */
+void outcomes_take(struct webhook_sender *sender);
+
+/* Their statements, of the unit that was begun; the rows of those; and the unit's end. */
+void outcomes_send(struct webhook_sender *sender);
+void outcomes_on_rows(void *ctx, const PGresult *rows, int statement); /* ctx: the sender */
+void outcomes_on_end(struct webhook_sender *sender, bool is_stored);
 
 /* ---- webhook_changes.c ---- */
 
