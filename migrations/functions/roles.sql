@@ -44,6 +44,7 @@ CREATE OR REPLACE VIEW role_grants (role_name, privileges, object) AS VALUES
     ('schedule_webhooks', 'EXECUTE', 'FUNCTION webhook_lock'),
     ('schedule_webhooks', 'EXECUTE', 'FUNCTION begin_webhook_offsets'),
     ('schedule_webhooks', 'EXECUTE', 'FUNCTION lose_webhook_events'),
+    ('schedule_webhooks', 'EXECUTE', 'FUNCTION replace_webhook_logs'),
     ('schedule_webhooks', 'EXECUTE', 'FUNCTION move_webhook_offsets'),
     ('schedule_webhooks', 'EXECUTE', 'FUNCTION store_webhook_cursors'),
     ('schedule_webhooks', 'EXECUTE', 'FUNCTION store_webhook_deliveries'),

@@ -86,6 +86,36 @@ BEGIN
 END;
 $$;
 
+-- The logs of these partitions are others, which begin at p_begins: the topic was deleted and made again. All endpoints begin there. What they had
+-- not got of the former ones is lost for them, which is said; but deliveries that were kept are still made, before those of the new log. Nothing
+-- happens where the head is not at its p_formers: another sender has the partition.
+CREATE OR REPLACE FUNCTION replace_webhook_logs(p_topic text, p_partitions integer[], p_formers bigint[], p_begins bigint[]) RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    PERFORM webhook_lock();
+    WITH logs AS (
+        SELECT l.partition, l.begin_offset, o.taken_until FROM unnest(p_partitions, p_formers, p_begins) AS l (partition, former, begin_offset)
+          JOIN webhook_offsets o ON o.topic = p_topic AND o.partition = l.partition AND o.next_offset = l.former FOR UPDATE OF o),
+    told AS (
+        INSERT INTO webhook_states AS s (webhook_id, lost_from, lost_to)
+        SELECT w.id, min(coalesce(c.taken_until, l.taken_until)), now() FROM logs l CROSS JOIN webhooks w
+          LEFT JOIN webhook_cursors c ON c.webhook_id = w.id AND c.topic = p_topic AND c.partition = l.partition AND c.starts = w.starts
+         GROUP BY w.id
+            ON CONFLICT (webhook_id) DO UPDATE SET lost_from = least(s.lost_from, excluded.lost_from), lost_to = excluded.lost_to),
+    cursors AS (
+        UPDATE webhook_cursors c SET next_offset = l.begin_offset, taken_until = now()
+          FROM logs l WHERE c.topic = p_topic AND c.partition = l.partition),
+    kept AS (
+        UPDATE webhook_deliveries d SET event_offset = d.event_offset - f.len
+          FROM (SELECT k.partition, max(k.event_offset) - least(min(k.event_offset), min(l.begin_offset)) + 1 AS len
+                  FROM webhook_deliveries k JOIN logs l ON l.partition = k.partition WHERE k.topic = p_topic GROUP BY k.partition) AS f
+         WHERE d.topic = p_topic AND d.partition = f.partition)
+    UPDATE webhook_offsets o SET next_offset = l.begin_offset, taken_until = now()
+      FROM logs l WHERE o.topic = p_topic AND o.partition = l.partition;
+END;
+$$;
+
 -- Moves the head, as a compare-and-set; moving it to where it is already is none. SS001: it is elsewhere, another sender has the partition.
 CREATE OR REPLACE FUNCTION move_webhook_offsets(p_topic text, p_partitions integer[], p_expected bigint[], p_next bigint[],
                                                 p_taken_until timestamptz[]) RETURNS void

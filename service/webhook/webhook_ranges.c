@@ -3,20 +3,25 @@
  * the log then, and what nobody wants is passed over.
  *
  * Where logs begin is looked up every now and then, so that who lost something by that is told before it is active again; and when the head or a
- * scan stands before it, which goes on there once that is stored. */
+ * scan stands before it, which goes on there once that is stored.
+ *
+ * A log that ends before the head is another one, as the topic was deleted and made again. What is in memory of the former may end for a while, as it
+ * can be read nowhere; then all endpoints begin at the beginning of the new one, as the database has it. */
 #include <stdlib.h>
 
 #include "driver/background.h"
 #include "driver/clock.h"
 #include "driver/log.h"
-#include "driver/pg_array.h"
+#include "webhook/webhook_parameters.h"
 #include "webhook/webhook_sender_state.h"
 
-enum { ASK_MS = 3000, ARRAY_BYTES_MAX = 1 << 20, EVERY_US = 10000000 };
+enum { ASK_MS = 3000, EVERY_US = 10000000, ENDING_MAX_US = 20000000 }; /* the last: longer than a request takes */
 
 struct range {
     int32_t partition;
+    bool is_head_outside; /* of it, before it was asked for */
     bool is_known;
+    bool is_another; /* than the head is of */
     int64_t low;
     int64_t high;
 };
@@ -57,17 +62,24 @@ static void forget(struct webhook_sender *sender)
 static void on_lost(void *ctx, const PGresult *rows, int statement)
 {
     (void)ctx;
-    (void)statement;
-    int64_t offsets = webhook_db_number(rows, 0, 0);
+    int64_t offsets = statement == 0 ? webhook_db_number(rows, 0, 0) : 0;
     if (offsets == 0) return;
     LOG_ERROR("webhooks: events are out of the log that inactive webhooks have not got", LOG_INT("offsets", offsets));
     sender_count_lost(offsets);
+}
+
+static void tell_of_another(const struct range *range, const struct sender_partition *partition)
+{
+    LOG_ERROR("webhooks: the log of a partition is another one; what was not sent of the former is lost",
+              LOG_INT("partition", range->partition), LOG_INT("from", partition->head.position), LOG_INT("to", range->low));
+    sender_count_lost(1); /* nobody knows how many */
 }
 
 static void on_stored(void *ctx, bool is_stored, const char *sqlstate)
 {
     struct webhook_sender *sender = ctx;
     bool is_head = false;
+    bool is_any_another = false;
     (void)sqlstate;
     if (sender->ranges == NULL) return; /* it ends */
     for (size_t i = 0; is_stored && i < sender->ranges->len; i++) {
@@ -75,50 +87,98 @@ static void on_stored(void *ctx, bool is_stored, const char *sqlstate)
         struct sender_partition *partition = &sender->partitions[range->partition];
         if (!range->is_known) continue;
         partition->ranged_us = clock_steady_us();
-        is_head = sender_on_log_range(sender, partition, range->low, range->high) || is_head;
+        if (range->is_another) tell_of_another(range, partition);
+        else is_head = sender_on_log_begin(sender, partition, range->low) || is_head;
+        is_any_another = is_any_another || range->is_another;
+    }
+    if (is_any_another) {
+        sender_forget_everything(sender);
+        sender->is_load_wanted = true;
+        is_head = false;
     }
     if (is_head) sender_assign_head(sender);
     if (is_stored && !sender->is_revoking) sender_assign_scans(sender);
     forget(sender);
 }
 
-/* What is lost by it. */
-static void store(struct webhook_sender *sender)
+static void send_begins(struct webhook_sender *sender)
 {
-    static const struct webhook_db_ops ops = {on_lost, on_stored};
-    struct pg_array numbers;
-    struct pg_array begins;
-    buf_init(&numbers.bytes, ARRAY_BYTES_MAX);
-    buf_init(&begins.bytes, ARRAY_BYTES_MAX);
-    pg_array_start(&numbers, PG_OID_INT4);
-    pg_array_start(&begins, PG_OID_INT8);
+    static const enum pg_oid types[] = {PG_OID_INT4, PG_OID_INT8};
+    struct webhook_parameters begins;
+    webhook_parameters_start(&begins, types, 2);
     for (size_t i = 0; i < sender->ranges->len; i++) {
         const struct range *range = &sender->ranges->ranges[i];
-        if (!range->is_known) continue;
-        pg_array_add_int4(&numbers, range->partition);
-        pg_array_add_int8(&begins, range->low);
+        if (!range->is_known || range->is_another) continue;
+        pg_array_add_int4(&begins.arrays[0], range->partition);
+        pg_array_add_int8(&begins.arrays[1], range->low);
     }
-    const struct pg_param params[] = {webhook_db_text_param(sender->config->topic), pg_array_param(&numbers),
-                                      pg_array_param(&begins)};
+    webhook_parameters_send(sender->writes, "lose", sender->config->topic, &begins, 0);
+}
+
+static void send_others(struct webhook_sender *sender)
+{
+    static const enum pg_oid types[] = {PG_OID_INT4, PG_OID_INT8, PG_OID_INT8};
+    struct webhook_parameters others;
+    webhook_parameters_start(&others, types, 3);
+    for (size_t i = 0; i < sender->ranges->len; i++) {
+        const struct range *range = &sender->ranges->ranges[i];
+        if (!range->is_another) continue;
+        pg_array_add_int4(&others.arrays[0], range->partition);
+        pg_array_add_int8(&others.arrays[1], sender->partitions[range->partition].stored);
+        pg_array_add_int8(&others.arrays[2], range->low);
+    }
+    webhook_parameters_send(sender->writes, "replace", sender->config->topic, &others, 0);
+}
+
+/* What is lost by it. */
+static void store(struct webhook_sender *sender, bool is_any_another)
+{
+    static const struct webhook_db_ops ops = {on_lost, on_stored};
     webhook_db_begin(sender->writes, &ops, sender);
-    webhook_db_send(sender->writes, "lose", params, 3);
+    send_begins(sender);
+    if (is_any_another) send_others(sender);
     webhook_db_end(sender->writes);
-    buf_done(&numbers.bytes);
-    buf_done(&begins.bytes);
+}
+
+/* Nothing is in memory, of any partition, as all are of the one topic; or long enough was waited for that. */
+static bool has_ended(const struct webhook_sender *sender, const struct sender_partition *first)
+{
+    if (clock_steady_us() - first->another_log_us >= ENDING_MAX_US) return true;
+    for (int32_t i = 0; i < SENDER_PARTITIONS_MAX; i++) {
+        const struct sender_partition *partition = &sender->partitions[i];
+        if (partition->is_loaded && (partition->head.first != NULL || partition->scan.first != NULL ||
+                                     partition->stored != partition->head.position))
+            return false;
+    }
+    return true;
+}
+
+/* Another log stays another one, though it may have grown past the head meanwhile. Until the former has ended its range counts as not known, and is
+ * asked for again. */
+static void find_another(const struct webhook_sender *sender, struct range *range)
+{
+    struct sender_partition *partition = &sender->partitions[range->partition];
+    if (!range->is_known || !range->is_head_outside || !partition->is_loaded || sender->is_revoking) return;
+    if (partition->another_log_us == 0 && partition->head.position > range->high)
+        partition->another_log_us = clock_steady_us();
+    if (partition->another_log_us != 0) range->is_known = range->is_another = has_ended(sender, partition);
 }
 
 static void on_asked(void *ctx)
 {
     struct range_lookup *lookup = ctx;
     struct webhook_sender *sender = lookup->sender;
+    bool is_any_another = false;
     for (size_t i = 0; i < lookup->len; i++) {
-        const struct range *range = &lookup->ranges[i];
+        struct range *range = &lookup->ranges[i];
         struct sender_partition *partition = &sender->partitions[range->partition];
+        find_another(sender, range);
+        is_any_another = is_any_another || range->is_another;
         if (!is_end_wanted(partition)) continue;
         partition->log_begin = range->is_known ? range->low : 0;
         partition->log_end = range->is_known ? range->high : 0;
     }
-    if (webhook_db_is_ready(sender->writes)) store(sender);
+    if (webhook_db_is_ready(sender->writes)) store(sender, is_any_another);
     else forget(sender);
 }
 
@@ -141,7 +201,9 @@ bool sender_mind_ranges(struct webhook_sender *sender)
     if (lookup == NULL) return true;
     lookup->sender = sender;
     for (int32_t i = first; i < SENDER_PARTITIONS_MAX; i++) {
-        if (is_wanted(&sender->partitions[i])) lookup->ranges[lookup->len++].partition = i;
+        const struct sender_partition *partition = &sender->partitions[i];
+        if (!is_wanted(partition)) continue;
+        lookup->ranges[lookup->len++] = (struct range){.partition = i, .is_head_outside = partition->is_head_outside};
     }
     background_start(&lookup->background, sender->base, ask, on_asked, lookup);
     if (lookup->background != NULL) sender->ranges = lookup;

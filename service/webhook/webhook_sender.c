@@ -32,6 +32,7 @@ enum { TICK_MS = 50, TICKS_POLL = 10, TICKS_DUE = 10, TICKS_SWEEP = 200, UNIT_TI
 static const struct pg_statement write_statements[] = {
     {"begin", "SELECT begin_webhook_offsets($1::text, $2::integer[], $3::bigint[], $4::bigint[])"},
     {"lose", "SELECT lose_webhook_events($1::text, $2::integer[], $3::bigint[])"},
+    {"replace", "SELECT replace_webhook_logs($1::text, $2::integer[], $3::bigint[], $4::bigint[])"},
     {"positions", "SELECT partition, next_offset, (extract(epoch FROM taken_until) * 1000000)::bigint FROM webhook_offsets "
                   "WHERE topic = $1::text AND partition = ANY ($2::integer[])"},
     {"changes", CHANGES},
@@ -145,6 +146,7 @@ void sender_forget_everything(struct webhook_sender *sender)
         if (partition->is_loaded) partition->unloaded_us = clock_wall_us();
         partition->is_loaded = partition->is_scanned = false;
         partition->is_head_outside = partition->is_scan_outside = false;
+        partition->another_log_us = 0;
     }
     sender->has_failed = false;
     sender_assign_scans(sender);

@@ -80,6 +80,7 @@ struct sender_partition {
     int64_t ranged_us;    /* when where the log begins was looked up last, steady clock */
     bool is_head_outside; /* of the log: where that begins is to be looked up */
     bool is_scan_outside;
+    int64_t another_log_us; /* the head's log is known since then to be gone, for another one; steady clock; 0: it is not */
     struct window head;
     struct window scan;
     int64_t held_since_us; /* somebody waits for what is not done of the last scan; steady clock; 0: nobody */
@@ -417,9 +418,8 @@ void sender_mind_revoking(struct webhook_sender *sender);
 struct sender_partition *sender_partition_at(struct webhook_sender *sender, int32_t number);
 bool sender_is_full(const struct webhook_sender *sender);
 
-/* The log of a partition that an offset was outside of. Whether the head goes on at another offset: it is to be assigned again then, and the scans
- * in every case. */
-bool sender_on_log_range(struct webhook_sender *sender, struct sender_partition *partition, int64_t low, int64_t high);
+/* Where the log begins that an offset was outside of. Whether the head was: it is to be assigned again then, and the scans in every case. */
+bool sender_on_log_begin(struct webhook_sender *sender, struct sender_partition *partition, int64_t low);
 
 /* ---- webhook_ranges.c ---- */
 

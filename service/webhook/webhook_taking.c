@@ -159,27 +159,27 @@ static bool stage(struct webhook_sender *sender, const rd_kafka_message_t *messa
 
 /* ---- what comes instead of messages ---- */
 
-static void go_on_at(struct sender_partition *partition, bool is_scan, int64_t low, int64_t high)
+static void go_on_at(struct sender_partition *partition, bool is_scan, int64_t low)
 {
     struct window *window = is_scan ? &partition->scan : &partition->head;
-    if (window->position < low || window->position > high) {
+    if (window->position < low) {
         LOG_ERROR("webhooks: the offset is outside of the log; events between were not sent",
                   LOG_INT("partition", partition->number), LOG_INT("from", window->position), LOG_INT("to", low));
-        sender_count_lost(low > window->position ? low - window->position : 1); /* else the topic is another one */
+        sender_count_lost(low - window->position);
         window->position = low;
         if (is_scan) lags_lose(partition, low);
     }
     if (is_scan) partition->is_scan_fetched = false;
 }
 
-bool sender_on_log_range(struct webhook_sender *sender, struct sender_partition *partition, int64_t low, int64_t high)
+bool sender_on_log_begin(struct webhook_sender *sender, struct sender_partition *partition, int64_t low)
 {
     bool is_head = partition->is_head_outside && partition->is_loaded;
     bool is_scan = partition->is_scan_outside && partition->is_scanned;
     partition->is_head_outside = partition->is_scan_outside = false;
     if (sender->is_revoking) return false;
-    if (is_head) go_on_at(partition, false, low, high);
-    if (is_scan) go_on_at(partition, true, low, high);
+    if (is_head) go_on_at(partition, false, low);
+    if (is_scan) go_on_at(partition, true, low);
     return is_head;
 }
 

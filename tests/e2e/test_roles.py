@@ -280,7 +280,7 @@ def test_functions_with_their_owners_privileges_keep_to_their_schema(line: Line)
         "create_webhook", "create_webhook_job", "delete_client_webhooks", "delete_removed_webhook", "delete_webhook",
         "disable_webhook", "emit_deletions", "emit_last_event", "emit_schedules", "end_client_webhooks",
         "heal_published", "lose_webhook_events", "mark_removed_webhooks", "move_schedule_ids", "move_webhook_offsets",
-        "note_published", "position_state", "refuse_position", "reseal_webhooks", "run_removals", "schedules_left_to_remove", "store_webhook_cursors",
+        "note_published", "position_state", "refuse_position", "replace_webhook_logs", "reseal_webhooks", "run_removals", "schedules_left_to_remove", "store_webhook_cursors",
         "store_webhook_deliveries", "store_webhook_retries", "store_webhook_states", "sweep_processed_commands",
         "sweep_removed_webhooks", "sweep_webhooks", "update_webhook", "webhook_lock", "webhook_memberships", "write_batch"]
     assert all("search_path=public, pg_temp" in config for _, config in sealed)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 
 import psycopg2
-from kafka import KafkaAdminClient
-from kafka.structs import TopicPartition
 
 from hooks import OURS, Hooks
 from line import kafka_stands_still, until
@@ -74,46 +72,6 @@ def test_an_endpoint_that_is_stored_while_a_sender_begins_misses_nothing(hooks: 
         schedule = hooks.create()
         line.event_of_schedule(schedule)
     receiver.wait_for({f"{schedule}.1"})
-
-
-def cut_events(hooks: Hooks) -> None:
-    """Deletes all events from the topic, as retention does."""
-    line = hooks.line
-    admin = KafkaAdminClient(bootstrap_servers=line.servers.kafka.bootstrap)
-    try:
-        ends = line.topic(line.place.events).ends()
-        admin.delete_records({TopicPartition(line.place.events, partition): end for partition, end in ends.items()})
-    finally:
-        admin.close()
-
-
-def test_what_is_out_of_the_log_is_told_and_passed_over_by_the_head_and_by_one_behind_it(hooks: Hooks) -> None:
-    receiver, line = hooks.receive(), hooks.line
-    switch = "SELECT (update_webhook(%s, NULL, NULL, NULL, %s, false, NULL, NULL, false)).verdict"
-    sender = hooks.send()
-    hooks.wait_assigned(sender)
-    ahead = hooks.endpoint(receiver.url("/ahead"))
-    behind = hooks.endpoint(receiver.url("/behind"))
-    until(lambda: not line.sql("SELECT 1 FROM webhook_cursors"), "they are at the head")
-    line.sql(switch, behind, False)
-    taken = {f"{hooks.create()}.1" for _ in range(2)}
-    receiver.wait_for(taken, "/ahead")
-    line.stop(sender)
-    line.replicas.remove(sender)
-    lost = hooks.create()
-    line.event_of_schedule(lost)
-    cut_events(hooks)
-    sender = hooks.send()
-    until(lambda: hooks.status(behind)["lost"] and hooks.status(ahead)["lost"], "it is told", 40)
-    told = hooks.status(behind)["lost"]
-    assert told["from"] <= hooks.status(ahead)["lost"]["from"] < told["to"]
-    assert hooks.patch(behind, active=True)["lost"] == told
-    schedule = hooks.create()
-    receiver.wait_for({f"{schedule}.1"}, "/ahead")
-    receiver.wait_for({f"{schedule}.1"}, "/behind")
-    assert f"{lost}.1" not in {got.event_id for got in receiver.got}
-    text = line.http.get(f"{sender.url}/metrics", timeout=10).text
-    assert "schedule_webhook_offsets_lost_total 0" not in text and "schedule_webhook_offsets_lost_total" in text
 
 
 def test_who_deletes_an_endpoint_waits_for_no_sender_that_waits_for_him(hooks: Hooks) -> None:
