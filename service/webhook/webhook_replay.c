@@ -3,10 +3,10 @@
  *
  * Happy path: a job is taken -> where it begins and ends is looked up by time in each partition -> each event in between that the endpoint wants is
  * sent once -> where it is, is stored once a second -> at the ends of all partitions it is done. A job that begins at an event first looks for that one
- * from the beginning of the topic, for its time.
+ * from the beginning of the topic, for its time; where it is looked for is stored in the same way.
  *
  * Failure modes: an attempt that fails is counted, and the next event is sent; five in a row end the job. A sender that ends leaves the job to the next one,
- * which goes on from where it was stored. An endpoint that is gone ends it. */
+ * which goes on from where it was stored. An endpoint that is gone ends it, and so does a topic that was made again since the job has begun. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +30,8 @@ enum {
     TICKS_ASK = 20
 };
 
+enum { END_SEARCHING = -1 }; /* of stored places: it looks for the event that it begins with */
+
 struct place {
     int64_t next;
     int64_t end;
@@ -39,7 +41,7 @@ struct place {
 struct placing {
     rd_kafka_t *client;
     const char *topic;
-    bool is_searching; /* for an event: from the beginning */
+    bool is_searching; /* for an event: from anywhere */
     int64_t from_ms;
     int64_t to_ms;
     bool ok;
@@ -85,6 +87,12 @@ struct replay {
 static void go_on(struct replay *replay);
 static void ask_job(struct replay *replay);
 
+/* For the event that it begins with. */
+static bool is_searching(const struct replay *replay)
+{
+    return replay->from_event[0] != '\0';
+}
+
 /* ---- storing ---- */
 
 static void forget_job(struct replay *replay)
@@ -115,8 +123,7 @@ static void store(struct replay *replay)
     struct pg_array arrays[3];
     char numbers[3][NUMBER_SIZE];
     static const enum pg_oid types[] = {PG_OID_INT4, PG_OID_INT8, PG_OID_INT8};
-    bool is_searching = replay->from_event[0] != '\0'; /* where it is then means nothing to the next sender */
-    if (replay->is_storing || (is_searching && !replay->is_ended) || !webhook_db_is_ready(sender->reads)) return;
+    if (replay->is_storing || !webhook_db_is_ready(sender->reads)) return;
     for (int i = 0; i < 3; i++) {
         buf_init(&arrays[i].bytes, ARRAY_BYTES_MAX);
         pg_array_start(&arrays[i], types[i]);
@@ -125,7 +132,7 @@ static void store(struct replay *replay)
         pg_array_add_int4(&arrays[0], i);
         bool is_at_hand = replay->event != NULL && i == replay->event_partition;
         pg_array_add_int8(&arrays[1], is_at_hand ? replay->event_offset : replay->places[i].next);
-        pg_array_add_int8(&arrays[2], replay->places[i].end);
+        pg_array_add_int8(&arrays[2], is_searching(replay) ? END_SEARCHING : replay->places[i].end);
     }
     snprintf(numbers[0], NUMBER_SIZE, "%" PRId64, replay->delivered);
     snprintf(numbers[1], NUMBER_SIZE, "%" PRId64, replay->failed);
@@ -235,9 +242,11 @@ static void on_placed(void *ctx)
         forget_job(replay);
         return;
     }
+    for (int32_t i = 0; i < placing->len; i++) {
+        int64_t searched = i < replay->places_len ? replay->places[i].next : 0;
+        replay->places[i] = (struct place){placing->is_searching ? searched : placing->from[i], placing->to[i]};
+    }
     replay->places_len = placing->len;
-    for (int32_t i = 0; i < placing->len; i++)
-        replay->places[i] = (struct place){placing->is_searching ? 0 : placing->from[i], placing->to[i]};
     assign(replay);
 }
 
@@ -246,7 +255,7 @@ static void place(struct replay *replay)
     struct placing *placing = &replay->placing;
     *placing = (struct placing){.client = replay->client,
                                 .topic = replay->sender->config->topic,
-                                .is_searching = replay->from_event[0] != '\0',
+                                .is_searching = is_searching(replay),
                                 .from_ms = replay->from_ms,
                                 .to_ms = replay->to_ms};
     background_start(&replay->background, replay->sender->base, look_up, on_placed, replay);
@@ -359,7 +368,7 @@ static void on_message(struct replay *replay, const rd_kafka_message_t *message)
     struct webhook_event *event = NULL;
     if (message->payload == NULL) return;
     webhook_read_record(message, &record);
-    if (replay->from_event[0] != '\0') {
+    if (is_searching(replay)) {
         if (slice_equal(record_header(&record, SLICE("ce_id")), slice_of(replay->from_event))) {
             on_found(replay, rd_kafka_message_timestamp(message, &type));
         }
@@ -387,8 +396,12 @@ static void take(struct replay *replay, const rd_kafka_message_t *message)
 {
     struct place *at =
         message->partition >= 0 && message->partition < replay->places_len ? &replay->places[message->partition] : NULL;
-    if (at == NULL || message->offset < at->next || at->next >= at->end) return;
-    if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+    if (at == NULL || at->next >= at->end) return;
+    if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF && message->offset < at->next) {
+        end(replay, "topic made again"); /* it ends before where this has been */
+    } else if (message->offset < at->next) {
+        return;
+    } else if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         at->next = message->offset > at->end ? message->offset : at->end; /* what comes later is not of it */
     } else if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR && message->offset >= at->end) {
         at->next = at->end;
@@ -398,10 +411,10 @@ static void take(struct replay *replay, const rd_kafka_message_t *message)
     }
 }
 
-/* A search would begin again, and is as fast as the topic is read, whatever the endpoint does. Failures in a row are counted to their end. */
+/* Failures in a row are counted to their end. */
 static bool is_turn_over(const struct replay *replay)
 {
-    return replay->from_event[0] == '\0' && replay->failures == 0 && clock_steady_us() >= replay->turn_until_us;
+    return replay->failures == 0 && clock_steady_us() >= replay->turn_until_us;
 }
 
 /* Up to the next event that is sent, or as far as there is something now. */
@@ -414,9 +427,9 @@ static void go_on(struct replay *replay)
         leave(replay);
         return;
     }
-    for (int i = 0; i < MESSAGES_EACH && replay->event == NULL && replay->background == NULL; i++) {
+    for (int i = 0; i < MESSAGES_EACH && replay->event == NULL && replay->background == NULL && !replay->is_ended; i++) {
         if (replay->endpoint->is_gone || is_over(replay)) {
-            end(replay, replay->from_event[0] != '\0' ? "event not found" : NULL);
+            end(replay, is_searching(replay) ? "event not found" : NULL);
             return;
         }
         rd_kafka_message_t *message = rd_kafka_consumer_poll(replay->client, 0);
@@ -473,6 +486,7 @@ static void on_job(struct replay *replay, const PGresult *rows)
 /* Where the turn before this one ended. */
 static void on_places(struct replay *replay, const PGresult *rows)
 {
+    bool is_found = webhook_db_number(rows, 0, JOB_END) != END_SEARCHING;
     for (int row = 0; row < PQntuples(rows); row++) {
         int64_t partition = webhook_db_number(rows, row, JOB_PARTITION);
         if (partition < 0 || partition >= SENDER_PARTITIONS_MAX) continue;
@@ -480,6 +494,7 @@ static void on_places(struct replay *replay, const PGresult *rows)
             (struct place){webhook_db_number(rows, row, JOB_NEXT), webhook_db_number(rows, row, JOB_END)};
         if (partition >= replay->places_len) replay->places_len = (int32_t)partition + 1;
     }
+    if (!is_found) return;
     replay->from_event[0] = '\0';
     assign(replay);
 }
@@ -499,7 +514,7 @@ static void on_job_asked(void *ctx, bool is_stored, const char *sqlstate)
     replay->is_asking = false;
     if (replay->endpoint == NULL) return;
     if (!is_stored) forget_job(replay); /* it is taken again */
-    else if (replay->places_len == 0) place(replay);
+    else if (replay->places_len == 0 || is_searching(replay)) place(replay);
 }
 
 static void ask_job(struct replay *replay)

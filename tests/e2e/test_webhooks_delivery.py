@@ -8,6 +8,9 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
+import ledger
 from hooks import OURS, Hooks
 from line import until
 from servers import wait_until
@@ -367,6 +370,31 @@ def test_nobodys_replay_waits_for_an_endpoint_that_takes_its_time(hooks: Hooks) 
     until(lambda: hooks.line.sql("SELECT delivered FROM webhook_jobs WHERE id = %s AND state = 'done'", jobs[0]) == [(60,)], "it is done, too", 90)
     again = [got.event_id for got in receiver.at("/slow") if got.headers.get("webhook-replay") == jobs[0]]
     assert len(again) == 60 and set(again) == events
+
+
+@pytest.mark.parametrize("begin", ["event", "time"])
+def test_nobodys_replay_waits_for_one_that_reads_long_and_finds_little(hooks: Hooks, begin: str) -> None:
+    """Longer than a turn: it goes on where that has ended, whether it looks for its first event or has it."""
+    receiver, line = hooks.receive(), hooks.line
+    hooks.send()
+    own, org = hooks.endpoint(receiver.url("/own")), hooks.endpoint(receiver.url("/org"), org=line.people.org)
+    first = hooks.create()
+    partition = line.event_of_schedule(first).partition
+    producer = ledger.producer(line.servers.kafka.bootstrap)
+    for _ in range(60_000):  # of no interest to anybody; some 4,000 are read in a second
+        producer.send(line.place.events, value=b"", partition=partition)
+    producer.close()
+    last = hooks.create()  # of the same owner, so behind them
+    receiver.wait_for({f"{first}.1", f"{last}.1"}, "/own", deadline_s=60)
+    where: dict[str, Any] = {"from_event": f"{last}.1"} if begin == "event" else {"from_time": "2000-01-01T00:00:00Z"}
+    reading = hooks.job(own, "replay", **where)
+    state = "SELECT state FROM webhook_jobs WHERE id = %s"
+    until(lambda: line.sql(state, reading) == [("running",)], "it has begun")
+    assert hooks.wait_job(hooks.job(org, "replay", from_time="now"), "done") == (0, 0, None)
+    assert line.sql(state, reading) == [("running",)]
+    until(lambda: line.sql(state, reading) == [("done",)], "it goes on to its end", 60)
+    again = [got.event_id for got in receiver.at("/own") if "webhook-replay" in got.headers]
+    assert again == ([f"{first}.1"] if begin == "time" else []) + [f"{last}.1"]
 
 
 def test_nobodys_ping_waits_for_those_of_an_owner_whose_endpoints_hang(hooks: Hooks) -> None:

@@ -6,6 +6,7 @@ import re
 import threading
 import time
 
+import psycopg2
 from kafka import KafkaAdminClient
 from kafka.structs import TopicPartition
 
@@ -154,3 +155,14 @@ def test_what_was_taken_of_the_former_topic_is_sent(hooks: Hooks) -> None:
     made = f"{hooks.create()}.1"
     receiver.wait_for(taken | {made}, deadline_s=60)
     assert hooks.status(webhook)["lost"]
+
+
+def test_a_replay_that_began_in_the_former_topic_ends(hooks: Hooks) -> None:
+    receiver, line = hooks.receive(), hooks.line
+    hooks.wait_assigned(hooks.send())
+    webhook = hooks.endpoint(receiver.url())
+    with psycopg2.connect(line.database_url) as database, database.cursor() as cursor:  # it and where it is are seen together
+        cursor.execute("INSERT INTO webhook_jobs (id, webhook_id, kind, from_time) VALUES (gen_random_uuid(), %s, 'replay', now()) RETURNING id", (webhook,))
+        (job,) = cursor.fetchone()
+        cursor.execute("INSERT INTO webhook_job_positions VALUES (%s, %s, 0, 1000000, 2000000)", (job, line.place.events))
+    assert hooks.wait_job(str(job), "failed") == (0, 0, "topic made again")
