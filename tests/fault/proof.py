@@ -82,7 +82,7 @@ MUTANTS = [
         Edit("service/relay/publisher.c", "if (error != NULL) return publisher_fail_with(publisher, \"committing a transaction\", error);",
              "if (error != NULL) rd_kafka_error_destroy(error);"),)),
     Mutant("a transaction over which a connection was lost is trusted", "end-txn-cut", "the relay does not trust the answer", (
-        Edit("service/relay/publisher.c", "    if (atomic_load(&publisher->connections_closed) == publisher->closed_before) return true;\n",
+        Edit("service/relay/publisher.c", "    if (atomic_load(&publisher->connections_closed) == publisher->turn->closed_before) return true;\n",
              "    if (publisher != NULL) return true;\n"),)),
     Mutant("a relay that takes over leaves open what is open", "forgotten", "twice: ", (
         Edit("service/relay/publisher_opening.c", "partition < count && error ==", "partition < count && count < 0 && error =="),)),
