@@ -26,7 +26,7 @@ from cost import cost
 from drain import MIX, drain
 from hours import hours
 from rig import OWNERS, ROOT, Rig, World, say, servers
-from steady import steady
+from steady import steady, warm_up
 from web import web
 
 TRIAL_COMMANDS = 100_000
@@ -114,7 +114,7 @@ PARTS: dict[str, Callable[[Run], None]] = {
 }
 NEEDS = {"mix": {"drain"}, "steady": {"drain"}, "growth": {"drain", "web"}}
 OF_BUILDS = {"drain", "mix", "steady", "web", "webhooks", "cost"}
-WARM_UPS = 2  # a broker that has just begun is still being compiled
+WARM_UPS = 2  # drains
 
 
 def measure(run: Run, parts: list[str], rounds: int, checkouts: list[Path]) -> None:
@@ -123,6 +123,8 @@ def measure(run: Run, parts: list[str], rounds: int, checkouts: list[Path]) -> N
             say(f"warming up, {run.round} of {WARM_UPS}")
             with run.world("warm") as world:
                 drain(world, TRIAL_COMMANDS)
+        with run.world("warmer") as world:
+            warm_up(world)
     for run.round in range(1, rounds + 1):
         checkouts = checkouts[::-1]
         for part in parts:

@@ -67,14 +67,23 @@ class Rig(servers.Startable):
         self.kafka.close()
         self.postgres.close()
 
+    def compiling(self) -> dict[str, float]:
+        """Seconds of CPU time so far of each thread of the broker's JVM that compiles."""
+        used = {}
+        for thread in Path(f"/proc/{self.kafka.pid}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # ended meanwhile
+                if "Compiler" in (thread / "comm").read_text():
+                    used[thread.name] = sum(_times_of(thread / "stat"))
+        return used
+
     def cpu(self, service: servers.Server) -> dict[str, tuple[float, float]]:
         """Seconds of user and system time so far, by what the processes do."""
         used: dict[str, tuple[float, float]] = {}
 
         def add(who: str, pid: int) -> None:
             user, system = used.get(who, (0.0, 0.0))
-            stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()  # proc(5) counts the first as 3
-            used[who] = (user + int(stat[11]) * TICK_S, system + int(stat[12]) * TICK_S)
+            more_user, more_system = _times_of(Path(f"/proc/{pid}/stat"))
+            used[who] = (user + more_user, system + more_system)
 
         for pid in servers.child_pids(self.postgres.pid):
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # ended meanwhile
@@ -82,6 +91,12 @@ class Rig(servers.Startable):
         add("Kafka", self.kafka.pid)
         add("service", service.pid)
         return used
+
+
+def _times_of(stat: Path) -> tuple[float, float]:
+    """Seconds of user and system time."""
+    fields = stat.read_text().rpartition(")")[2].split()  # proc(5) counts the first as 3
+    return int(fields[11]) * TICK_S, int(fields[12]) * TICK_S
 
 
 def cpu_us(before: dict[str, tuple[float, float]], after: dict[str, tuple[float, float]], units: float) -> dict[str, float]:

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from limits import parse
-from rig import FIRST_OWNER, Idle, World, cpu_us, tool
+from rig import FIRST_OWNER, Idle, World, cpu_us, say, tool
 
 RATES = (1000, 5000)  # a second
 SHARES = (10, 50, 80)  # percent of the rate at which waiting commands become events
 SECONDS = 8
-WARM_UP_SECONDS = 20  # at half of the peak: a broker that has just begun is still being compiled
+HALF_SECONDS = 20  # at half of the peak, before it counts
+WARM_UP_RATE, WARM_UP_SECONDS, WARM_UPS_MAX = 1000, 10, 12
+COMPILES_PERCENT = 5  # of a core
+
+
+def warm_up(world: World) -> None:
+    """Commands at a pace until the broker's JVM hardly compiles any more: until then that takes the cores which the commands wait for."""
+    with world.service():
+        for turn in range(1, WARM_UPS_MAX + 1):
+            before = world.rig.compiling()
+            pace(world, WARM_UP_RATE, WARM_UP_SECONDS)
+            seconds = sum(used - before.get(thread, 0) for thread, used in world.rig.compiling().items())
+            say(f"warming up, {turn * WARM_UP_SECONDS} s at {WARM_UP_RATE:,}/s: the broker compiled for {seconds:.1f} s of the last {WARM_UP_SECONDS}")
+            if seconds < WARM_UP_SECONDS * COMPILES_PERCENT / 100:
+                return
 
 
 def steady(world: World, peak_per_s: float) -> dict[str, float]:
@@ -16,7 +30,7 @@ def steady(world: World, peak_per_s: float) -> dict[str, float]:
     paces = {f"{rate}/s": rate for rate in RATES} | {f"{share}%": int(peak_per_s * share / 100) for share in SHARES}
     results = {}
     with world.service() as service:
-        pace(world, int(peak_per_s / 2), WARM_UP_SECONDS)
+        pace(world, int(peak_per_s / 2), HALF_SECONDS)
         for name, rate in paces.items():
             before, idle = world.rig.cpu(service), Idle()
             latencies = pace(world, rate, SECONDS)
