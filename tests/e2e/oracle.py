@@ -9,6 +9,7 @@ import zoneinfo
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from wire import WEEKDAYS, WORKING_HOURS
@@ -16,7 +17,17 @@ from wire import WEEKDAYS, WORKING_HOURS
 Violation = tuple[str, str, str]
 TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-ZONES = {name.lower(): name for name in zoneinfo.available_timezones()}
+TZDATA = Path("/usr/share/zoneinfo/tzdata.zi")
+
+
+def zone_names() -> set[str]:
+    """Those of files, and those that are links to them by the database's own text: a system may have no files for former names."""
+    files = zoneinfo.available_timezones()
+    links = {line.split()[2]: line.split()[1] for line in TZDATA.read_text().splitlines() if line.startswith("L ")}
+    return files | {name for name, target in links.items() if target in files or links.get(target) in files}
+
+
+ZONES = {name.lower(): name for name in zone_names()}
 FIELDS = ("name", "timeZone", "availability", "isDefault", "overrides")
 NOT_NULL = ("name", "timeZone")  # null is a value of a wrong type there, and as good as absent in the others
 MOST_VIOLATIONS = 100
