@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import requests
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.structs import TopicPartition
 
 import ledger
 from ledger import Message, Place, Topic, query
@@ -131,6 +132,14 @@ class Line:
         try:
             admin.alter_configs([resource])
             until(lambda: str(max_bytes) in str(admin.describe_configs([resource])), f"{name} takes {max_bytes} bytes", 120)
+        finally:
+            admin.close()
+
+    def delete_records(self, topic: str, before: Mapping[int, int]) -> None:
+        """Deletes the records of partitions below an offset each, as retention or an operator would."""
+        admin = KafkaAdminClient(bootstrap_servers=self.servers.kafka.bootstrap)
+        try:
+            admin.delete_records({TopicPartition(topic, partition): offset for partition, offset in before.items()})
         finally:
             admin.close()
 

@@ -7,8 +7,6 @@ import signal
 import time
 
 import pytest
-from kafka import KafkaAdminClient
-from kafka.structs import TopicPartition
 
 import ledger
 from conftest import MakeLine
@@ -16,15 +14,6 @@ from ledger import Message
 from line import BINARY, EXAMPLE, MINIMAL, PARTITIONS, Line, end_by_signal, until
 from servers import ServerError, run
 from wire import CREATED, REJECTED, UNPUBLISHABLE, decode_event, decode_rejected, messages
-
-
-def cut(line: Line, partition: int, before: int) -> None:
-    """Deletes the messages of a partition below an offset, as retention or an operator would."""
-    admin = KafkaAdminClient(bootstrap_servers=line.servers.kafka.bootstrap)
-    try:
-        admin.delete_records({TopicPartition(line.place.commands, partition): before})
-    finally:
-        admin.close()
 
 
 # ---- formats and parts
@@ -173,7 +162,7 @@ def test_a_truncated_partition_stops_loudly_and_a_reset_heals_it(make_line: Make
     line.stop()
     for _ in range(4):
         sent.append(line.send(line.command(), partition=2))
-    cut(line, 2, sent[5].offset)  # two were never read
+    line.delete_records(line.place.commands, {2: sent[5].offset})  # two were never read
     replica = line.start(wait=False)
     line.replicas = [replica, *line.replicas[:-1]]
     line.wait_log("partition stopped")

@@ -8,7 +8,6 @@ import time
 
 import psycopg2
 from kafka import KafkaAdminClient
-from kafka.structs import TopicPartition
 
 from hooks import Hooks
 from line import PARTITIONS, until
@@ -25,21 +24,21 @@ def lost_offsets(hooks: Hooks, sender: Webhooks) -> int:
 def cut_events(hooks: Hooks) -> None:
     """Deletes all events from the topic, as retention does."""
     line = hooks.line
-    admin = KafkaAdminClient(bootstrap_servers=line.servers.kafka.bootstrap)
-    try:
-        ends = line.topic(line.place.events).ends()
-        admin.delete_records({TopicPartition(line.place.events, partition): end for partition, end in ends.items()})
-    finally:
-        admin.close()
+    line.delete_records(line.place.events, line.topic(line.place.events).ends())
+
+
+def serve_at_head(hooks: Hooks, *urls: str) -> tuple[Webhooks, list[str]]:
+    """A sender that has all partitions, and an endpoint for each URL, which it serves from the head."""
+    sender = hooks.send()
+    hooks.wait_assigned(sender)
+    webhooks = [hooks.endpoint(url) for url in urls]
+    until(lambda: not hooks.line.sql("SELECT 1 FROM webhook_cursors"), "they are at the head")
+    return sender, webhooks
 
 
 def test_what_is_out_of_the_log_is_told_and_passed_over_by_the_head_and_by_one_behind_it(hooks: Hooks) -> None:
     receiver, line = hooks.receive(), hooks.line
-    sender = hooks.send()
-    hooks.wait_assigned(sender)
-    ahead = hooks.endpoint(receiver.url("/ahead"))
-    behind = hooks.endpoint(receiver.url("/behind"))
-    until(lambda: not line.sql("SELECT 1 FROM webhook_cursors"), "they are at the head")
+    sender, (ahead, behind) = serve_at_head(hooks, receiver.url("/ahead"), receiver.url("/behind"))
     line.sql(SWITCH, behind, False)
     taken = {f"{hooks.create()}.1" for _ in range(2)}
     receiver.wait_for(taken, "/ahead")
@@ -75,11 +74,7 @@ def make_topic_anew(hooks: Hooks) -> None:
 def test_all_are_told_that_the_topic_is_another_one_and_get_what_is_in_it(hooks: Hooks) -> None:
     """The cursor of one that is inactive is beyond its end, as the head is."""
     receiver, line = hooks.receive(), hooks.line
-    sender = hooks.send()
-    hooks.wait_assigned(sender)
-    ahead = hooks.endpoint(receiver.url("/ahead"))
-    behind = hooks.endpoint(receiver.url("/behind"))
-    until(lambda: not line.sql("SELECT 1 FROM webhook_cursors"), "they are at the head")
+    sender, (ahead, behind) = serve_at_head(hooks, receiver.url("/ahead"), receiver.url("/behind"))
     taken = {f"{hooks.create()}.1" for _ in range(8)}
     for path in ("/ahead", "/behind"):
         receiver.wait_for(taken, path)
@@ -101,10 +96,9 @@ def test_all_are_told_that_the_topic_is_another_one_and_get_what_is_in_it(hooks:
 def test_it_is_told_when_the_topic_was_made_again_while_no_sender_was_there(hooks: Hooks) -> None:
     """One is behind and active, and one is active again before a sender knows."""
     receiver, line = hooks.receive(), hooks.line
-    sender = hooks.send()
-    hooks.wait_assigned(sender)
-    webhooks = {path: hooks.endpoint(receiver.url(path)) for path in ("/ahead", "/behind", "/again")}
-    until(lambda: not line.sql("SELECT 1 FROM webhook_cursors"), "they are at the head")
+    paths = ("/ahead", "/behind", "/again")
+    sender, served = serve_at_head(hooks, *map(receiver.url, paths))
+    webhooks = dict(zip(paths, served, strict=True))
     line.sql(SWITCH, webhooks["/behind"], False)
     line.sql(SWITCH, webhooks["/again"], False)
     receiver.wait_for({f"{hooks.create()}.1" for _ in range(8)}, "/ahead")
@@ -123,10 +117,7 @@ def test_it_is_told_when_the_topic_was_made_again_while_no_sender_was_there(hook
 def test_what_was_kept_of_the_former_topic_is_sent_before_what_has_its_offset_now(hooks: Hooks) -> None:
     is_well = threading.Event()
     receiver, line = hooks.receive(lambda number, got: 200 if is_well.is_set() else 500), hooks.line
-    sender = hooks.send()
-    hooks.wait_assigned(sender)
-    webhook = hooks.endpoint(receiver.url())
-    until(lambda: not line.sql("SELECT 1 FROM webhook_cursors"), "it is at the head")
+    _, (webhook,) = serve_at_head(hooks, receiver.url())
     schedule = hooks.create()
     until(lambda: len(hooks.deliveries(webhook)) == 1, "it is kept")
     line.sql("UPDATE webhook_deliveries SET event_offset = 0, next_attempt_at = now() + interval '1 hour' RETURNING 1")
@@ -145,10 +136,7 @@ def test_what_was_kept_of_the_former_topic_is_sent_before_what_has_its_offset_no
 def test_what_was_taken_of_the_former_topic_is_sent(hooks: Hooks) -> None:
     """It can be read nowhere any more. The first answer takes longer than a sender to see that the topic is another one."""
     receiver, line = hooks.receive(lambda number, got: time.sleep(0 if number else 10) or 200), hooks.line
-    sender = hooks.send()
-    hooks.wait_assigned(sender)
-    webhook = hooks.endpoint(receiver.url())
-    until(lambda: not line.sql("SELECT 1 FROM webhook_cursors"), "it is at the head")
+    sender, (webhook,) = serve_at_head(hooks, receiver.url())
     taken = {f"{hooks.create()}.1" for _ in range(3)}
     until(lambda: "schedule_webhook_deliveries 3" in line.http.get(f"{sender.url}/metrics", timeout=10).text, "one is under way, and two wait")
     make_topic_anew(hooks)
