@@ -6,6 +6,7 @@
 #include "core/lsn.h"
 
 #define TIMELINE "timeline"
+#define FINAL_LSN "final-lsn"
 #define COMMIT_LSN "commit-lsn"
 #define COMMIT_RECORDS "commit-records"
 #define HIGHEST_ID "highest-id"
@@ -41,6 +42,7 @@ void progress_encode(const struct progress *progress, struct slice key, char tex
     struct pieces pieces = {text, 0};
     record_start(ret_record, 0, key, lsn_piece(&pieces, progress->lsn));
     add_number(ret_record, SLICE(TIMELINE), &pieces, progress->timeline);
+    if (progress->final_lsn > 0) record_add_header(ret_record, SLICE(FINAL_LSN), lsn_piece(&pieces, progress->final_lsn));
     if (progress->records > 0) {
         record_add_header(ret_record, SLICE(COMMIT_LSN), lsn_piece(&pieces, progress->commit_lsn));
         add_number(ret_record, SLICE(COMMIT_RECORDS), &pieces, progress->records);
@@ -68,6 +70,8 @@ static bool take_header(const struct record_header *header, struct progress *pro
     if (slice_equal(header->name, SLICE(TIMELINE))) {
         ok = parse_number(header->value, UINT32_MAX, &number);
         progress->timeline = (uint32_t)number;
+    } else if (slice_equal(header->name, SLICE(FINAL_LSN))) {
+        ok = lsn_parse(header->value, &progress->final_lsn);
     } else if (slice_equal(header->name, SLICE(COMMIT_LSN))) {
         ok = lsn_parse(header->value, &progress->commit_lsn);
     } else if (slice_equal(header->name, SLICE(COMMIT_RECORDS))) {

@@ -1,7 +1,7 @@
 /* PURE: how far publishing has come, and the record of the progress topic that says so.
  *
  * Key: the source (wal_stream.h). Value: `lsn`, which is all that earlier builds write and read. Headers, each only when it is known:
- * timeline, commit-lsn and commit-records of the commit under way, highest-id. Numbers are decimal text. */
+ * timeline, final-lsn, commit-lsn and commit-records of the commit under way, highest-id. Numbers are decimal text. */
 #ifndef RELAY_PROGRESS_RECORD_H
 #define RELAY_PROGRESS_RECORD_H
 
@@ -13,8 +13,10 @@
 enum { PROGRESS_TEXT_MAX = 128 };
 
 struct progress {
-    uint64_t lsn;        /* behind the last commit that is published whole; 0: none is */
-    uint32_t timeline;   /* on which that was; 0: unknown */
+    uint64_t lsn;      /* behind the last commit that is published whole; 0: none is */
+    uint32_t timeline; /* on which that was; 0: unknown */
+    uint64_t
+        final_lsn; /* what is before it stays published, whatever becomes of the last transactions of Kafka; 0: unknown */
     uint64_t commit_lsn; /* where the commit record of the transaction begins that is published in part; 0: none is */
     uint64_t records;    /* of that transaction, published: in the order in which it is decoded, each time the same */
     int64_t highest_id;  /* the highest schedule id that was published; 0: unknown */

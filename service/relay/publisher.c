@@ -110,15 +110,16 @@ bool publisher_begin_transaction(struct publisher *publisher)
     if (error != NULL) return publisher_fail_with(publisher, "beginning a transaction", error);
     publisher->turn->in_transaction = true;
     publisher->begin_us = clock_steady_us();
-    publisher->turn->closed_before = atomic_load(&publisher->connections_closed);
+    if (publisher->is_final) publisher->closed_before = atomic_load(&publisher->connections_closed);
+    publisher->is_final = false;
     return true;
 }
 
 bool publisher_has_stayed_connected(struct publisher *publisher)
 {
-    if (atomic_load(&publisher->connections_closed) == publisher->turn->closed_before) return true;
-    return publisher_fail(publisher, "a transaction",
-                          "a connection to Kafka was closed meanwhile, so it is not known what became of it");
+    if (atomic_load(&publisher->connections_closed) == publisher->closed_before) return true;
+    return publisher_fail(publisher, "the last transactions",
+                          "a connection to Kafka was closed meanwhile, so it is not known what became of them");
 }
 
 bool publisher_deliver(struct publisher *publisher)
@@ -220,6 +221,7 @@ size_t publisher_room(const struct publisher *publisher, enum record_topic topic
 static bool drop_transaction(struct publisher *publisher)
 {
     struct error_text refusal = *publisher->reason;
+    if (!publisher_has_stayed_connected(publisher)) return false;
     publisher_leave(publisher);
     if (!publisher_take_over(publisher)) return false;
     *publisher->reason = refusal;
@@ -245,6 +247,7 @@ bool publisher_commit(struct publisher *publisher, struct slice progress_key, co
     if (error != NULL) return publisher_fail_with(publisher, "committing a transaction", error);
     FAILPOINT("relay.after_end_txn");
     publisher->turn->in_transaction = false;
+    publisher->is_final = progress->final_lsn == progress->lsn;
     publisher->queued_bytes = 0;
     start_rest(publisher);
     publisher_take_turns(publisher);

@@ -184,7 +184,7 @@ static bool do_by_turns(struct publisher *publisher, bool (*work)(struct publish
     return ok;
 }
 
-/* A broker that was killed may have forgotten the transaction that was under way: its records then stay open, and the first
+/* A broker that was killed may leave out the ends of the transaction that was under way (ADR 37): its records then stay open, and the first
  * commit of the new epoch would commit them too, beside their repetition. So the first transaction takes part in every partition
  * and is aborted, which ends whatever is open there of this producer id. All producers' records are on their way at the same time. */
 static bool abort_leftovers(struct publisher *publisher)
@@ -195,6 +195,7 @@ static bool abort_leftovers(struct publisher *publisher)
 static bool open_all(struct publisher *publisher)
 {
     publisher->failed = false;
+    publisher->is_final = true;
     publisher->turn = publisher->producers;
     return make_producers(publisher) && init_transactions(publisher) && abort_leftovers(publisher);
 }

@@ -20,7 +20,6 @@ struct producer {
     rd_kafka_topic_t *progress;
     bool is_ready; /* all earlier ones of its id are fenced */
     bool in_transaction;
-    unsigned closed_before; /* the publisher's connections_closed when it began */
 };
 
 struct publisher {
@@ -36,6 +35,8 @@ struct publisher {
     int64_t queued_us;              /* since when */
     int64_t begin_us;               /* of the transaction */
     atomic_uint connections_closed; /* of all producers so far; librdkafka's threads count them */
+    unsigned closed_before;         /* the same when the oldest transaction began whose end is not known to be written */
+    bool is_final;                  /* there is none */
     int64_t rest_end_us;            /* when the next one may begin */
     bool failed;
 };
@@ -54,8 +55,8 @@ void publisher_on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *messa
 /* Opens the transaction of whose turn it is, unless it is open. */
 bool publisher_begin_transaction(struct publisher *publisher);
 
-/* False when a connection in use was closed since the transaction began: a broker that comes back may know of a part of it only, and says of that part
- * that it is committed (ADR 8). */
+/* False when a connection in use was closed since the oldest transaction began that is not final: a broker that comes back may have left out a part of
+ * it, or all of it (ADR 8). */
 bool publisher_has_stayed_connected(struct publisher *publisher);
 
 /* Waits until everything queued is delivered. */

@@ -147,8 +147,12 @@ static enum outcome take_over(struct relay *relay, rd_kafka_t *client)
                                 .ctx = relay,
                                 .was_ahead = relay->is_ahead};
     if (!takeover_hasten(&takeover) || !open_publisher(relay)) return OUTCOME_FAILED;
-    enum takeover_end end = takeover_finish(&takeover, relay->loop.publisher, &relay->loop.progress);
+    struct takeover_point point = {0};
+    enum takeover_end end = takeover_finish(&takeover, relay->loop.publisher, &point);
     relay->is_ahead = takeover.is_ahead;
+    relay->loop.progress = point.progress;
+    relay->loop.told = point.told;
+    relay->loop.overlap = point.overlap;
     if (end == TAKEOVER_REFUSED) return OUTCOME_LOST;
     return end == TAKEOVER_DONE ? OUTCOME_ENDED : OUTCOME_FAILED;
 }
@@ -206,6 +210,7 @@ static enum outcome run_once(struct relay *relay)
     enum outcome outcome = open_and_take_over(relay);
     if (outcome == OUTCOME_ENDED) outcome = relay_loop_until_end(relay);
     else if (outcome == OUTCOME_FAILED && relay->loop.stream != NULL) outcome = outcome_of_failure(relay);
+    overlap_done(&relay->loop.overlap);
     publisher_close(relay->loop.publisher);
     wal_stream_close(relay->loop.stream);
     return outcome;

@@ -24,12 +24,12 @@ static bool is_between_transactions(const struct relay_loop *loop)
     return !loop->in_transaction;
 }
 
-/* Whatever was read before `seen` is in Kafka. The slot may forget it as far as progress says so: one that is found further on is another
- * one of the same name. */
+/* Whatever was read before `seen` is in Kafka. The slot may forget it as far as that is final: a broker that ends may take back what it answered last. */
 static void confirm(struct relay_loop *loop)
 {
     if (batch_records(loop) > 0) return;
-    wal_stream_confirm(loop->stream, loop->seen, loop->progress.lsn < loop->seen ? loop->progress.lsn : loop->seen);
+    uint64_t final = loop->progress.final_lsn;
+    wal_stream_confirm(loop->stream, loop->seen, final < loop->seen ? final : loop->seen);
     int64_t lag = loop->server_end > loop->seen ? (int64_t)(loop->server_end - loop->seen) : 0;
     atomic_store_explicit(loop->lag_bytes, lag, memory_order_relaxed);
     relay_metrics_lag_bytes(lag);
@@ -49,12 +49,26 @@ static void take_care(struct relay_loop *loop)
     loop->care.batch = loop->care.records / CARE_DIVISOR + 1;
 }
 
-/* Ends the transaction of Kafka that is open, if one is. */
+_Static_assert((int)PUBLISHER_PRODUCERS == 2, "a transaction's producer had its turn before the last one");
+
+/* Ends the transaction of Kafka that is open, if one is. Its producer could begin it as its last one was written to its end, so that is final. */
 static bool note(struct relay_loop *loop)
 {
+    loop->reached.final_lsn = loop->previous_lsn;
     if (!publisher_commit(loop->publisher, slice_of(loop->progress_key), &loop->reached)) return false;
+    loop->previous_lsn = loop->progress.lsn;
     loop->progress = loop->reached;
     loop->noted_us = clock_steady_us();
+    return true;
+}
+
+/* Transactions with nothing but the same progress make those before final. */
+static bool make_final(struct relay_loop *loop)
+{
+    while (loop->progress.final_lsn < loop->progress.lsn) {
+        if (!note(loop)) return false;
+    }
+    confirm(loop);
     return true;
 }
 
@@ -136,6 +150,18 @@ static bool send_record(struct relay_loop *loop, struct record *record)
     return (batch_records(loop) > 0 || begin_batch(loop)) && publisher_send(loop->publisher, record);
 }
 
+/* Of a commit that progress was told to hold, in Kafka once already. */
+static bool is_told(const struct relay_loop *loop)
+{
+    const struct progress *told = &loop->told;
+    return loop->commit_lsn < told->lsn || (loop->commit_lsn == told->commit_lsn && loop->records <= told->records);
+}
+
+static bool is_published(const struct relay_loop *loop, const struct record *record)
+{
+    return record->topic == RECORD_EVENT ? overlap_has(&loop->overlap, record) : is_told(loop);
+}
+
 /* The headers that say where an event comes from. */
 static void mark_event(struct relay_loop *loop, struct record *record)
 {
@@ -154,6 +180,7 @@ static bool take_record(struct relay_loop *loop, struct pgoutput *message)
     }
     if (++loop->records <= loop->skipped) return true;
     if (record.topic == RECORD_EVENT) mark_event(loop, &record);
+    if (is_published(loop, &record)) return true;
     if (!send_record(loop, &record)) return false;
     loop->reached.commit_lsn = loop->commit_lsn;
     loop->reached.records = loop->records;
@@ -181,6 +208,7 @@ static void on_begin(struct relay_loop *loop, const struct pgoutput *message)
     loop->commit_lsn = message->commit_lsn;
     loop->records = 0;
     loop->skipped = message->commit_lsn == loop->progress.commit_lsn ? loop->progress.records : 0;
+    if (message->commit_lsn > loop->overlap.last_lsn) overlap_done(&loop->overlap);
     const struct commit_position position = {loop->progress.timeline, message->commit_lsn};
     loop->position = commit_position_format(&position, loop->position_text);
 }
@@ -213,11 +241,9 @@ static bool take(struct relay_loop *loop, struct pgoutput *message)
 /* On a quiet line progress follows what others write to the WAL, or the slot would hold it for ever. */
 static bool note_quiet(struct relay_loop *loop)
 {
-    if (loop->seen <= loop->progress.lsn || clock_steady_us() - loop->noted_us < NOTE_EVERY_US) return true;
-    loop->reached.lsn = loop->seen;
-    if (!note(loop)) return false;
-    confirm(loop);
-    return true;
+    bool is_due = loop->seen > loop->progress.lsn && clock_steady_us() - loop->noted_us >= NOTE_EVERY_US;
+    if (is_due) loop->reached.lsn = loop->seen;
+    return (!is_due || note(loop)) && make_final(loop);
 }
 
 static bool rest(struct relay_loop *loop)
@@ -271,7 +297,10 @@ static enum relay_loop_end run(struct relay_loop *loop)
         struct pgoutput message;
         if (interruptible_wait_is_draining(loop->wait_state) && loop->drain_target == 0 && !write_marker(loop))
             return RELAY_LOOP_FAILED;
-        if (is_drained(loop)) return RELAY_LOOP_DRAINED;
+        if (is_drained(loop)) {
+            make_final(loop); /* or the next relay does */
+            return RELAY_LOOP_DRAINED;
+        }
         enum wal_result result = wal_stream_read(loop->stream, patience_ms(loop), &message, loop->reason);
         if (result == WAL_LOST) return RELAY_LOOP_LOST;
         if (result != WAL_OK && result != WAL_NOTHING) return RELAY_LOOP_FAILED;
@@ -283,6 +312,7 @@ static enum relay_loop_end run(struct relay_loop *loop)
 enum relay_loop_end relay_loop_run(struct relay_loop *loop)
 {
     loop->reached = loop->progress;
+    loop->previous_lsn = loop->progress.lsn;
     buf_init(&loop->scratch, RECORD_BYTES_MAX);
     enum relay_loop_end end = run(loop);
     if (end == RELAY_LOOP_FAILED && loop->reason->kind == ERROR_REFUSED) take_care(loop);

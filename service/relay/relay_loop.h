@@ -15,6 +15,7 @@
 #include "core/commit_position.h"
 #include "relay/error_text.h"
 #include "relay/interruptible_wait.h"
+#include "relay/overlap.h"
 #include "relay/publisher.h"
 #include "relay/wal_stream.h"
 
@@ -45,7 +46,9 @@ struct relay_loop {
     const char *progress_key;
     const struct event_context *events;
     _Atomic int64_t *lag_bytes;  /* where it is reported */
-    struct progress progress;    /* what is published already */
+    struct progress progress;    /* all before it is published; what is read from there on may be, */
+    struct progress told;        /* a dead letter as far as progress was told, */
+    struct overlap overlap;      /* and these events */
     struct relay_loop_care care; /* of earlier runs, and for the next one */
     uint64_t server_end;         /* the server has WAL up to here, as last seen */
     uint64_t seen;               /* all transactions before this were read; at first those that the slot has confirmed */
@@ -57,7 +60,8 @@ struct relay_loop {
     uint64_t skipped;      /* and how many of these first ones are published already */
     struct slice position; /* the same place, as in its records */
     char position_text[COMMIT_POSITION_TEXT_MAX];
-    int64_t noted_us; /* when progress was written last */
+    int64_t noted_us;      /* when progress was written last */
+    uint64_t previous_lsn; /* progress before that */
     bool in_transaction;
     bool is_skipping;        /* all of it */
     struct progress reached; /* progress once the open batch is published */

@@ -161,15 +161,30 @@ static bool is_believed(struct takeover *takeover, enum verdict verdict, const s
     return false;
 }
 
-enum takeover_end takeover_finish(struct takeover *takeover, struct publisher *publisher, struct progress *ret_progress)
+/* Back to what is final: of what came behind it, each partition may have another part. Earlier builds did not tell. */
+static bool go_back(const struct takeover *takeover, struct takeover_point *point)
 {
-    struct progress progress;
-    if (!read_progress(takeover, false, &progress)) return TAKEOVER_FAILED;
-    enum verdict verdict = acceptance_decide(takeover->source, &progress);
-    if (verdict == VERDICT_FOREIGN_SLOT || verdict == VERDICT_FOREIGN_TIMELINE) return refuse(takeover, verdict, &progress);
-    if (!is_believed(takeover, verdict, &progress)) return TAKEOVER_FAILED;
-    if (verdict != VERDICT_SAME && !establish(takeover, verdict, publisher, &progress)) return TAKEOVER_FAILED;
-    if (!open_intake(takeover, &progress)) return TAKEOVER_FAILED;
-    *ret_progress = progress;
-    return TAKEOVER_DONE;
+    struct progress *progress = &point->progress;
+    if (progress->final_lsn > 0) {
+        uint64_t confirmed = takeover->source->confirmed;
+        progress->lsn = confirmed > progress->final_lsn ? confirmed : progress->final_lsn;
+        progress->commit_lsn = progress->records = 0;
+    }
+    progress->final_lsn = progress->lsn;
+    const struct progress_topic events = topic_of(takeover, takeover->config->events_topic);
+    const struct commit_position from = {progress->timeline, progress->lsn};
+    return overlap_read(&events, &from, &point->overlap);
+}
+
+enum takeover_end takeover_finish(struct takeover *takeover, struct publisher *publisher, struct takeover_point *point)
+{
+    struct progress *progress = &point->progress;
+    if (!read_progress(takeover, false, progress)) return TAKEOVER_FAILED;
+    enum verdict verdict = acceptance_decide(takeover->source, progress);
+    if (verdict == VERDICT_FOREIGN_SLOT || verdict == VERDICT_FOREIGN_TIMELINE) return refuse(takeover, verdict, progress);
+    if (!is_believed(takeover, verdict, progress)) return TAKEOVER_FAILED;
+    if (verdict != VERDICT_SAME && !establish(takeover, verdict, publisher, progress)) return TAKEOVER_FAILED;
+    if (!open_intake(takeover, progress)) return TAKEOVER_FAILED;
+    point->told = *progress;
+    return verdict != VERDICT_SAME || go_back(takeover, point) ? TAKEOVER_DONE : TAKEOVER_FAILED;
 }

@@ -8,6 +8,7 @@
 #ifndef RELAY_TAKEOVER_H
 #define RELAY_TAKEOVER_H
 
+#include "relay/overlap.h"
 #include "relay/publisher.h"
 #include "relay/relay.h"
 #include "relay/wal_stream.h"
@@ -31,7 +32,14 @@ enum takeover_end { TAKEOVER_DONE, TAKEOVER_REFUSED, TAKEOVER_FAILED };
 /* Opens the intake early, if nothing is in doubt. False when a server is away. */
 bool takeover_hasten(struct takeover *takeover);
 
-/* With the publisher that will write on, whose transactions are its own. Sets where publishing continues; else the reason is set. */
-enum takeover_end takeover_finish(struct takeover *takeover, struct publisher *publisher, struct progress *ret_progress);
+/* Where publishing continues. */
+struct takeover_point {
+    struct progress progress; /* all before it is published for good */
+    struct progress told;     /* what the last transaction of Kafka said */
+    struct overlap overlap;   /* the events between them that are published; the caller's */
+};
+
+/* With the publisher that will write on, whose transactions are its own. Sets the point, which is zeroed before; else the reason is set. */
+enum takeover_end takeover_finish(struct takeover *takeover, struct publisher *publisher, struct takeover_point *point);
 
 #endif

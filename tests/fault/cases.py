@@ -66,6 +66,8 @@ CASES = [
     _case("end-txn-cut", "the connection is cut when a transaction is to end, 8 times", kafka.cut_end_txn, {"times": 8}, through=("kafka",)),
     _case("forgotten", "the broker forgets a transaction that was under way, 3 times", kafka.forget_a_transaction, {"times": 3},
           rate=0, through=("kafka",)),
+    _case("torn", "the broker ends, and some partitions lack the end of a committed transaction, 8 times", kafka.tear_a_transaction,
+          {"times": 8}),
     _case("kafka-away", "the broker is away for two minutes", kafka.kafka_away, {"seconds": 120}),
     _case("postgres-away", "PostgreSQL is away for two minutes: no rebalance, no growth", postgres.postgres_away, {"seconds": 120}),
     _case("rolling", "three replicas are restarted in turn, 10 times", service.restart_in_turn, {"times": 10}, replicas=3),
@@ -156,6 +158,8 @@ SHORT = [
     _case("short-open-transaction", "a replica is killed while its relay is in the middle of a transaction",
           service.die_in_a_transaction, {"times": 1}),
     _case("short-kafka-kill", "kill -9 of the broker, once", kafka.kill_kafka, {"times": 1}),
+    _case("short-torn", "the broker ends, and some partitions lack the end of a committed transaction, 3 times", kafka.tear_a_transaction,
+          {"times": 3}),
     _case("short-http", "framings in doubt, requests in a row, half-closed connections", http.confuse, {"count": 50}, replicas=1,
           rate=0),
 ]

@@ -14,6 +14,7 @@ from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
 from bulkhead_faults import make_schedules
+from kafka_log import last_transaction_ends
 from ledger import Report
 from line import PARTITIONS
 from proxy import END_TXN, CutAt, HoldEndTxn, Narrow, Swallow, calm
@@ -136,6 +137,45 @@ def forget_a_transaction(rig: Rig, times: int) -> None:
                 replica.start(wait=False)
             rig.wait_writes(20)
             rig.wait_events()
+
+
+def tear_a_transaction(rig: Rig, times: int) -> None:
+    """The broker ends when a transaction was answered as committed, and comes back with some of its partitions lacking the end, as it leaves out
+    those that have no leader while it starts. Every other time the replicas end too."""
+    kafka = rig.world.kafka
+    for number in range(times):
+        rig.wait_commands(50)
+        ends = _stop_behind_a_commit(rig)
+        kafka.kill9()
+        for replica in rig.replicas if number % 2 else ():
+            replica.kill9()
+        for log in rig.random.sample(sorted(ends), rig.random.randint(1, len(ends))):
+            os.truncate(log, ends[log])
+        kafka.start()
+        for replica in rig.replicas if number % 2 else ():
+            replica.start(wait=False)
+        rig.faults += 1
+        rig.wait_writes(20)
+        rig.wait_events()
+
+
+def _stop_behind_a_commit(rig: Rig) -> dict[Path, int]:
+    """Where the last transaction's end is in each log that has one; the broker is stopped."""
+    kafka = rig.world.kafka
+    progress, *events = [kafka.data / name / "00000000000000000000.log" for name in (
+        f"{rig.env['PROGRESS_TOPIC']}-0", *(f"{rig.place.events}-{partition}" for partition in range(PARTITIONS)))]
+    ends: dict[Path, int] = {}
+
+    def is_behind() -> bool:
+        nonlocal ends
+        os.kill(kafka.pid, signal.SIGSTOP)
+        ends = last_transaction_ends(progress, events)
+        if len(ends) < 2:
+            os.kill(kafka.pid, signal.SIGCONT)
+        return len(ends) >= 2
+
+    rig.until(is_behind, "the broker has written a transaction's end")
+    return ends
 
 
 def _copy_transaction_log(rig: Rig) -> Path:

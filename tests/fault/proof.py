@@ -63,7 +63,7 @@ MUTANTS = [
         Edit("service/relay/relay_loop.c", "message->commit_lsn == loop->progress.commit_lsn ? loop->progress.records : 0", "0"),)),
     Mutant("the slot is confirmed before Kafka has committed", "open-transaction", "is not there|comes after version", (
         Edit("service/relay/relay_loop.c", "    if (batch_records(loop) > 0) return;\n", ""),
-        Edit("service/relay/relay_loop.c", "loop->progress.lsn < loop->seen ? loop->progress.lsn : loop->seen", "loop->seen"),
+        Edit("service/relay/relay_loop.c", "    uint64_t final = loop->progress.final_lsn;\n", "    uint64_t final = loop->seen;\n"),
         # Without this the relay refuses such a slot, and waits.
         Edit("service/relay/acceptance.c", "    if (source->confirmed > smaller(progress->lsn, end)) return VERDICT_FOREIGN_SLOT;\n", ""))),
     Mutant("positions of another timeline are taken for this one's", "failover", "lost: ", (
@@ -82,8 +82,13 @@ MUTANTS = [
         Edit("service/relay/publisher.c", "if (error != NULL) return publisher_fail_with(publisher, \"committing a transaction\", error);",
              "if (error != NULL) rd_kafka_error_destroy(error);"),)),
     Mutant("a transaction over which a connection was lost is trusted", "end-txn-cut", "the relay does not trust the answer", (
-        Edit("service/relay/publisher.c", "    if (atomic_load(&publisher->connections_closed) == publisher->turn->closed_before) return true;\n",
+        Edit("service/relay/publisher.c", "    if (atomic_load(&publisher->connections_closed) == publisher->closed_before) return true;\n",
              "    if (publisher != NULL) return true;\n"),)),
+    Mutant("what is published behind what is final is not read back", "torn", "lost: |twice: ", (
+        Edit("service/relay/takeover.c", "    if (progress->final_lsn > 0) {\n", "    if (false) {\n"),
+        Edit("service/relay/overlap.c", "    if (overlap->len == 0) return false;\n", "    if (overlap != NULL) return false;\n"),)),
+    Mutant("the slot is confirmed as soon as Kafka has answered", "torn", "not within|has not published", (
+        Edit("service/relay/relay_loop.c", "    uint64_t final = loop->progress.final_lsn;\n", "    uint64_t settled = loop->progress.lsn;\n"),)),
     Mutant("a relay that takes over leaves open what is open", "forgotten", "twice: ", (
         Edit("service/relay/publisher_opening.c", "partition < count && error ==", "partition < count && count < 0 && error =="),)),
     Mutant("what Kafka refuses for good is left out", "refused", "lost: ", (

@@ -9,8 +9,8 @@
 
 static bool are_equal(const struct progress *a, const struct progress *b)
 {
-    return a->lsn == b->lsn && a->timeline == b->timeline && a->commit_lsn == b->commit_lsn && a->records == b->records &&
-           a->highest_id == b->highest_id;
+    return a->lsn == b->lsn && a->timeline == b->timeline && a->final_lsn == b->final_lsn &&
+           a->commit_lsn == b->commit_lsn && a->records == b->records && a->highest_id == b->highest_id;
 }
 
 static void expect_kept(struct progress progress)
@@ -31,7 +31,8 @@ static void what_is_encoded_is_decoded(void **state)
     expect_kept((struct progress){.lsn = 0x1600000040});
     expect_kept((struct progress){.lsn = 0x1600000040, .timeline = 3, .highest_id = 7001});
     expect_kept((struct progress){.lsn = 1, .commit_lsn = 0x1600000080, .records = 50000});
-    expect_kept((struct progress){UINT64_MAX, UINT32_MAX, UINT64_MAX, UINT64_MAX, INT64_MAX});
+    expect_kept((struct progress){.lsn = 0x1600000040, .timeline = 3, .final_lsn = 0x1500000040});
+    expect_kept((struct progress){UINT64_MAX, UINT32_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, INT64_MAX});
 }
 
 static void the_value_is_what_earlier_builds_write_and_read(void **state)
