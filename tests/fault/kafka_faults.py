@@ -118,7 +118,7 @@ def forget_a_transaction(rig: Rig, times: int) -> None:
     ends it, while its records are in their partitions; the relay is another one then."""
     kafka, proxy = rig.world.kafka, rig.world.kafka_proxy
     for _ in range(times):
-        rig.wait_events()
+        rig.wait_final()
         memory = _copy_transaction_log(rig)
         proxy.weather = swallow = Swallow(END_TXN)
         with rig.under_load(200):

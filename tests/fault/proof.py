@@ -88,7 +88,7 @@ MUTANTS = [
         Edit("service/relay/takeover.c", "    if (progress->final_lsn > 0) {\n", "    if (false) {\n"),
         Edit("service/relay/overlap.c", "    if (overlap->len == 0) return false;\n", "    if (overlap != NULL) return false;\n"),)),
     Mutant("the slot is confirmed as soon as Kafka has answered", "torn", "not within|has not published", (
-        Edit("service/relay/relay_loop.c", "    uint64_t final = loop->progress.final_lsn;\n", "    uint64_t settled = loop->progress.lsn;\n"),)),
+        Edit("service/relay/relay_loop.c", "    uint64_t final = loop->progress.final_lsn;\n", "    uint64_t final = loop->progress.lsn;\n"),)),
     Mutant("a relay that takes over leaves open what is open", "forgotten", "twice: ", (
         Edit("service/relay/publisher_opening.c", "partition < count && error ==", "partition < count && count < 0 && error =="),)),
     Mutant("what Kafka refuses for good is left out", "refused", "lost: ", (

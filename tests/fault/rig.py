@@ -120,6 +120,12 @@ class Rig(Line):
         position = self.sql("SELECT pg_current_wal_insert_lsn()")[0][0]
         self.until(lambda: bool(self.sql(PUBLISHED, self.place.slot, position, position)), "the relay has published it")
 
+    def wait_final(self) -> None:
+        """Waits until the slot has confirmed what is committed now: without new commits there are no more transactions of Kafka for some seconds."""
+        position = self.sql("SELECT pg_current_wal_insert_lsn()")[0][0]
+        sql = "SELECT confirmed_flush_lsn >= %s FROM pg_replication_slots WHERE slot_name = %s"
+        self.until(lambda: self.sql(sql, position, self.place.slot)[0][0], "the slot has confirmed it")
+
     def confirmed(self) -> str | None:
         """Up to where the relay has confirmed the slot; None when there is no slot."""
         rows = self.sql("SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = %s", self.place.slot)
