@@ -242,8 +242,12 @@ static bool take(struct relay_loop *loop, struct pgoutput *message)
 static bool note_quiet(struct relay_loop *loop)
 {
     bool is_due = loop->seen > loop->progress.lsn && clock_steady_us() - loop->noted_us >= NOTE_EVERY_US;
+    if (!is_due && loop->progress.final_lsn >= loop->progress.lsn) return true;
+    relay_metrics_behind_since(clock_wall_us()); /* nothing is read until Kafka has answered */
     if (is_due) loop->reached.lsn = loop->seen;
-    return (!is_due || note(loop)) && make_final(loop);
+    if ((is_due && !note(loop)) || !make_final(loop)) return false;
+    relay_metrics_behind_since(0);
+    return true;
 }
 
 static bool rest(struct relay_loop *loop)
