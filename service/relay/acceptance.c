@@ -32,7 +32,8 @@ struct progress acceptance_progress(enum verdict verdict, const struct wal_sourc
     if (verdict == VERDICT_UNMARKED && source->confirmed > next.lsn) next.lsn = source->confirmed;
     if (verdict == VERDICT_SWITCHED) next.lsn = smaller(next.lsn, end);
     next.timeline = source->history.timeline;
-    next.final_lsn = next.lsn;
+    if (verdict != VERDICT_SWITCHED || next.final_lsn == 0) next.final_lsn = next.lsn;
+    next.final_lsn = smaller(next.final_lsn, next.lsn);
     return next;
 }
 

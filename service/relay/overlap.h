@@ -10,23 +10,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/commit_position.h"
 #include "relay/progress.h"
+#include "relay/timeline.h"
 
 /* Starts zeroed. */
 struct overlap {
-    uint64_t *names; /* sorted: a digest of each event's position and ce_id */
+    uint64_t *names; /* sorted: a digest of each event's LSN and ce_id */
     size_t len;
     size_t capacity;
     uint64_t last_lsn; /* no event is of a commit record behind it */
 };
 
-/* Reads the committed events whose commit record is at or behind `from`, on that timeline, into an overlap that is zeroed. False when that fails; the
+/* Reads the committed events whose commit record is at or behind the LSN, in this history, into an overlap that is zeroed. False when that fails; the
  * reason is set. */
-bool overlap_read(const struct progress_topic *events, const struct commit_position *from, struct overlap *overlap);
+bool overlap_read(const struct progress_topic *events, const struct timeline_history *history, uint64_t lsn,
+                  struct overlap *overlap);
 
-/* Whether this event, which has its position, is one of them. */
-bool overlap_has(const struct overlap *overlap, const struct record *event);
+/* Whether this event of the commit record at the LSN is one of them. */
+bool overlap_has(const struct overlap *overlap, const struct record *event, uint64_t lsn);
 
 /* Leaves it zeroed. */
 void overlap_done(struct overlap *overlap);

@@ -36,6 +36,11 @@ static void add_number(struct record *record, struct slice name, struct pieces *
     record_add_header(record, name, keep(pieces, (size_t)len));
 }
 
+bool progress_is_final(const struct progress *progress)
+{
+    return progress->final_lsn == progress->lsn && progress->records == 0;
+}
+
 void progress_encode(const struct progress *progress, struct slice key, char text[PROGRESS_TEXT_MAX],
                      struct record *ret_record)
 {

@@ -22,6 +22,9 @@ struct progress {
     int64_t highest_id;  /* the highest schedule id that was published; 0: unknown */
 };
 
+/* Whether all of it is. */
+bool progress_is_final(const struct progress *progress);
+
 /* The record, without a topic; it borrows from key and text. */
 void progress_encode(const struct progress *progress, struct slice key, char text[PROGRESS_TEXT_MAX],
                      struct record *ret_record);

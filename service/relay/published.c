@@ -5,10 +5,7 @@
 #include "codec/event.h"
 #include "relay/topic_reader.h"
 
-/* Offsets of each partition that are tried first, and then so many times as many. */
-enum { NEWEST_FIRST = 1000, NEWEST_FACTOR = 8 };
-
-static const int64_t NEWEST_MAX = INT64_C(1) << 60;
+enum { NEWEST_FIRST = 1000 /* offsets of each partition */ };
 
 struct reading {
     const struct published_range *range;
@@ -58,6 +55,12 @@ static bool reaches_back(void *ctx, const struct record *record)
     return !is_from(record, &reading->range->from);
 }
 
+static void on_start(void *ctx)
+{
+    const struct reading *reading = ctx;
+    *reading->published = (struct published){0};
+}
+
 bool published_read(const struct progress_topic *events, const struct published_range *range, struct healing *healing,
                     struct published *ret_published)
 {
@@ -66,15 +69,10 @@ bool published_read(const struct progress_topic *events, const struct published_
                                    .topic = events->name,
                                    .on_record = on_record,
                                    .reaches_back = reaches_back,
+                                   .on_start = on_start,
                                    .ctx = &reading,
                                    .on_wait = events->on_wait,
                                    .wait_ctx = events->ctx,
                                    .reason = events->reason};
-    bool is_enough = false;
-    for (int64_t newest = NEWEST_FIRST; !is_enough; newest *= NEWEST_FACTOR) {
-        *ret_published = (struct published){0};
-        config.newest = reads_all(range) || newest > NEWEST_MAX ? 0 : newest;
-        if (!topic_read(&config, &is_enough)) return false;
-    }
-    return true;
+    return topic_read_back(&config, reads_all(range) ? 0 : NEWEST_FIRST);
 }

@@ -247,7 +247,7 @@ bool publisher_commit(struct publisher *publisher, struct slice progress_key, co
     if (error != NULL) return publisher_fail_with(publisher, "committing a transaction", error);
     FAILPOINT("relay.after_end_txn");
     publisher->turn->in_transaction = false;
-    publisher->is_final = progress->final_lsn == progress->lsn;
+    publisher->is_final = progress_is_final(progress);
     publisher->queued_bytes = 0;
     start_rest(publisher);
     publisher_take_turns(publisher);

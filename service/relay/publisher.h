@@ -3,7 +3,7 @@
  *
  * Happy path: send each record as it is read (the first begins the transaction), commit with the position behind them.
  * Failure modes: whatever goes wrong (broker away, delivery failed, fenced, a commit without an answer) makes every further
- * call fail; the caller closes the publisher and restarts from the progress that Kafka has. It is never asked whether
+ * call fail; the caller closes the publisher and restarts from what is final of the progress that Kafka has. It is never asked whether
  * an error might heal: with librdkafka 2.0.2 a late EndTxn could end the next transaction of the same producer. The reason's kind
  * says what the caller does next. A record that Kafka refuses for good can only be distinguished from its neighbours when it is sent alone. */
 #ifndef RELAY_PUBLISHER_H

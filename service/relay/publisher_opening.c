@@ -195,7 +195,6 @@ static bool abort_leftovers(struct publisher *publisher)
 static bool open_all(struct publisher *publisher)
 {
     publisher->failed = false;
-    publisher->is_final = true;
     publisher->turn = publisher->producers;
     return make_producers(publisher) && init_transactions(publisher) && abort_leftovers(publisher);
 }
@@ -226,10 +225,13 @@ static void close_producer(struct producer *producer)
     *producer = (struct producer){0};
 }
 
+/* The connections that are closed here are not lost. */
 void publisher_leave(struct publisher *publisher)
 {
+    unsigned lost = atomic_load(&publisher->connections_closed);
     publisher->failed = true; /* what fails from here on is no news */
     for (size_t i = 0; i < PUBLISHER_PRODUCERS; i++) close_producer(&publisher->producers[i]);
+    atomic_store(&publisher->connections_closed, lost);
 }
 
 /* A property of the producer, as the operator may have set it. */
@@ -289,6 +291,7 @@ struct publisher *publisher_open(const struct publisher_config *config, struct e
     publisher->reason = reason;
     publisher->batch_bytes = PUBLISHER_BATCH_BYTES_MAX;
     publisher->window_bytes = WINDOW_BYTES_FIRST;
+    publisher->is_final = true;
     if (publisher_take_over(publisher)) return publisher;
     publisher_close(publisher);
     return NULL;

@@ -10,7 +10,7 @@
 #include "relay/session.h"
 #include "relay/wal_record.h"
 
-enum { IDLE_MS = 1000, CARE_DIVISOR = 16, NOTE_EVERY_US = 10000000, RECORD_BYTES_MAX = 32 << 20 };
+enum { IDLE_MS = 1000, FINAL_AFTER_US = 1000000, CARE_DIVISOR = 16, NOTE_EVERY_US = 10000000, RECORD_BYTES_MAX = 32 << 20 };
 
 /* ---- the batch ---- */
 
@@ -62,10 +62,10 @@ static bool note(struct relay_loop *loop)
     return true;
 }
 
-/* Transactions with nothing but the same progress make those before final. */
+/* Transactions with nothing but progress make those before final. */
 static bool make_final(struct relay_loop *loop)
 {
-    while (loop->progress.final_lsn < loop->progress.lsn) {
+    while (!progress_is_final(&loop->progress)) {
         if (!note(loop)) return false;
     }
     confirm(loop);
@@ -86,12 +86,19 @@ static bool commit_batch(struct relay_loop *loop)
     return true;
 }
 
+/* What was told is read again: progress is not to say less than it did. */
+static bool is_behind_told(const struct relay_loop *loop)
+{
+    return loop->seen < loop->told.lsn || (loop->told.records > 0 && loop->seen <= loop->told.commit_lsn);
+}
+
 /* When the stream pauses, nothing is gained by waiting for more. */
 static bool is_batch_due(const struct relay_loop *loop, bool is_paused)
 {
     if (batch_records(loop) == 0) return false;
     if (clock_steady_us() - loop->batch.begun_us >= RELAY_LOOP_BATCH_US) return true;
-    return is_between_transactions(loop) && (is_paused || batch_records(loop) >= RELAY_LOOP_BATCH_EVENTS);
+    if (batch_records(loop) >= RELAY_LOOP_BATCH_EVENTS) return is_between_transactions(loop);
+    return is_between_transactions(loop) && is_paused && !is_behind_told(loop);
 }
 
 /* How long the stream may be waited for. */
@@ -159,7 +166,7 @@ static bool is_told(const struct relay_loop *loop)
 
 static bool is_published(const struct relay_loop *loop, const struct record *record)
 {
-    return record->topic == RECORD_EVENT ? overlap_has(&loop->overlap, record) : is_told(loop);
+    return record->topic == RECORD_EVENT ? overlap_has(&loop->overlap, record, loop->commit_lsn) : is_told(loop);
 }
 
 /* The headers that say where an event comes from. */
@@ -241,8 +248,10 @@ static bool take(struct relay_loop *loop, struct pgoutput *message)
 /* On a quiet line progress follows what others write to the WAL, or the slot would hold it for ever. */
 static bool note_quiet(struct relay_loop *loop)
 {
-    bool is_due = loop->seen > loop->progress.lsn && clock_steady_us() - loop->noted_us >= NOTE_EVERY_US;
-    if (!is_due && loop->progress.final_lsn >= loop->progress.lsn) return true;
+    int64_t noted_ago_us = clock_steady_us() - loop->noted_us;
+    bool is_due = loop->seen > loop->progress.lsn && noted_ago_us >= NOTE_EVERY_US;
+    bool is_final = progress_is_final(&loop->progress) || noted_ago_us < FINAL_AFTER_US;
+    if ((!is_due && is_final) || is_behind_told(loop)) return true;
     relay_metrics_behind_since(clock_wall_us()); /* nothing is read until Kafka has answered */
     if (is_due) loop->reached.lsn = loop->seen;
     if ((is_due && !note(loop)) || !make_final(loop)) return false;
@@ -317,6 +326,7 @@ enum relay_loop_end relay_loop_run(struct relay_loop *loop)
 {
     loop->reached = loop->progress;
     loop->previous_lsn = loop->progress.lsn;
+    loop->noted_us = clock_steady_us();
     buf_init(&loop->scratch, RECORD_BYTES_MAX);
     enum relay_loop_end end = run(loop);
     if (end == RELAY_LOOP_FAILED && loop->reason->kind == ERROR_REFUSED) take_care(loop);

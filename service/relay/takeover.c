@@ -172,8 +172,7 @@ static bool go_back(const struct takeover *takeover, struct takeover_point *poin
     }
     progress->final_lsn = progress->lsn;
     const struct progress_topic events = topic_of(takeover, takeover->config->events_topic);
-    const struct commit_position from = {progress->timeline, progress->lsn};
-    return overlap_read(&events, &from, &point->overlap);
+    return overlap_read(&events, &takeover->source->history, progress->lsn, &point->overlap);
 }
 
 enum takeover_end takeover_finish(struct takeover *takeover, struct publisher *publisher, struct takeover_point *point)
@@ -186,5 +185,6 @@ enum takeover_end takeover_finish(struct takeover *takeover, struct publisher *p
     if (verdict != VERDICT_SAME && !establish(takeover, verdict, publisher, progress)) return TAKEOVER_FAILED;
     if (!open_intake(takeover, progress)) return TAKEOVER_FAILED;
     point->told = *progress;
-    return verdict != VERDICT_SAME || go_back(takeover, point) ? TAKEOVER_DONE : TAKEOVER_FAILED;
+    bool is_known = verdict == VERDICT_SAME || verdict == VERDICT_SWITCHED;
+    return !is_known || go_back(takeover, point) ? TAKEOVER_DONE : TAKEOVER_FAILED;
 }

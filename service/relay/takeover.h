@@ -1,7 +1,7 @@
 /* What lies between holding the slot and publishing from it: is this the server whose events are published, and how far are they?
  *
  * Happy path: the progress that is there is of this very history, so the intake is opened at once; then, with a producer of our own,
- * nobody can move progress any more and it is read again.
+ * nobody can move progress any more and it is read again. Publishing continues from what is final of it (ADR 37).
  * Failure modes: either server away (FAILED: start again); a timeline that was switched to, a database that was set back, another server or
  * slot (what is published and not in the database is looked up, logged and healed, and publishing continues from where the histories part); a
  * slot or a timeline that is foreign (REFUSED, in the database too: as a lost slot). */

@@ -6,7 +6,9 @@
 #include "driver/clock.h"
 #include "driver/kafka.h"
 
-enum { SLICE_MS = 100, QUERY_TIMEOUT_MS = 2000, SILENCE_US = 30000000, PARTITIONS_MAX = 1000 };
+enum { SLICE_MS = 100, QUERY_TIMEOUT_MS = 2000, SILENCE_US = 30000000, PARTITIONS_MAX = 10000, NEWEST_FACTOR = 8 };
+
+static const int64_t NEWEST_MAX = INT64_C(1) << 60;
 
 struct part {
     int64_t end;    /* where it ended at first */
@@ -20,7 +22,8 @@ struct reader {
     struct part *parts;
     int parts_len;
     int open_parts;
-    int cut; /* parts whose older records may be needed */
+    int cut;       /* parts whose older records may be needed */
+    bool has_open; /* a transaction was met that is open */
 };
 
 static bool fail(struct reader *reader, const char *text)
@@ -51,7 +54,7 @@ static bool make_parts(struct reader *reader)
     return reader->parts != NULL || fail(reader, "out of memory");
 }
 
-/* Notes where the partition begins and ends; an empty one needs no reading. */
+/* Notes where the partition begins and what is committed of it ends; where that is nothing, something may be open. */
 static bool open_part(struct reader *reader, int32_t number)
 {
     int64_t low;
@@ -60,7 +63,7 @@ static bool open_part(struct reader *reader, int32_t number)
     rd_kafka_resp_err_t error =
         rd_kafka_query_watermark_offsets(reader->config->client, config->topic, number, &low, &high, QUERY_TIMEOUT_MS);
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR) return fail_with(reader, error);
-    if (low == high) return true;
+    if (low == high && config->stops_at_open) return true;
     bool has_older = config->newest > 0 && high - config->newest > low;
     reader->parts[number] = (struct part){.end = high, .is_open = true, .has_older = has_older};
     rd_kafka_topic_partition_list_add(reader->starts, config->topic, number)->offset =
@@ -75,6 +78,7 @@ static bool assign_all(struct reader *reader)
     if (!make_parts(reader)) return false;
     for (int32_t number = 0; number < reader->parts_len; number++) {
         if (!open_part(reader, number)) return false;
+        if (!reader->config->on_wait(reader->config->wait_ctx)) return fail(reader, "interrupted");
     }
     rd_kafka_resp_err_t error = kafka_assign(reader->config->client, reader->starts);
     return error == RD_KAFKA_RESP_ERR_NO_ERROR || fail_with(reader, error);
@@ -108,11 +112,25 @@ static bool on_record(struct reader *reader, const rd_kafka_message_t *message)
     return config->on_record(config->ctx, &record, &place);
 }
 
-/* Committed records end at the first open transaction. An end before the noted one is not the end. */
+/* Committed records end at the first open transaction, and the records that the last answer told of behind it. */
+static bool is_before_open(const struct reader *reader, const rd_kafka_message_t *message)
+{
+    int64_t low;
+    int64_t high;
+    rd_kafka_resp_err_t error =
+        rd_kafka_get_watermark_offsets(reader->config->client, reader->config->topic, message->partition, &low, &high);
+    return error == RD_KAFKA_RESP_ERR_NO_ERROR && message->offset < high;
+}
+
+/* An end before the noted one is not the end. */
 static void on_end(struct reader *reader, const rd_kafka_message_t *message)
 {
     struct part *part = &reader->parts[message->partition];
-    if (!part->is_open || (message->offset < part->end && !reader->config->stops_at_open)) return;
+    if (!part->is_open) return;
+    if (!reader->config->stops_at_open && (message->offset < part->end || is_before_open(reader, message))) {
+        reader->has_open = true;
+        return;
+    }
     part->is_open = false;
     reader->open_parts--;
 }
@@ -140,7 +158,8 @@ static bool read_all(struct reader *reader)
     if (!assign_all(reader)) return false;
     while (reader->open_parts > 0) {
         if (!take_next(reader, &heard_us)) return false;
-        if (clock_steady_us() - heard_us >= SILENCE_US) return fail(reader, "Kafka did not answer in time");
+        if (clock_steady_us() - heard_us >= SILENCE_US)
+            return fail(reader, reader->has_open ? "a transaction on it stays open" : "Kafka did not answer in time");
         if (!reader->config->on_wait(reader->config->wait_ctx)) return fail(reader, "interrupted");
     }
     return true;
@@ -174,4 +193,15 @@ bool topic_read(const struct topic_reading *reading, bool *ret_is_enough)
     rd_kafka_topic_partition_list_destroy(reader.starts);
     free(reader.parts);
     return ok;
+}
+
+bool topic_read_back(struct topic_reading *reading, int64_t newest)
+{
+    bool is_enough = false;
+    for (; !is_enough; newest *= NEWEST_FACTOR) {
+        reading->on_start(reading->ctx);
+        reading->newest = newest > NEWEST_MAX ? 0 : newest;
+        if (!topic_read(reading, &is_enough)) return false;
+    }
+    return true;
 }
