@@ -23,12 +23,13 @@ static bool is_from(const struct reading *reading, const struct record *event, u
     return position.lsn >= reading->from_lsn && position.lsn < timeline_end(reading->history, position.timeline);
 }
 
-/* The same commit may be told on another timeline. */
+/* Of the ce_id, which every event of ours has: its value may have been reduced. The same commit may be told on another timeline. */
 static uint64_t name_of(const struct record *event, uint64_t lsn)
 {
     unsigned char sha256[SHA256_DIGEST_LENGTH];
     struct slice id = record_header(event, SLICE("ce_id"));
     uint64_t name;
+    if (id.data == NULL) id = event->value;
     SHA256((const unsigned char *)id.data, id.len, sha256);
     memcpy(&name, sha256, sizeof(name));
     return name ^ lsn;
