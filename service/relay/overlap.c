@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "core/commit_position.h"
-#include "relay/topic_reader.h"
 
 enum { NEWEST_FIRST = 200 /* offsets of each partition */, CAPACITY_FIRST = 256 };
 
@@ -81,19 +80,12 @@ static void on_start(void *ctx)
     reading->overlap->len = 0;
 }
 
-bool overlap_read(const struct progress_topic *events, const struct timeline_history *history, uint64_t lsn,
+bool overlap_read(const struct topic_source *events, const struct timeline_history *history, uint64_t lsn,
                   struct overlap *overlap)
 {
     struct reading reading = {history, lsn, overlap, events->reason};
-    struct topic_reading config = {.client = events->client,
-                                   .topic = events->name,
-                                   .on_record = on_record,
-                                   .reaches_back = reaches_back,
-                                   .on_start = on_start,
-                                   .ctx = &reading,
-                                   .on_wait = events->on_wait,
-                                   .wait_ctx = events->ctx,
-                                   .reason = events->reason};
+    struct topic_reading config = {
+        .source = events, .on_record = on_record, .reaches_back = reaches_back, .on_start = on_start, .ctx = &reading};
     if (!topic_read_back(&config, NEWEST_FIRST)) return false;
     if (overlap->len > 0) qsort(overlap->names, overlap->len, sizeof(*overlap->names), compare);
     return true;

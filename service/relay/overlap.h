@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "relay/progress.h"
 #include "relay/timeline.h"
+#include "relay/topic_reader.h"
 
 /* Starts zeroed. */
 struct overlap {
@@ -23,7 +23,7 @@ struct overlap {
 
 /* Reads the committed events whose commit record is at or behind the LSN, in this history, into an overlap that is zeroed. False when that fails; the
  * reason is set. */
-bool overlap_read(const struct progress_topic *events, const struct timeline_history *history, uint64_t lsn,
+bool overlap_read(const struct topic_source *events, const struct timeline_history *history, uint64_t lsn,
                   struct overlap *overlap);
 
 /* Whether this event of the commit record at the LSN is one of them. */

@@ -1,7 +1,5 @@
 #include "relay/progress.h"
 
-#include "relay/topic_reader.h"
-
 struct reading {
     struct slice key;
     struct progress progress; /* the newest record of the key: what it says, */
@@ -23,17 +21,13 @@ static bool on_record(void *ctx, const struct record *record, const struct topic
     return true;
 }
 
-bool progress_read(const struct progress_topic *topic, const char *key, bool is_passing, struct progress *ret_progress)
+bool progress_read(const struct topic_source *topic, const char *key, bool is_passing, struct progress *ret_progress)
 {
     struct reading reading = {.key = slice_of(key)};
-    const struct topic_reading config = {.client = topic->client,
-                                         .topic = topic->name,
+    const struct topic_reading config = {.source = topic,
                                          .stops_at_open = is_passing,
                                          .on_record = on_record,
-                                         .ctx = &reading,
-                                         .on_wait = topic->on_wait,
-                                         .wait_ctx = topic->ctx,
-                                         .reason = topic->reason};
+                                         .ctx = &reading};
     bool is_enough;
     if (!topic_read(&config, &is_enough)) return false;
     *ret_progress = reading.progress;

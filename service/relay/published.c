@@ -3,7 +3,6 @@
 #include <stdio.h>
 
 #include "codec/event.h"
-#include "relay/topic_reader.h"
 
 enum { NEWEST_FIRST = 1000 /* offsets of each partition */ };
 
@@ -61,18 +60,11 @@ static void on_start(void *ctx)
     *reading->published = (struct published){0};
 }
 
-bool published_read(const struct progress_topic *events, const struct published_range *range, struct healing *healing,
+bool published_read(const struct topic_source *events, const struct published_range *range, struct healing *healing,
                     struct published *ret_published)
 {
     struct reading reading = {range, healing, ret_published};
-    struct topic_reading config = {.client = events->client,
-                                   .topic = events->name,
-                                   .on_record = on_record,
-                                   .reaches_back = reaches_back,
-                                   .on_start = on_start,
-                                   .ctx = &reading,
-                                   .on_wait = events->on_wait,
-                                   .wait_ctx = events->ctx,
-                                   .reason = events->reason};
+    struct topic_reading config = {
+        .source = events, .on_record = on_record, .reaches_back = reaches_back, .on_start = on_start, .ctx = &reading};
     return topic_read_back(&config, reads_all(range) ? 0 : NEWEST_FIRST);
 }

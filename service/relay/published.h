@@ -5,7 +5,7 @@
 
 #include "core/commit_position.h"
 #include "relay/healing.h"
-#include "relay/progress.h"
+#include "relay/topic_reader.h"
 
 enum { PUBLISHED_NAMES_MAX = 50, PUBLISHED_NAME_MAX = 96 };
 
@@ -23,7 +23,7 @@ struct published {
 
 /* Reads the topic back to where the range begins, and notes the events of the range for healing. False when that fails; the reason is
  * set. */
-bool published_read(const struct progress_topic *events, const struct published_range *range, struct healing *healing,
+bool published_read(const struct topic_source *events, const struct published_range *range, struct healing *healing,
                     struct published *ret_published);
 
 #endif

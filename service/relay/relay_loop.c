@@ -29,7 +29,7 @@ static void confirm(struct relay_loop *loop)
 {
     if (batch_records(loop) > 0) return;
     uint64_t final = loop->progress.final_lsn;
-    wal_stream_confirm(loop->stream, loop->seen, final < loop->seen ? final : loop->seen);
+    wal_stream_confirm(loop->stream, loop->seen, smaller(final, loop->seen));
     int64_t lag = loop->server_end > loop->seen ? (int64_t)(loop->server_end - loop->seen) : 0;
     atomic_store_explicit(loop->lag_bytes, lag, memory_order_relaxed);
     relay_metrics_lag_bytes(lag);

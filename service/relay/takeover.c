@@ -3,17 +3,18 @@
 #include "driver/log.h"
 #include "relay/acceptance.h"
 #include "core/lsn.h"
+#include "relay/progress.h"
 #include "relay/published.h"
 #include "relay/relay_metrics.h"
 
-static struct progress_topic topic_of(const struct takeover *takeover, const char *name)
+static struct topic_source topic_of(const struct takeover *takeover, const char *name)
 {
-    return (struct progress_topic){takeover->client, name, takeover->on_wait, takeover->ctx, takeover->reason};
+    return (struct topic_source){takeover->client, name, takeover->on_wait, takeover->ctx, takeover->reason};
 }
 
 static bool read_progress(const struct takeover *takeover, bool is_passing, struct progress *ret_progress)
 {
-    const struct progress_topic topic = topic_of(takeover, takeover->config->progress_topic);
+    const struct topic_source topic = topic_of(takeover, takeover->config->progress_topic);
     return progress_read(&topic, takeover->source->name, is_passing, ret_progress);
 }
 
@@ -98,7 +99,7 @@ static struct published_range range_of(const struct takeover *takeover, enum ver
 /* Looks up what is published beyond what the database has, brings that beyond it, and sets the highest id where it was unknown. */
 static bool reconcile(struct takeover *takeover, enum verdict verdict, struct progress *progress)
 {
-    const struct progress_topic events = topic_of(takeover, takeover->config->events_topic);
+    const struct topic_source events = topic_of(takeover, takeover->config->events_topic);
     const struct published_range range = range_of(takeover, verdict, progress);
     const struct healing_config config = {.database_url = takeover->config->database_url,
                                           .slot = takeover->config->slot,
@@ -171,7 +172,7 @@ static bool go_back(const struct takeover *takeover, struct takeover_point *poin
         progress->commit_lsn = progress->records = 0;
     }
     progress->final_lsn = progress->lsn;
-    const struct progress_topic events = topic_of(takeover, takeover->config->events_topic);
+    const struct topic_source events = topic_of(takeover, takeover->config->events_topic);
     return overlap_read(&events, &takeover->source->history, progress->lsn, &point->overlap);
 }
 

@@ -28,7 +28,7 @@ struct reader {
 
 static bool fail(struct reader *reader, const char *text)
 {
-    error_text_set(reader->config->reason, "reading %s: %s", reader->config->topic, text);
+    error_text_set(reader->config->source->reason, "reading %s: %s", reader->config->source->name, text);
     return false;
 }
 
@@ -39,10 +39,10 @@ static bool fail_with(struct reader *reader, rd_kafka_resp_err_t error)
 
 static bool make_parts(struct reader *reader)
 {
-    rd_kafka_topic_t *topic = rd_kafka_topic_new(reader->config->client, reader->config->topic, NULL);
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(reader->config->source->client, reader->config->source->name, NULL);
     if (topic == NULL) return fail_with(reader, rd_kafka_last_error());
     const struct rd_kafka_metadata *metadata;
-    rd_kafka_resp_err_t error = rd_kafka_metadata(reader->config->client, 0, topic, &metadata, QUERY_TIMEOUT_MS);
+    rd_kafka_resp_err_t error = rd_kafka_metadata(reader->config->source->client, 0, topic, &metadata, QUERY_TIMEOUT_MS);
     rd_kafka_topic_destroy(topic);
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR) return fail_with(reader, error);
     error = metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
@@ -60,13 +60,13 @@ static bool open_part(struct reader *reader, int32_t number)
     int64_t low;
     int64_t high;
     const struct topic_reading *config = reader->config;
-    rd_kafka_resp_err_t error =
-        rd_kafka_query_watermark_offsets(reader->config->client, config->topic, number, &low, &high, QUERY_TIMEOUT_MS);
+    rd_kafka_resp_err_t error = rd_kafka_query_watermark_offsets(reader->config->source->client, config->source->name,
+                                                                 number, &low, &high, QUERY_TIMEOUT_MS);
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR) return fail_with(reader, error);
     if (low == high && config->stops_at_open) return true;
     bool has_older = config->newest > 0 && high - config->newest > low;
     reader->parts[number] = (struct part){.end = high, .is_open = true, .has_older = has_older};
-    rd_kafka_topic_partition_list_add(reader->starts, config->topic, number)->offset =
+    rd_kafka_topic_partition_list_add(reader->starts, config->source->name, number)->offset =
         has_older ? high - config->newest : low;
     reader->cut += has_older;
     reader->open_parts++;
@@ -78,9 +78,9 @@ static bool assign_all(struct reader *reader)
     if (!make_parts(reader)) return false;
     for (int32_t number = 0; number < reader->parts_len; number++) {
         if (!open_part(reader, number)) return false;
-        if (!reader->config->on_wait(reader->config->wait_ctx)) return fail(reader, "interrupted");
+        if (!reader->config->source->on_wait(reader->config->source->ctx)) return fail(reader, "interrupted");
     }
-    rd_kafka_resp_err_t error = kafka_assign(reader->config->client, reader->starts);
+    rd_kafka_resp_err_t error = kafka_assign(reader->config->source->client, reader->starts);
     return error == RD_KAFKA_RESP_ERR_NO_ERROR || fail_with(reader, error);
 }
 
@@ -117,8 +117,8 @@ static bool is_before_open(const struct reader *reader, const rd_kafka_message_t
 {
     int64_t low;
     int64_t high;
-    rd_kafka_resp_err_t error =
-        rd_kafka_get_watermark_offsets(reader->config->client, reader->config->topic, message->partition, &low, &high);
+    rd_kafka_resp_err_t error = rd_kafka_get_watermark_offsets(reader->config->source->client, reader->config->source->name,
+                                                               message->partition, &low, &high);
     return error == RD_KAFKA_RESP_ERR_NO_ERROR && message->offset < high;
 }
 
@@ -138,7 +138,7 @@ static void on_end(struct reader *reader, const rd_kafka_message_t *message)
 /* Whether the next message could be taken, or none was there. */
 static bool take_next(struct reader *reader, int64_t *heard_us)
 {
-    rd_kafka_message_t *message = rd_kafka_consumer_poll(reader->config->client, SLICE_MS);
+    rd_kafka_message_t *message = rd_kafka_consumer_poll(reader->config->source->client, SLICE_MS);
     bool ok = true;
     if (message == NULL) return true;
     if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) ok = fail(reader, rd_kafka_message_errstr(message));
@@ -154,13 +154,13 @@ static bool take_next(struct reader *reader, int64_t *heard_us)
 static bool read_all(struct reader *reader)
 {
     int64_t heard_us = clock_steady_us();
-    if (reader->config->client == NULL) return fail(reader, "no client; see the line before");
+    if (reader->config->source->client == NULL) return fail(reader, "no client; see the line before");
     if (!assign_all(reader)) return false;
     while (reader->open_parts > 0) {
         if (!take_next(reader, &heard_us)) return false;
         if (clock_steady_us() - heard_us >= SILENCE_US)
             return fail(reader, reader->has_open ? "a transaction on it stays open" : "Kafka did not answer in time");
-        if (!reader->config->on_wait(reader->config->wait_ctx)) return fail(reader, "interrupted");
+        if (!reader->config->source->on_wait(reader->config->source->ctx)) return fail(reader, "interrupted");
     }
     return true;
 }
@@ -189,7 +189,7 @@ bool topic_read(const struct topic_reading *reading, bool *ret_is_enough)
     struct reader reader = {.config = reading, .starts = rd_kafka_topic_partition_list_new(1)};
     bool ok = read_all(&reader);
     if (ok) *ret_is_enough = reader.cut == 0;
-    if (reading->client != NULL) kafka_assign(reading->client, NULL); /* what it still fetches nobody gets */
+    if (reading->source->client != NULL) kafka_assign(reading->source->client, NULL); /* what it still fetches nobody gets */
     rd_kafka_topic_partition_list_destroy(reader.starts);
     free(reader.parts);
     return ok;

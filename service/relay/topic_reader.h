@@ -18,10 +18,18 @@ struct topic_place {
     int64_t timestamp_ms;
 };
 
+/* Borrowed. */
+struct topic_source {
+    rd_kafka_t *client; /* of topic_client_new() */
+    const char *name;
+    bool (*on_wait)(void *ctx); /* called now and then; false gives up */
+    void *ctx;
+    struct error_text *reason;
+};
+
 /* Borrowed for the call. */
 struct topic_reading {
-    rd_kafka_t *client;
-    const char *topic;
+    const struct topic_source *source;
     int64_t newest;     /* offsets of each partition, from its end; 0: all of it */
     bool stops_at_open; /* at a transaction that is open; else it is waited for */
     /* The record is borrowed for the call; false gives up, with the reason set. */
@@ -30,9 +38,6 @@ struct topic_reading {
     bool (*reaches_back)(void *ctx, const struct record *record);
     void (*on_start)(void *ctx); /* for topic_read_back: forgets the records so far, as all of them come again */
     void *ctx;
-    bool (*on_wait)(void *ctx); /* called now and then; false gives up */
-    void *wait_ctx;
-    struct error_text *reason;
 };
 
 /* A client that reads one topic after another, and begins to connect. Borrows the settings. NULL when that fails; the reason was logged. */

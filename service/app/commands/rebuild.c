@@ -68,7 +68,7 @@ static bool move_ids(const struct rebuild *rebuild)
     char id[24];
     const char *const params[] = {id};
     rd_kafka_t *client = topic_client_new(&rebuild->config->kafka);
-    const struct progress_topic topic = {client, rebuild->config->progress_topic, on_wait, NULL, &reason};
+    const struct topic_source topic = {client, rebuild->config->progress_topic, on_wait, NULL, &reason};
     bool is_read = progress_read(&topic, "", false, &progress);
     if (client != NULL) rd_kafka_destroy(client);
     if (!is_read) {
