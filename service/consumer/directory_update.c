@@ -90,8 +90,8 @@ static struct kafka_gauges gauges = {
 /* Entries are small and few after the first reading: little is fetched ahead. */
 const struct message_handler directory_update_handler = {
     .purpose = WRITE_DIRECTORY,
-    .queued_messages = "4000",
-    .queued_kbytes = "2048",
+    .queued_messages = "2000",
+    .queued_kbytes = "1024",
     .decode_and_validate = decode_and_validate,
     .refuse = refuse,
     .on_completed = on_completed,

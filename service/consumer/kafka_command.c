@@ -134,8 +134,8 @@ static struct kafka_gauges gauges = {
  * holds about what is completed in a second; in memory that is some 15 MiB. */
 const struct message_handler kafka_command_handler = {
     .purpose = WRITE_COMMANDS,
-    .queued_messages = "12000",
-    .queued_kbytes = "8192",
+    .queued_messages = "4000",
+    .queued_kbytes = "4096",
     .decode_and_validate = decode_and_validate,
     .refuse = refuse,
     .on_completed = on_completed,

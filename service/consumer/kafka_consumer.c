@@ -243,6 +243,7 @@ bool kafka_consumer_join(struct kafka_consumer *consumer)
 void kafka_consumer_drain(struct kafka_consumer *consumer)
 {
     consumer->draining = true;
+    kafka_backlog_drop_all(&consumer->backlog);
 }
 
 void kafka_consumer_drop(struct kafka_consumer *consumer)
@@ -288,7 +289,7 @@ static void close_client(struct kafka_consumer *consumer)
 void kafka_consumer_free(struct kafka_consumer *consumer)
 {
     if (consumer == NULL) return;
-    if (consumer->held != NULL) rd_kafka_message_destroy(consumer->held);
+    kafka_backlog_drop_all(&consumer->backlog);
     kafka_limit_free(consumer->dead_letter_limit);
     kafka_limit_free(consumer->topic_limit);
     if (consumer->client != NULL) close_client(consumer);

@@ -56,6 +56,7 @@ static rd_kafka_topic_partition_list_t *fetched_partitions(const struct kafka_co
 static void assign(struct kafka_consumer *consumer)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
+    kafka_backlog_drop_all(&consumer->backlog);
     for (int32_t i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
         const struct consumer_partition *partition = &consumer->partitions[i];
         if (!partition->fetching && !partition->held_back) continue;
@@ -116,10 +117,16 @@ void consumer_on_offsets(void *ctx, const struct stored_offset *items, size_t le
     if (is_new) assign(consumer);
 }
 
-void consumer_drop_taken(struct kafka_consumer *consumer, struct consumer_partition *partition)
+void consumer_end_fetch(struct kafka_consumer *consumer, struct consumer_partition *partition)
 {
     partition->fetching = false;
     partition->held_back = false;
+    kafka_backlog_drop(&consumer->backlog, &partition->backlog);
+}
+
+void consumer_drop_taken(struct kafka_consumer *consumer, struct consumer_partition *partition)
+{
+    consumer_end_fetch(consumer, partition);
     writer_drop_partition(consumer->config->writer, &partition->stored);
 }
 
@@ -184,6 +191,7 @@ void consumer_stop_partition(struct kafka_consumer *consumer, struct consumer_pa
     rd_kafka_topic_partition_list_add(list, partition->stored.topic, partition->stored.number);
     rd_kafka_pause_partitions(consumer->client, list); /* else it is retried for ever */
     rd_kafka_topic_partition_list_destroy(list);
+    kafka_backlog_drop(&consumer->backlog, &partition->backlog);
     partition->stopped = true;
 }
 
@@ -203,7 +211,7 @@ static void set_fetching(struct kafka_consumer *consumer, const struct consumer_
 
 static void hold_back(struct kafka_consumer *consumer, struct consumer_partition *partition)
 {
-    partition->fetching = false;
+    consumer_end_fetch(consumer, partition);
     partition->held_back = true;
     set_fetching(consumer, partition, false);
     consumer->giving_back = true;

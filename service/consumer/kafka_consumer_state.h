@@ -2,6 +2,7 @@
 #ifndef CONSUMER_KAFKA_CONSUMER_STATE_H
 #define CONSUMER_KAFKA_CONSUMER_STATE_H
 
+#include "consumer/kafka_backlog.h"
 #include "consumer/kafka_consumer.h"
 #include "driver/kafka_limit.h"
 #include "driver/kafka_unpack.h"
@@ -34,6 +35,7 @@ struct consumer_partition {
     bool storing_end;
     int64_t committed; /* to the group, for lag tools */
     struct doubt doubt;
+    struct kafka_backlog_queue backlog; /* what was fetched and is not taken */
 };
 
 struct kafka_consumer {
@@ -44,7 +46,7 @@ struct kafka_consumer {
     struct kafka_unpack unpack;
     struct kafka_limit *topic_limit;
     struct kafka_limit *dead_letter_limit;
-    uint64_t drained; /* times that the consumer had nothing to give */
+    uint64_t drained; /* times that there was nothing to take */
     struct offsets *offsets;
     bool
         is_loading; /* the stored offsets of what is assigned are asked for to begin with, not to see whether they were moved */
@@ -55,8 +57,8 @@ struct kafka_consumer {
     struct event *tick;
     /* By number; here, so that none can lack memory when it is assigned. */
     struct consumer_partition partitions[OFFSETS_PARTITIONS_MAX];
-    rd_kafka_message_t *held; /* could not be checked for want of memory */
-    bool lacks_memory;        /* since that was logged, nothing could */
+    struct kafka_backlog backlog;
+    bool lacks_memory; /* since that was logged, no message could be checked */
     size_t in_flight;
     size_t in_flight_bytes;
     int ticks;
@@ -86,7 +88,10 @@ void consumer_on_offsets(void *ctx, const struct stored_offset *items, size_t le
 /* Runs inside rd_kafka_consumer_poll, on the loop's thread. */
 void consumer_on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t what, rd_kafka_topic_partition_list_t *list, void *ctx);
 
-/* What is not on its way to the database, and what comes of the fetch that is under way. */
+/* Takes nothing more of what was fetched of the partition. */
+void consumer_end_fetch(struct kafka_consumer *consumer, struct consumer_partition *partition);
+
+/* The same, and drops what is not on its way to the database. */
 void consumer_drop_taken(struct kafka_consumer *consumer, struct consumer_partition *partition);
 
 /* Commits the stored offsets to the group. */

@@ -15,7 +15,8 @@ enum {
     HEAVY_BYTES = 8 << 10,         /* a message beyond it is the last of its turn, and others have the loop for as long */
     REST_MS = 5,                   /* after all that was there is taken: what comes meanwhile shares a batch */
     PAUSE_AFTER_TICKS = 10,        /* full for so long: pause, and keep polling for the group's sake */
-    UNREADABLE_FAILURES = 3
+    UNREADABLE_FAILURES = 3,
+    KEPT_AT_ONCE = 64
 };
 
 /* ---- in flight ---- */
@@ -31,11 +32,11 @@ static void complete(struct kafka_consumer *consumer, const struct pending_write
     struct consumer_partition *partition = (struct consumer_partition *)pending_write->partition;
     bool was_full = is_full(consumer);
     consumer->in_flight--;
+    partition->backlog.under_way--;
     consumer->in_flight_bytes -= bytes;
     /* The database went back: read again from where it stands. Once for all dropped writes. */
     if (status == STATUS_OFFSET_MOVED && !consumer->giving_back && (partition->fetching || partition->held_back)) {
-        partition->fetching = false;
-        partition->held_back = false;
+        consumer_end_fetch(consumer, partition);
         consumer_load_offsets(consumer);
     }
     if (was_full && !is_full(consumer)) event_active(consumer->wake, EV_READ, 0);
@@ -74,6 +75,14 @@ static bool on_refuse(struct pending_write *pending_write, enum status status)
     return true;
 }
 
+static void start(struct kafka_consumer *consumer, struct consumer_partition *partition,
+                  struct pending_write *pending_write)
+{
+    partition->backlog.under_way++;
+    consumer->in_flight++;
+    (void)writer_submit(consumer->config->writer, pending_write); /* what comes with an offset is never turned away */
+}
+
 /* False: memory is out, try the same one again. */
 static bool take(struct kafka_consumer *consumer, rd_kafka_message_t *raw)
 {
@@ -89,10 +98,8 @@ static bool take(struct kafka_consumer *consumer, rd_kafka_message_t *raw)
     message->pending_write.ops = &ops;
     message->consumer = consumer;
     partition->taken = raw->offset + 1;
-    consumer->in_flight++;
     consumer->in_flight_bytes += message->bytes;
-    (void)writer_submit(consumer->config->writer,
-                        &message->pending_write); /* what comes with an offset is never turned away */
+    start(consumer, partition, &message->pending_write);
     return true;
 }
 
@@ -134,8 +141,7 @@ static void store_end(struct kafka_consumer *consumer, struct consumer_partition
                                                 .offset = partition->end - 1};
     partition->taken = partition->end;
     partition->storing_end = true;
-    consumer->in_flight++;
-    (void)writer_submit(consumer->config->writer, &end->pending_write);
+    start(consumer, partition, &end->pending_write);
 }
 
 void consumer_store_ends(struct kafka_consumer *consumer)
@@ -202,16 +208,51 @@ static void on_error(struct kafka_consumer *consumer, const rd_kafka_message_t *
 
 /* ---- taking what is there ---- */
 
-static rd_kafka_message_t *next_message(struct kafka_consumer *consumer)
+/* Those of no partition are of the client; those of a partition that a consumer has no room for are left out. */
+static void keep(struct kafka_consumer *consumer, rd_kafka_message_t *message)
 {
-    rd_kafka_message_t *message = consumer->held;
-    consumer->held = NULL;
-    if (message != NULL) return message;
-    message = rd_kafka_consumer_poll(consumer->client, 0);
-    if (message != NULL) return message;
+    struct consumer_partition *partition = consumer_partition_at(consumer, message->partition);
+    if (partition != NULL) {
+        kafka_backlog_add(&consumer->backlog, &partition->backlog, message);
+        return;
+    }
+    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) on_error(consumer, message);
+    rd_kafka_message_destroy(message);
+}
+
+/* While it is paused nothing is fetched, but the group has to see it poll. */
+static bool may_keep(const struct kafka_consumer *consumer)
+{
+    return consumer->paused ? kafka_backlog_has_room(&consumer->backlog) : !kafka_backlog_is_full(&consumer->backlog);
+}
+
+/* Some of what librdkafka has. False: it has nothing more now. */
+static bool keep_some(struct kafka_consumer *consumer)
+{
+    for (int i = 0; i < KEPT_AT_ONCE && may_keep(consumer); i++) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer->client, 0);
+        if (message == NULL) return false;
+        keep(consumer, message);
+    }
+    return true;
+}
+
+/* Takes the queue's first message. False: memory is out, and it stays. */
+static bool take_first(struct kafka_consumer *consumer, struct kafka_backlog_queue *queue)
+{
+    rd_kafka_message_t *message = kafka_backlog_first(&consumer->backlog, queue);
+    bool is_error = message->err != RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (!is_error && !take(consumer, message)) return false;
+    (void)kafka_backlog_take(&consumer->backlog, queue);
+    if (is_error) on_error(consumer, message);
+    rd_kafka_message_destroy(message);
+    return true;
+}
+
+static void note_drained(struct kafka_consumer *consumer)
+{
     kafka_unpack_drained(&consumer->unpack);
     consumer->drained++;
-    return NULL;
 }
 
 /* Others have the loop until then. By a timer also where that is now: what is made active is run before the loop looks at anything else again.
@@ -230,22 +271,22 @@ static void take_what_is_there(struct kafka_consumer *consumer)
 {
     static const struct timeval rest = {.tv_usec = REST_MS * 1000};
     int64_t start_us = clock_steady_us();
+    bool has_taken = false;
     bool is_heavy = false;
-    for (bool has_taken = false; !is_heavy && clock_steady_us() < start_us + TURN_US; has_taken = true) {
-        if (is_full(consumer) && !consumer->paused) return;
-        rd_kafka_message_t *message = next_message(consumer);
-        if (message == NULL) {
+    bool has_more = true;
+    while (!is_heavy && clock_steady_us() < start_us + TURN_US) {
+        if (has_more || consumer->backlog.len == 0) has_more = keep_some(consumer);
+        struct kafka_backlog_queue *queue = kafka_backlog_next(&consumer->backlog);
+        if (queue == NULL && !has_more) {
+            note_drained(consumer);
             if (has_taken) event_add(consumer->rest, &rest);
             return;
         }
-        if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-            on_error(consumer, message);
-        } else if (!take(consumer, message)) {
-            consumer->held = message;
-            return;
-        }
-        is_heavy = message->len > HEAVY_BYTES;
-        rd_kafka_message_destroy(message);
+        if (is_full(consumer)) return;
+        if (queue == NULL) continue;
+        is_heavy = kafka_backlog_first(&consumer->backlog, queue)->len > HEAVY_BYTES;
+        if (!take_first(consumer, queue)) return;
+        has_taken = true;
     }
     int64_t now_us = clock_steady_us();
     int64_t took_us = now_us - start_us < YIELD_MAX_US ? now_us - start_us : YIELD_MAX_US;
