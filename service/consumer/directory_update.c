@@ -87,7 +87,7 @@ static struct kafka_gauges gauges = {
                      .help = "Directory updates that waited because memory ran out."},
 };
 
-/* Entries are small and few after the first reading: little is fetched ahead. */
+/* Entries are small and few after the first reading: little is fetched ahead of the backlog. */
 const struct message_handler directory_update_handler = {
     .purpose = WRITE_DIRECTORY,
     .queued_messages = "2000",

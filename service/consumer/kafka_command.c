@@ -130,8 +130,8 @@ static struct kafka_gauges gauges = {
                      .help = "Commands that waited because memory ran out."},
 };
 
-/* A full queue makes librdkafka wait for a second before it fetches again, which versions before 2.2 cannot change. So the queue
- * holds about what is completed in a second; in memory that is some 15 MiB. */
+/* A full queue makes librdkafka wait some tenths of a second before it fetches again (kafka_consumer.c). The queue and the backlog hold what
+ * is completed meanwhile, and more. */
 const struct message_handler kafka_command_handler = {
     .purpose = WRITE_COMMANDS,
     .queued_messages = "4000",

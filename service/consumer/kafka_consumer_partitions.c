@@ -5,6 +5,8 @@
 #include "driver/kafka.h"
 #include "driver/log.h"
 
+enum { SEEK_MS = 100 /* librdkafka's threads answer it, no broker */ };
+
 /* ---- assignment and stored offsets ---- */
 
 struct consumer_partition *consumer_partition_at(struct kafka_consumer *consumer, int32_t number)
@@ -185,35 +187,45 @@ void consumer_pause_or_resume(struct kafka_consumer *consumer, bool is_paused)
              LOG_INT("in_flight", consumer->in_flight));
 }
 
-void consumer_stop_partition(struct kafka_consumer *consumer, struct consumer_partition *partition)
-{
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, partition->stored.topic, partition->stored.number);
-    rd_kafka_pause_partitions(consumer->client, list); /* else it is retried for ever */
-    rd_kafka_topic_partition_list_destroy(list);
-    kafka_backlog_drop(&consumer->backlog, &partition->backlog);
-    partition->stopped = true;
-}
-
-/* Pauses the partition's fetching, or continues it with the message that is to be taken next. A seek purges what was fetched before it. */
-static void set_fetching(struct kafka_consumer *consumer, const struct consumer_partition *partition, bool fetching)
+static rd_kafka_topic_partition_list_t *list_of(const struct consumer_partition *partition)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, partition->stored.topic, partition->stored.number)->offset = partition->taken;
-    if (fetching) {
-        rd_kafka_resume_partitions(consumer->client, list);
-        rd_kafka_error_destroy(rd_kafka_seek_partitions(consumer->client, list, 0));
-    } else {
-        rd_kafka_pause_partitions(consumer->client, list);
-    }
+    return list;
+}
+
+static void pause_one(struct kafka_consumer *consumer, const struct consumer_partition *partition)
+{
+    rd_kafka_topic_partition_list_t *list = list_of(partition);
+    rd_kafka_pause_partitions(consumer->client, list);
     rd_kafka_topic_partition_list_destroy(list);
+}
+
+/* With the message that is to be taken next. A seek purges what was fetched before it; where it has failed, nothing would be fetched. */
+static void resume_one(struct kafka_consumer *consumer, const struct consumer_partition *partition)
+{
+    rd_kafka_topic_partition_list_t *list = list_of(partition);
+    rd_kafka_resume_partitions(consumer->client, list);
+    rd_kafka_error_t *error = rd_kafka_seek_partitions(consumer->client, list, SEEK_MS);
+    bool has_failed = error != NULL || list->elems[0].err != RD_KAFKA_RESP_ERR_NO_ERROR;
+    rd_kafka_error_destroy(error);
+    rd_kafka_topic_partition_list_destroy(list);
+    if (has_failed) assign(consumer);
+}
+
+/* Were it not paused, librdkafka would try again for ever. */
+void consumer_stop_partition(struct kafka_consumer *consumer, struct consumer_partition *partition)
+{
+    pause_one(consumer, partition);
+    kafka_backlog_drop(&consumer->backlog, &partition->backlog);
+    partition->stopped = true;
 }
 
 static void hold_back(struct kafka_consumer *consumer, struct consumer_partition *partition)
 {
     consumer_end_fetch(consumer, partition);
     partition->held_back = true;
-    set_fetching(consumer, partition, false);
+    pause_one(consumer, partition);
     consumer->giving_back = true;
     int64_t given_back = writer_shorten_partition(consumer->config->writer, &partition->stored);
     consumer->giving_back = false;
@@ -227,7 +239,7 @@ static void go_on(struct kafka_consumer *consumer, struct consumer_partition *pa
     partition->stopped = false; /* as what was given back lies before it */
     partition->doubt = (struct doubt){0};
     partition->fetching = true;
-    set_fetching(consumer, partition, true);
+    resume_one(consumer, partition);
 }
 
 void consumer_mind_waiting(struct kafka_consumer *consumer)

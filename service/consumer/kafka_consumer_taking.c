@@ -155,9 +155,11 @@ void consumer_store_ends(struct kafka_consumer *consumer)
 
 /* ---- errors: they come as messages ---- */
 
-/* Nothing is missing of a partition of which nothing was taken yet. */
-static void on_outside(struct kafka_consumer *consumer, struct consumer_partition *partition)
+/* Nothing is missing of a partition of which nothing was taken yet. The error may be an earlier fetch's, as librdkafka does not drop those: it is
+ * of an offset that was passed, or of 0 where the log is known to begin later. */
+static void on_outside(struct kafka_consumer *consumer, struct consumer_partition *partition, int64_t offset)
 {
+    if (offset >= 0 && (offset < partition->taken || (offset == 0 && partition->is_cut))) return;
     if (partition->taken == 0 && !partition->is_cut) {
         consumer_start_at_beginning(consumer, partition);
         return;
@@ -199,7 +201,7 @@ static void on_error(struct kafka_consumer *consumer, const rd_kafka_message_t *
     switch (partition == NULL ? RD_KAFKA_RESP_ERR__FAIL : message->err) {
     case RD_KAFKA_RESP_ERR__PARTITION_EOF: partition->end = message->offset; break;
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
-    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE: on_outside(consumer, partition); break;
+    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE: on_outside(consumer, partition, message->offset); break;
     default:
         if (partition != NULL && kafka_is_unreadable(message->err)) on_unreadable(consumer, partition, message);
         else LOG_WARN("consumer", LOG_STR("reason", rd_kafka_message_errstr(message)));
@@ -208,15 +210,16 @@ static void on_error(struct kafka_consumer *consumer, const rd_kafka_message_t *
 
 /* ---- taking what is there ---- */
 
-/* Those of no partition are of the client; those of a partition that a consumer has no room for are left out. */
+/* An error waits for the messages before it. What is of no partition, and what is not fetched any more, does not stay. */
 static void keep(struct kafka_consumer *consumer, rd_kafka_message_t *message)
 {
     struct consumer_partition *partition = consumer_partition_at(consumer, message->partition);
-    if (partition != NULL) {
+    bool is_error = message->err != RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (partition != NULL && partition->fetching && (!is_error || partition->backlog.len > 0)) {
         kafka_backlog_add(&consumer->backlog, &partition->backlog, message);
         return;
     }
-    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) on_error(consumer, message);
+    if (is_error) on_error(consumer, message);
     rd_kafka_message_destroy(message);
 }
 
@@ -323,10 +326,9 @@ void consumer_on_rested(evutil_socket_t fd, short what, void *ctx)
 
 void consumer_mind_fullness(struct kafka_consumer *consumer)
 {
-    consumer->full_ticks = is_full(consumer) ? consumer->full_ticks + 1 : 0;
+    const struct kafka_backlog *backlog = &consumer->backlog;
+    consumer->full_ticks = is_full(consumer) && kafka_backlog_is_full(backlog) ? consumer->full_ticks + 1 : 0;
     if (!consumer->paused && consumer->full_ticks >= PAUSE_AFTER_TICKS) consumer_pause_or_resume(consumer, true);
-    else if (consumer->paused && consumer->in_flight < IN_FLIGHT_MAX / 2 &&
-             consumer->in_flight_bytes < IN_FLIGHT_BYTES_MAX / 2) {
+    else if (consumer->paused && backlog->len < KAFKA_BACKLOG_MAX / 2 && backlog->bytes < KAFKA_BACKLOG_BYTES_MAX / 2)
         consumer_pause_or_resume(consumer, false);
-    }
 }

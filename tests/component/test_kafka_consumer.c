@@ -137,7 +137,7 @@ static void two_consumers_split_the_partitions_and_store_nothing_twice(void **st
 
 static void takes_no_more_than_its_maximum_while_the_database_is_busy(void **state)
 {
-    enum { COUNT = 12000, MORE_THAN_ITS_MAXIMUM = 6000 };
+    enum { COUNT = 20000, MORE_THAN_ITS_MAXIMUM = 6000 };
     struct world *world = *state;
     make_topic(world, 1);
     produce_commands(world, 0, 1, COUNT);
