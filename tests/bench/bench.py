@@ -60,6 +60,8 @@ class Run:
         self.batch = self.batch or limits.best_batch(self.world, min(self.commands, TRIAL_COMMANDS))
         with self.world("limit") as world:
             self.add("limit", limits.parts_per_s(world, self.commands, self.batch))
+            self.add("limit", limits.transactions_ms(world))
+        self.add("limit", limits.machine_ms())
         with self.world("commit", topics=False) as world:
             self.add("limit", {"commit_ms": limits.commit_ms(world)})
 

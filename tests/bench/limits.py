@@ -9,6 +9,8 @@ from rig import FIRST_OWNER, World, say, tool
 
 BATCHES = (256, 512, 1024, 2048)
 COMMITS = 3000
+PACES = (1000, 5000)  # a second
+PACE_SECONDS = 8
 
 
 def best_batch(new_world: Callable[..., World], commands: int) -> int:
@@ -30,6 +32,21 @@ def pg_rows_per_s(world: World, commands: int, batch: int) -> float:
 def commit_ms(world: World) -> float:
     """One row and its message inserted and committed, one after the other over one connection: the median."""
     return parse(pg_limit(world, COMMITS, 1, 1))["p50"] / 1000
+
+
+def machine_ms() -> dict[str, float]:
+    """What the machine itself does to latencies at 1,000 a second."""
+    found = parse(tool("stall_limit", 1000, PACE_SECONDS))
+    return {f"machine_{point}_ms": found[point] / 1000 for point in ("p50", "p99", "p999")}
+
+
+def transactions_ms(world: World) -> dict[str, float]:
+    """What Kafka's transactions do to the latencies of events, with nothing else in the way."""
+    results = {}
+    for rate in PACES:
+        found = parse(tool("transaction_limit", world.env["KAFKA_BROKERS"], world.env["EVENTS_TOPIC"], rate, PACE_SECONDS))
+        results |= {f"transactions{rate}_{point}_ms": found[point] / 1000 for point in ("p50", "p99")}
+    return results
 
 
 def pg_limit(world: World, commands: int, batch: int, connections: int) -> str:

@@ -41,6 +41,10 @@ ROWS = [
     Row("librdkafka, consuming them", "limit consumed_per_s", "/s"),
     Row("the rows' WAL, decoded", "limit decoded_per_s", "/s"),
     Row("consume, store, decode, produce in a row", "limit parts_per_s", "/s"),
+    *[Row(f"librdkafka, transactions at {rate:,}/s, {point}", f"limit transactions{rate}_{point}_ms", "ms")
+      for rate in (1000, 5000) for point in ("p50", "p99")],
+    *[Row(f"the machine, 70 us of work at 1,000/s, {name}", f"limit machine_{point}_ms", "ms")
+      for point, name in (("p50", "p50"), ("p99", "p99"), ("p999", "p99.9"))],
     *http_rows("evhttp", "evhttp"),
     Row("Waiting commands"),
     Row("to durable rows", "drain rows_per_s", "/s", "limit rows_per_s", ">= 0.75"),

@@ -6,9 +6,10 @@
 
 #include "sample.h"
 
-/* A producer as fast as librdkafka goes when linger_ms lets it gather; a consumer that reads read_committed from the beginning of
+/* A producer as fast as librdkafka goes when linger_ms lets it gather; one that sends in transactions; a consumer that reads read_committed from the beginning of
  * what it is assigned. End the program when librdkafka refuses. */
 rd_kafka_t *producer_new(const char *brokers, const char *linger_ms);
+rd_kafka_t *transactional_producer_new(const char *brokers, const char *transactional_id);
 rd_kafka_t *consumer_new(const char *brokers);
 
 /* Sends the command of a number, keyed by its owner; waits while the producer's queue is full. */
