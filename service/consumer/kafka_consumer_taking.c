@@ -75,8 +75,7 @@ static bool on_refuse(struct pending_write *pending_write, enum status status)
     return true;
 }
 
-static void start(struct kafka_consumer *consumer, struct consumer_partition *partition,
-                  struct pending_write *pending_write)
+static void start(struct kafka_consumer *consumer, struct consumer_partition *partition, struct pending_write *pending_write)
 {
     partition->backlog.under_way++;
     consumer->in_flight++;
