@@ -7,6 +7,13 @@
 
 enum { SEEK_MS = 100 /* librdkafka's threads answer it, no broker */ };
 
+/* Versions before 2.1 wait for a thousandth of what they are told. */
+static int seek_timeout_ms(void)
+{
+    const int waits_as_told = 0x020100ff;
+    return rd_kafka_version() >= waits_as_told ? SEEK_MS : 1000 * SEEK_MS;
+}
+
 /* ---- assignment and stored offsets ---- */
 
 struct consumer_partition *consumer_partition_at(struct kafka_consumer *consumer, int32_t number)
@@ -206,7 +213,7 @@ static void resume_one(struct kafka_consumer *consumer, const struct consumer_pa
 {
     rd_kafka_topic_partition_list_t *list = list_of(partition);
     rd_kafka_resume_partitions(consumer->client, list);
-    rd_kafka_error_t *error = rd_kafka_seek_partitions(consumer->client, list, SEEK_MS);
+    rd_kafka_error_t *error = rd_kafka_seek_partitions(consumer->client, list, seek_timeout_ms());
     bool has_failed = error != NULL || list->elems[0].err != RD_KAFKA_RESP_ERR_NO_ERROR;
     rd_kafka_error_destroy(error);
     rd_kafka_topic_partition_list_destroy(list);
