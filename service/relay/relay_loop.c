@@ -157,7 +157,8 @@ static bool send_record(struct relay_loop *loop, struct record *record)
     return (batch_records(loop) > 0 || begin_batch(loop)) && publisher_send(loop->publisher, record);
 }
 
-/* Of a commit that progress was told to hold, in Kafka once already. */
+/* Of a commit that progress was told to hold, in Kafka once already. Of one that was published in part the same records come in the same
+ * order. */
 static bool is_told(const struct relay_loop *loop)
 {
     const struct progress *told = &loop->told;
@@ -185,7 +186,7 @@ static bool take_record(struct relay_loop *loop, struct pgoutput *message)
         error_text_set(loop->reason, "out of memory");
         return false;
     }
-    if (++loop->records <= loop->skipped) return true;
+    loop->records++;
     if (record.topic == RECORD_EVENT) mark_event(loop, &record);
     if (is_published(loop, &record)) return true;
     if (!send_record(loop, &record)) return false;
@@ -205,8 +206,7 @@ static bool on_message(struct relay_loop *loop, struct pgoutput *message)
     return taken;
 }
 
-/* Progress is the end of a commit record: a transaction ends at or before it exactly if its commit record begins before. Of one that was
- * published in part the same records come in the same order. */
+/* Progress is the end of a commit record: a transaction ends at or before it exactly if its commit record begins before. */
 static void on_begin(struct relay_loop *loop, const struct pgoutput *message)
 {
     loop->in_transaction = true;
@@ -214,7 +214,6 @@ static void on_begin(struct relay_loop *loop, const struct pgoutput *message)
     loop->commit_us = message->commit_us;
     loop->commit_lsn = message->commit_lsn;
     loop->records = 0;
-    loop->skipped = message->commit_lsn == loop->progress.commit_lsn ? loop->progress.records : 0;
     if (message->commit_lsn > loop->overlap.last_lsn) overlap_done(&loop->overlap);
     const struct commit_position position = {loop->progress.timeline, message->commit_lsn};
     loop->position = commit_position_format(&position, loop->position_text);

@@ -57,8 +57,7 @@ struct relay_loop {
     int64_t commit_us;     /* of the transaction being read, */
     uint64_t commit_lsn;   /* where its commit record begins, */
     uint64_t records;      /* what was read of it, */
-    uint64_t skipped;      /* and how many of these first ones are published already */
-    struct slice position; /* the same place, as in its records */
+    struct slice position; /* and that place, as in its records */
     char position_text[COMMIT_POSITION_TEXT_MAX];
     int64_t noted_us;      /* when progress was written last */
     uint64_t previous_lsn; /* progress before that */

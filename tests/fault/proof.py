@@ -60,7 +60,7 @@ MUTANTS = [
     Mutant("published transactions are not skipped", "short-postgres-kill", "twice: ", (
         Edit("service/relay/relay_loop.c", "loop->is_skipping = message->commit_lsn < loop->progress.lsn;", "loop->is_skipping = false;"),)),
     Mutant("what is published of a transaction is not passed over", "large-transaction", "twice: ", (
-        Edit("service/relay/relay_loop.c", "message->commit_lsn == loop->progress.commit_lsn ? loop->progress.records : 0", "0"),)),
+        Edit("service/relay/relay_loop.c", "overlap_has(&loop->overlap, record, loop->commit_lsn)", "false"),)),
     Mutant("the slot is confirmed before Kafka has committed", "open-transaction", "lost: |is not there|comes after version", (
         Edit("service/relay/relay_loop.c", "    if (batch_records(loop) > 0) return;\n", ""),
         Edit("service/relay/relay_loop.c", "    uint64_t final = loop->progress.final_lsn;\n", "    uint64_t final = loop->seen;\n"),
