@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from limits import parse
+from limits import PACE_SECONDS, PACES, parse
 from rig import FIRST_OWNER, Idle, World, cpu_us, say, tool
 
-RATES = (1000, 5000)  # a second
 SHARES = (10, 50, 80)  # percent of the rate at which waiting commands become events
-SECONDS = 8
 HALF_SECONDS = 20  # at half of the peak, before it counts
 WARM_UP_RATE, WARM_UP_SECONDS, WARM_UPS_MAX = 1000, 10, 12
 COMPILES_PERCENT = 5  # of a core
@@ -27,15 +25,15 @@ def warm_up(world: World) -> None:
 
 def steady(world: World, peak_per_s: float) -> dict[str, float]:
     """Latencies in milliseconds at each rate and each share of the peak, and what a command costs there."""
-    paces = {f"{rate}/s": rate for rate in RATES} | {f"{share}%": int(peak_per_s * share / 100) for share in SHARES}
+    paces = {f"{rate}/s": rate for rate in PACES} | {f"{share}%": int(peak_per_s * share / 100) for share in SHARES}
     results = {}
     with world.service() as service:
         pace(world, int(peak_per_s / 2), HALF_SECONDS)
         for name, rate in paces.items():
             before, idle = world.rig.cpu(service), Idle()
-            latencies = pace(world, rate, SECONDS)
+            latencies = pace(world, rate, PACE_SECONDS)
             results |= {f"{name} {point}_ms": latencies[point] / 1000 for point in ("p50", "p99", "p999", "max")}
-            costs = cpu_us(before, world.rig.cpu(service), rate * SECONDS) | {"idle_percent": idle.percent()}
+            costs = cpu_us(before, world.rig.cpu(service), rate * PACE_SECONDS) | {"idle_percent": idle.percent()}
             results |= {f"{name} {cost}": value for cost, value in costs.items()}
     return results
 
