@@ -7,7 +7,17 @@ bool kafka_backlog_is_full(const struct kafka_backlog *backlog)
 
 bool kafka_backlog_has_room(const struct kafka_backlog *backlog)
 {
-    return backlog->len < KAFKA_BACKLOG_MAX + KAFKA_BACKLOG_RESERVE;
+    return backlog->len < KAFKA_BACKLOG_ROOM;
+}
+
+bool kafka_backlog_is_ahead(const struct kafka_backlog_queue *queue)
+{
+    return queue->len > KAFKA_BACKLOG_SHARE || queue->bytes > KAFKA_BACKLOG_SHARE_BYTES;
+}
+
+bool kafka_backlog_is_behind(const struct kafka_backlog_queue *queue)
+{
+    return queue->len <= KAFKA_BACKLOG_SHARE / 2 && queue->bytes <= KAFKA_BACKLOG_SHARE_BYTES / 2;
 }
 
 static uint16_t new_entry(struct kafka_backlog *backlog)
@@ -34,6 +44,7 @@ void kafka_backlog_add(struct kafka_backlog *backlog, struct kafka_backlog_queue
     else backlog->entries[queue->last].next = entry;
     queue->last = entry;
     queue->len++;
+    queue->bytes += message->len;
     backlog->len++;
     backlog->bytes += message->len;
     list(backlog, queue);
@@ -66,6 +77,7 @@ rd_kafka_message_t *kafka_backlog_take(struct kafka_backlog *backlog, struct kaf
     rd_kafka_message_t *message = backlog->entries[entry].message;
     queue->first = backlog->entries[entry].next;
     queue->len--;
+    queue->bytes -= message->len;
     backlog->entries[entry].next = backlog->unused;
     backlog->unused = entry;
     backlog->len--;

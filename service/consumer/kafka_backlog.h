@@ -12,13 +12,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* It is full with so many messages or bytes; KAFKA_BACKLOG_RESERVE: for what comes of a consumer that is paused. */
-enum { KAFKA_BACKLOG_MAX = 8192, KAFKA_BACKLOG_BYTES_MAX = 4 << 20, KAFKA_BACKLOG_RESERVE = 64 };
+enum {
+    KAFKA_BACKLOG_MAX = 4096, /* messages: with so many, or so many bytes, it is full */
+    KAFKA_BACKLOG_BYTES_MAX = 2 << 20,
+    KAFKA_BACKLOG_SHARE = 1024, /* a partition's */
+    KAFKA_BACKLOG_SHARE_BYTES = 512 << 10,
+    KAFKA_BACKLOG_ROOM = 32768
+};
 
 /* A partition's; all zero at first. */
 struct kafka_backlog_queue {
     size_t under_way; /* its caller's: so many were taken and are not completed */
     size_t len;
+    size_t bytes;
     /* the backlog's */
     uint16_t first;
     uint16_t last;
@@ -33,7 +39,7 @@ struct kafka_backlog_entry {
 
 /* Of one consumer; all zero at first. It has room for a fixed number, so that none can lack memory. */
 struct kafka_backlog {
-    struct kafka_backlog_entry entries[KAFKA_BACKLOG_MAX + KAFKA_BACKLOG_RESERVE];
+    struct kafka_backlog_entry entries[KAFKA_BACKLOG_ROOM];
     size_t used;     /* so many of the entries were in use once */
     uint16_t unused; /* the first of those that are so no longer, which are used - len */
     size_t len;
@@ -45,6 +51,12 @@ bool kafka_backlog_is_full(const struct kafka_backlog *backlog);
 
 /* Whether another message can be added, be it full or not. */
 bool kafka_backlog_has_room(const struct kafka_backlog *backlog);
+
+/* Whether the queue has more than its share. */
+bool kafka_backlog_is_ahead(const struct kafka_backlog_queue *queue);
+
+/* Whether half of its share, or less, is left of the queue. */
+bool kafka_backlog_is_behind(const struct kafka_backlog_queue *queue);
 
 /* Puts the message, which is the backlog's now, at the end of the queue. There must be room. */
 void kafka_backlog_add(struct kafka_backlog *backlog, struct kafka_backlog_queue *queue, rd_kafka_message_t *message);

@@ -67,7 +67,8 @@ static void assign(struct kafka_consumer *consumer)
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
     kafka_backlog_drop_all(&consumer->backlog);
     for (int32_t i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
-        const struct consumer_partition *partition = &consumer->partitions[i];
+        struct consumer_partition *partition = &consumer->partitions[i];
+        partition->is_ahead = false;
         if (!partition->fetching && !partition->held_back) continue;
         int64_t from = partition->taken == 0 && partition->is_cut ? RD_KAFKA_OFFSET_BEGINNING : partition->taken;
         rd_kafka_topic_partition_list_add(list, consumer->config->topic, i)->offset = from;
@@ -129,6 +130,7 @@ void consumer_on_offsets(void *ctx, const struct stored_offset *items, size_t le
 void consumer_end_fetch(struct kafka_consumer *consumer, struct consumer_partition *partition)
 {
     partition->fetching = false;
+    partition->is_ahead = false;
     partition->held_back = false;
     kafka_backlog_drop(&consumer->backlog, &partition->backlog);
 }
@@ -189,6 +191,7 @@ void consumer_pause_or_resume(struct kafka_consumer *consumer, bool is_paused)
     if (is_paused) rd_kafka_pause_partitions(consumer->client, list);
     else rd_kafka_resume_partitions(consumer->client, list);
     rd_kafka_topic_partition_list_destroy(list);
+    for (int i = 0; i < OFFSETS_PARTITIONS_MAX; i++) consumer->partitions[i].is_ahead = false;
     consumer->paused = is_paused;
     LOG_INFO(is_paused ? "taking paused: the database does not keep up" : "taking resumed",
              LOG_INT("in_flight", consumer->in_flight));
@@ -208,6 +211,46 @@ static void pause_one(struct kafka_consumer *consumer, const struct consumer_par
     rd_kafka_topic_partition_list_destroy(list);
 }
 
+/* ---- ahead of others ---- */
+
+static bool is_asked_for(const struct consumer_partition *partition)
+{
+    return partition->fetching && !partition->stopped && !partition->is_ahead;
+}
+
+static size_t asked_for(const struct kafka_consumer *consumer)
+{
+    size_t len = 0;
+    for (int i = 0; i < OFFSETS_PARTITIONS_MAX; i++) len += is_asked_for(&consumer->partitions[i]);
+    return len;
+}
+
+/* A batch that is larger than what a fetch may bring of one partition comes only of the first partition that is asked for, and whenever
+ * librdkafka's queue was full that is the same one again: those behind it would wait until nothing is left of it. A pause drops what
+ * librdkafka has of the partition. One is asked for always, as librdkafka sees that another is resumed when it has an answer. */
+void consumer_pause_ahead(struct kafka_consumer *consumer)
+{
+    if (!consumer->has_ahead || consumer->paused) return;
+    consumer->has_ahead = false;
+    size_t open = asked_for(consumer);
+    for (int i = 0; i < OFFSETS_PARTITIONS_MAX && open > 1; i++) {
+        struct consumer_partition *partition = &consumer->partitions[i];
+        if (!is_asked_for(partition) || !kafka_backlog_is_ahead(&partition->backlog)) continue;
+        pause_one(consumer, partition);
+        partition->is_ahead = true;
+        open--;
+    }
+}
+
+void consumer_mind_ahead(struct kafka_consumer *consumer, struct consumer_partition *partition)
+{
+    if (!partition->is_ahead || !kafka_backlog_is_behind(&partition->backlog)) return;
+    rd_kafka_topic_partition_list_t *list = list_of(partition);
+    rd_kafka_resume_partitions(consumer->client, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    partition->is_ahead = false;
+}
+
 /* With the message that is to be taken next. A seek purges what was fetched before it; where it has failed, nothing would be fetched. */
 static void resume_one(struct kafka_consumer *consumer, const struct consumer_partition *partition)
 {
@@ -225,6 +268,7 @@ void consumer_stop_partition(struct kafka_consumer *consumer, struct consumer_pa
 {
     pause_one(consumer, partition);
     kafka_backlog_drop(&consumer->backlog, &partition->backlog);
+    partition->is_ahead = false;
     partition->stopped = true;
 }
 

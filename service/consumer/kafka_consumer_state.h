@@ -29,6 +29,7 @@ struct consumer_partition {
     int64_t looked; /* its stored offset to our knowledge when the database was last asked */
     bool stopped;   /* its stored offset is outside of its log, or what is there cannot be read */
     bool is_cut;    /* its log does not begin at 0; asked for only when nothing of it was taken */
+    bool is_ahead;  /* it is paused until its share of the backlog is used */
     bool held_back; /* it waits in the writer: what was taken behind its first message was given back, and none is fetched */
     int64_t taken;  /* the next offset to take; lower ones were taken already */
     int64_t end;    /* where the consumer has last reached the partition's end; 0: not since it was assigned */
@@ -58,6 +59,8 @@ struct kafka_consumer {
     /* By number; here, so that none can lack memory when it is assigned. */
     struct consumer_partition partitions[OFFSETS_PARTITIONS_MAX];
     struct kafka_backlog backlog;
+    bool is_emptying;  /* what librdkafka has is kept until that has nothing more */
+    bool has_ahead;    /* a partition may be ahead that is not paused */
     bool lacks_memory; /* since that was logged, no message could be checked */
     size_t in_flight;
     size_t in_flight_bytes;
@@ -99,6 +102,12 @@ void consumer_commit_to_group(struct kafka_consumer *consumer);
 
 /* Everything that is fetched. */
 void consumer_pause_or_resume(struct kafka_consumer *consumer, bool is_paused);
+
+/* Pauses partitions that have more than their share of the backlog. To be called when librdkafka has nothing more. */
+void consumer_pause_ahead(struct kafka_consumer *consumer);
+
+/* Resumes the partition, which is ahead, when its share is used. */
+void consumer_mind_ahead(struct kafka_consumer *consumer, struct consumer_partition *partition);
 
 /* Of a log that does not begin at 0. */
 void consumer_start_at_beginning(struct kafka_consumer *consumer, struct consumer_partition *partition);

@@ -216,16 +216,19 @@ static void keep(struct kafka_consumer *consumer, rd_kafka_message_t *message)
     bool is_error = message->err != RD_KAFKA_RESP_ERR_NO_ERROR;
     if (partition != NULL && partition->fetching && (!is_error || partition->backlog.len > 0)) {
         kafka_backlog_add(&consumer->backlog, &partition->backlog, message);
+        consumer->has_ahead = consumer->has_ahead || kafka_backlog_is_ahead(&partition->backlog);
         return;
     }
     if (is_error) on_error(consumer, message);
     rd_kafka_message_destroy(message);
 }
 
-/* While it is paused nothing is fetched, but the group has to see it poll. */
+/* Once begun until librdkafka has nothing more, so that partitions that are ahead can be paused. While all are paused nothing is fetched, but the
+ * group has to see it poll. */
 static bool may_keep(const struct kafka_consumer *consumer)
 {
-    return consumer->paused ? kafka_backlog_has_room(&consumer->backlog) : !kafka_backlog_is_full(&consumer->backlog);
+    bool is_due = consumer->paused || consumer->is_emptying || !kafka_backlog_is_full(&consumer->backlog);
+    return is_due && kafka_backlog_has_room(&consumer->backlog);
 }
 
 /* Some of what librdkafka has. False: it has nothing more now. */
@@ -233,7 +236,11 @@ static bool keep_some(struct kafka_consumer *consumer)
 {
     for (int i = 0; i < KEPT_AT_ONCE && may_keep(consumer); i++) {
         rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer->client, 0);
-        if (message == NULL) return false;
+        consumer->is_emptying = message != NULL;
+        if (message == NULL) {
+            consumer_pause_ahead(consumer);
+            return false;
+        }
         keep(consumer, message);
     }
     return true;
@@ -247,6 +254,7 @@ static bool take_first(struct kafka_consumer *consumer, struct kafka_backlog_que
     if (!is_error && !take(consumer, message)) return false;
     (void)kafka_backlog_take(&consumer->backlog, queue);
     if (is_error) on_error(consumer, message);
+    else consumer_mind_ahead(consumer, consumer_partition_at(consumer, message->partition));
     rd_kafka_message_destroy(message);
     return true;
 }

@@ -117,6 +117,21 @@ static void unpacks_no_more_than_the_limit_at_a_time(void **state)
 
 /* ---- turns ---- */
 
+/* Kafka gives of all partitions that are asked for only the first one's batch when that is larger than what a fetch may bring of one. */
+static void a_large_batch_does_not_wait_for_those_of_another_partition(void **state)
+{
+    enum { BATCHES = 10, COUNT = 6000, OTHERS = 1000, BYTES = 60 };
+    struct world *world = *state;
+    make_topic(world, 2);
+    for (int i = 0; i < BATCHES; i++) produce_batch(world, 0, "none", (uint64_t)i * COUNT, COUNT, BYTES);
+    start_consumer(world);
+    RUN_UNTIL(world->base, stored_offset(world, 0) > 0);
+    produce_batch(world, 1, "none", (uint64_t)BATCHES * COUNT, OTHERS, BYTES);
+    RUN_UNTIL(world->base, stored_offset(world, 1) == OTHERS);
+    assert_true(stored_offset(world, 0) < (int64_t)BATCHES * COUNT / 2);
+    RUN_UNTIL(world->base, stored_offset(world, 0) == (int64_t)BATCHES * COUNT);
+}
+
 static struct {
     int64_t end_us;  /* of the last message */
     int64_t took_us; /* reading it */
@@ -201,6 +216,7 @@ int main(int argc, char **argv)
         TEST(reads_large_batches_of_every_codec),
         TEST(a_batch_beyond_the_limit_stops_that_partition_only),
         TEST(unpacks_no_more_than_the_limit_at_a_time),
+        TEST(a_large_batch_does_not_wait_for_those_of_another_partition),
         TEST(a_large_message_leaves_the_loop_to_others_for_as_long_as_it_took),
         TEST(buries_messages_of_any_size_and_with_any_number_of_headers),
     };

@@ -1,11 +1,11 @@
-/* The order in which a consumer's messages leave its backlog, and when that is full. */
+/* The order in which a consumer's messages leave its backlog, and when that is full, and which partition is ahead. */
 #include "support.h"
 
 #include <stdlib.h>
 
 #include "consumer/kafka_backlog.h"
 
-enum { QUEUES = 3, MESSAGES = KAFKA_BACKLOG_MAX + KAFKA_BACKLOG_RESERVE };
+enum { QUEUES = 3, MESSAGES = KAFKA_BACKLOG_ROOM };
 
 struct world {
     struct kafka_backlog backlog;
@@ -70,7 +70,7 @@ static void the_next_is_of_the_partition_with_the_fewest_under_way(void **state)
     assert_next(world, 1, 104);
 }
 
-static void it_is_full_with_so_many_messages_and_keeps_a_reserve(void **state)
+static void it_is_full_with_so_many_messages_and_has_room_for_more(void **state)
 {
     struct world *world = *state;
     for (size_t i = 0; i < KAFKA_BACKLOG_MAX; i++) {
@@ -106,12 +106,46 @@ static void it_is_full_with_so_many_bytes(void **state)
     assert_false(kafka_backlog_is_full(&world->backlog));
 }
 
+static void a_queue_is_ahead_beyond_its_share_until_half_of_that_is_used(void **state)
+{
+    struct world *world = *state;
+    const struct kafka_backlog_queue *queue = &world->queues[0];
+    for (int64_t i = 0; i < KAFKA_BACKLOG_SHARE; i++) add(world, 0, i, 1);
+    assert_false(kafka_backlog_is_ahead(queue));
+    add(world, 0, KAFKA_BACKLOG_SHARE, 1);
+    assert_true(kafka_backlog_is_ahead(queue));
+    for (int64_t i = 0; i < KAFKA_BACKLOG_SHARE / 2; i++) assert_next(world, 0, i);
+    assert_false(kafka_backlog_is_ahead(queue));
+    assert_false(kafka_backlog_is_behind(queue));
+    assert_next(world, 0, KAFKA_BACKLOG_SHARE / 2);
+    assert_true(kafka_backlog_is_behind(queue));
+}
+
+static void a_share_has_so_many_bytes(void **state)
+{
+    struct world *world = *state;
+    const struct kafka_backlog_queue *queue = &world->queues[0];
+    add(world, 0, 0, KAFKA_BACKLOG_SHARE_BYTES / 2);
+    assert_true(kafka_backlog_is_behind(queue));
+    add(world, 0, 1, KAFKA_BACKLOG_SHARE_BYTES / 2);
+    assert_false(kafka_backlog_is_behind(queue));
+    assert_false(kafka_backlog_is_ahead(queue));
+    add(world, 0, 2, 1);
+    assert_true(kafka_backlog_is_ahead(queue));
+    assert_next(world, 0, 0);
+    assert_false(kafka_backlog_is_behind(queue));
+    assert_next(world, 0, 1);
+    assert_true(kafka_backlog_is_behind(queue));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_next_is_of_the_partition_with_the_fewest_under_way, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(it_is_full_with_so_many_messages_and_keeps_a_reserve, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(it_is_full_with_so_many_messages_and_has_room_for_more, set_up, tear_down),
         cmocka_unit_test_setup_teardown(it_is_full_with_so_many_bytes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_queue_is_ahead_beyond_its_share_until_half_of_that_is_used, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_share_has_so_many_bytes, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
