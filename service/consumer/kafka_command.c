@@ -134,8 +134,8 @@ static struct kafka_gauges gauges = {
  * is completed meanwhile, and more. */
 const struct message_handler kafka_command_handler = {
     .purpose = WRITE_COMMANDS,
-    .queued_messages = "4000",
-    .queued_kbytes = "4096",
+    .queued_messages = "2000",
+    .queued_kbytes = "2048",
     .decode_and_validate = decode_and_validate,
     .refuse = refuse,
     .on_completed = on_completed,

@@ -9,6 +9,8 @@
 
 enum {
     REST_MAX_US = 20000,
+    DRAIN_RECORDS = 1000, /* a transaction of so many has more behind it */
+    DRAIN_REST_US = 50000,
     DELIVER_TIMEOUT_US = 40000000, /* behind message.timeout.ms, which normally ends the wait */
     WINDOW_BYTES_MIN = 1 << 18,
     WINDOW_BYTES_MAX = 1 << 24,
@@ -92,7 +94,8 @@ static void start_rest(struct publisher *publisher)
 {
     int64_t now_us = clock_steady_us();
     int64_t took_us = now_us - publisher->begin_us;
-    publisher->rest_end_us = now_us + (took_us < REST_MAX_US ? took_us : REST_MAX_US);
+    int64_t rest_us = took_us < REST_MAX_US ? took_us : REST_MAX_US;
+    publisher->rest_end_us = now_us + (publisher->records < DRAIN_RECORDS ? rest_us : DRAIN_REST_US);
 }
 
 static void rest(const struct publisher *publisher)
@@ -110,6 +113,7 @@ bool publisher_begin_transaction(struct publisher *publisher)
     if (error != NULL) return publisher_fail_with(publisher, "beginning a transaction", error);
     publisher->turn->in_transaction = true;
     publisher->begin_us = clock_steady_us();
+    publisher->records = 0;
     if (publisher->is_final) publisher->closed_before = atomic_load(&publisher->connections_closed);
     publisher->is_final = false;
     return true;
@@ -208,6 +212,7 @@ bool publisher_send(struct publisher *publisher, const struct record *record)
     if (publisher->queued_bytes >= publisher->window_bytes && !deliver_window(publisher)) return false;
     if (publisher->queued_bytes == 0) publisher->queued_us = clock_steady_us();
     publisher->queued_bytes += record_wire_bytes(record);
+    publisher->records++;
     const struct producer *turn = publisher->turn;
     return send_to(publisher, record->topic == RECORD_EVENT ? turn->events : turn->dead_letters, record);
 }

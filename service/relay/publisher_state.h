@@ -34,6 +34,7 @@ struct publisher {
     size_t queued_bytes;            /* since all was */
     int64_t queued_us;              /* since when */
     int64_t begin_us;               /* of the transaction */
+    size_t records;                 /* of it, without progress */
     atomic_uint connections_closed; /* of all producers so far; librdkafka's threads count them */
     unsigned closed_before;         /* the same when the oldest transaction began whose end is not known to be written */
     bool is_final;                  /* there is none */
