@@ -316,7 +316,12 @@ DECLARE
     v_begin bigint := 1;
     v_next  record;
 BEGIN
-    IF p_kinds && '{2,3,4}' THEN
+    IF p_kinds && '{2,3,4}'
+       -- Most batches have none that depends on another, and to see that takes less than to find which.
+       AND (4 = ANY (p_kinds)
+            OR EXISTS (SELECT FROM unnest(p_ids) AS u (id) GROUP BY u.id HAVING count(u.id) > 1)
+            OR EXISTS (SELECT FROM unnest(p_command_ids) AS u (id) GROUP BY u.id HAVING count(u.id) > 1)
+            OR true = ANY (p_defaults)) THEN
         FOR v_next IN
             SELECT d.ordinal, d.behind
               FROM (SELECT u.ordinal,
