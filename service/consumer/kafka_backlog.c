@@ -5,6 +5,12 @@ bool kafka_backlog_is_full(const struct kafka_backlog *backlog)
     return backlog->len >= KAFKA_BACKLOG_MAX || backlog->bytes >= KAFKA_BACKLOG_BYTES_MAX;
 }
 
+bool kafka_backlog_is_overfull(const struct kafka_backlog *backlog)
+{
+    return backlog->len >= KAFKA_BACKLOG_ROOM - KAFKA_BACKLOG_RESERVE ||
+           backlog->bytes >= 4 * (size_t)KAFKA_BACKLOG_BYTES_MAX;
+}
+
 bool kafka_backlog_has_room(const struct kafka_backlog *backlog)
 {
     return backlog->len < KAFKA_BACKLOG_ROOM;

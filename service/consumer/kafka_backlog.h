@@ -17,7 +17,8 @@ enum {
     KAFKA_BACKLOG_BYTES_MAX = 2 << 20,
     KAFKA_BACKLOG_SHARE = 1024, /* a partition's */
     KAFKA_BACKLOG_SHARE_BYTES = 512 << 10,
-    KAFKA_BACKLOG_ROOM = 32768
+    KAFKA_BACKLOG_ROOM = 32768,
+    KAFKA_BACKLOG_RESERVE = 64 /* of that, for what comes of a consumer that is paused */
 };
 
 /* A partition's; all zero at first. */
@@ -49,7 +50,10 @@ struct kafka_backlog {
 
 bool kafka_backlog_is_full(const struct kafka_backlog *backlog);
 
-/* Whether another message can be added, be it full or not. */
+/* Whether so much was added beyond that, that no more should be. */
+bool kafka_backlog_is_overfull(const struct kafka_backlog *backlog);
+
+/* Whether another message can be added. */
 bool kafka_backlog_has_room(const struct kafka_backlog *backlog);
 
 /* Whether the queue has more than its share. */

@@ -70,6 +70,8 @@ static void assign(struct kafka_consumer *consumer)
         struct consumer_partition *partition = &consumer->partitions[i];
         partition->is_ahead = false;
         if (!partition->fetching && !partition->held_back) continue;
+        partition->kept = partition->taken;
+        partition->broker = -1;
         int64_t from = partition->taken == 0 && partition->is_cut ? RD_KAFKA_OFFSET_BEGINNING : partition->taken;
         rd_kafka_topic_partition_list_add(list, consumer->config->topic, i)->offset = from;
     }
@@ -218,27 +220,41 @@ static bool is_asked_for(const struct consumer_partition *partition)
     return partition->fetching && !partition->stopped && !partition->is_ahead;
 }
 
-static size_t asked_for(const struct kafka_consumer *consumer)
+/* By what librdkafka was told with the last answer, be it without messages. */
+static bool has_more(const struct kafka_consumer *consumer, const struct consumer_partition *partition)
 {
-    size_t len = 0;
-    for (int i = 0; i < OFFSETS_PARTITIONS_MAX; i++) len += is_asked_for(&consumer->partitions[i]);
-    return len;
+    int64_t low;
+    int64_t high;
+    return rd_kafka_get_watermark_offsets(consumer->client, partition->stored.topic, partition->stored.number, &low,
+                                          &high) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+           high > partition->kept;
+}
+
+/* Whether another partition waits for messages of the same broker, as far as that is known. */
+static bool is_waited_for(const struct kafka_consumer *consumer, const struct consumer_partition *partition)
+{
+    for (int i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
+        const struct consumer_partition *other = &consumer->partitions[i];
+        if (other == partition || !is_asked_for(other)) continue;
+        if ((other->broker == partition->broker || other->broker < 0) && has_more(consumer, other)) return true;
+    }
+    return false;
 }
 
 /* A batch that is larger than what a fetch may bring of one partition comes only of the first partition that is asked for, and whenever
  * librdkafka's queue was full that is the same one again: those behind it would wait until nothing is left of it. A pause drops what
- * librdkafka has of the partition. One is asked for always, as librdkafka sees that another is resumed when it has an answer. */
+ * librdkafka has of the partition. One of the broker's is asked for always: librdkafka sees that another is resumed when it has an answer, and
+ * an answer without messages may take as long as fetch.wait.max.ms. */
 void consumer_pause_ahead(struct kafka_consumer *consumer)
 {
     if (!consumer->has_ahead || consumer->paused) return;
     consumer->has_ahead = false;
-    size_t open = asked_for(consumer);
-    for (int i = 0; i < OFFSETS_PARTITIONS_MAX && open > 1; i++) {
+    for (int i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
         struct consumer_partition *partition = &consumer->partitions[i];
         if (!is_asked_for(partition) || !kafka_backlog_is_ahead(&partition->backlog)) continue;
+        if (!is_waited_for(consumer, partition)) continue;
         pause_one(consumer, partition);
         partition->is_ahead = true;
-        open--;
     }
 }
 
@@ -290,6 +306,7 @@ static void go_on(struct kafka_consumer *consumer, struct consumer_partition *pa
     partition->stopped = false; /* as what was given back lies before it */
     partition->doubt = (struct doubt){0};
     partition->fetching = true;
+    partition->kept = partition->taken;
     resume_one(consumer, partition);
 }
 

@@ -32,6 +32,8 @@ struct consumer_partition {
     bool is_ahead;  /* it is paused until its share of the backlog is used */
     bool held_back; /* it waits in the writer: what was taken behind its first message was given back, and none is fetched */
     int64_t taken;  /* the next offset to take; lower ones were taken already */
+    int64_t kept;   /* the next offset for the backlog */
+    int32_t broker; /* that its last message came from; -1: none came yet */
     int64_t end;    /* where the consumer has last reached the partition's end; 0: not since it was assigned */
     bool storing_end;
     int64_t committed; /* to the group, for lag tools */
@@ -103,7 +105,8 @@ void consumer_commit_to_group(struct kafka_consumer *consumer);
 /* Everything that is fetched. */
 void consumer_pause_or_resume(struct kafka_consumer *consumer, bool is_paused);
 
-/* Pauses partitions that have more than their share of the backlog. To be called when librdkafka has nothing more. */
+/* Pauses partitions that have more than their share of the backlog while others wait to be fetched. To be called when librdkafka has nothing
+ * more. */
 void consumer_pause_ahead(struct kafka_consumer *consumer);
 
 /* Resumes the partition, which is ahead, when its share is used. */

@@ -214,7 +214,14 @@ static void keep(struct kafka_consumer *consumer, rd_kafka_message_t *message)
 {
     struct consumer_partition *partition = consumer_partition_at(consumer, message->partition);
     bool is_error = message->err != RD_KAFKA_RESP_ERR_NO_ERROR;
-    if (partition != NULL && partition->fetching && (!is_error || partition->backlog.len > 0)) {
+    bool is_fetched = partition != NULL && partition->fetching;
+    if (is_fetched && !is_error) {
+        partition->kept = message->offset + 1;
+        partition->broker = rd_kafka_message_broker_id(message);
+    } else if (is_fetched && message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        partition->kept = message->offset;
+    }
+    if (is_fetched && (!is_error || partition->backlog.len > 0)) {
         kafka_backlog_add(&consumer->backlog, &partition->backlog, message);
         consumer->has_ahead = consumer->has_ahead || kafka_backlog_is_ahead(&partition->backlog);
         return;
@@ -227,8 +234,9 @@ static void keep(struct kafka_consumer *consumer, rd_kafka_message_t *message)
  * group has to see it poll. */
 static bool may_keep(const struct kafka_consumer *consumer)
 {
-    bool is_due = consumer->paused || consumer->is_emptying || !kafka_backlog_is_full(&consumer->backlog);
-    return is_due && kafka_backlog_has_room(&consumer->backlog);
+    const struct kafka_backlog *backlog = &consumer->backlog;
+    if (consumer->paused) return kafka_backlog_has_room(backlog);
+    return consumer->is_emptying ? !kafka_backlog_is_overfull(backlog) : !kafka_backlog_is_full(backlog);
 }
 
 /* Some of what librdkafka has. False: it has nothing more now. */
@@ -253,8 +261,9 @@ static bool take_first(struct kafka_consumer *consumer, struct kafka_backlog_que
     bool is_error = message->err != RD_KAFKA_RESP_ERR_NO_ERROR;
     if (!is_error && !take(consumer, message)) return false;
     (void)kafka_backlog_take(&consumer->backlog, queue);
+    struct consumer_partition *partition = consumer_partition_at(consumer, message->partition);
     if (is_error) on_error(consumer, message);
-    else consumer_mind_ahead(consumer, consumer_partition_at(consumer, message->partition));
+    consumer_mind_ahead(consumer, partition);
     rd_kafka_message_destroy(message);
     return true;
 }

@@ -79,6 +79,7 @@ static void it_is_full_with_so_many_messages_and_has_room_for_more(void **state)
     }
     for (size_t i = KAFKA_BACKLOG_MAX; i < MESSAGES; i++) {
         assert_true(kafka_backlog_is_full(&world->backlog));
+        assert_int_equal(kafka_backlog_is_overfull(&world->backlog), i >= MESSAGES - KAFKA_BACKLOG_RESERVE);
         assert_true(kafka_backlog_has_room(&world->backlog));
         add(world, i % QUEUES, (int64_t)i, 1);
     }
@@ -102,7 +103,15 @@ static void it_is_full_with_so_many_bytes(void **state)
     assert_false(kafka_backlog_is_full(&world->backlog));
     add(world, 1, 0, 1);
     assert_true(kafka_backlog_is_full(&world->backlog));
+    add(world, 2, 0, 3 * KAFKA_BACKLOG_BYTES_MAX - 1);
+    assert_false(kafka_backlog_is_overfull(&world->backlog));
+    add(world, 2, 1, 1);
+    assert_true(kafka_backlog_is_overfull(&world->backlog));
+    assert_next(world, 2, 0);
     assert_next(world, 1, 0);
+    assert_false(kafka_backlog_is_overfull(&world->backlog));
+    assert_true(kafka_backlog_is_full(&world->backlog));
+    assert_next(world, 0, 0);
     assert_false(kafka_backlog_is_full(&world->backlog));
 }
 
