@@ -132,6 +132,47 @@ static void a_large_batch_does_not_wait_for_those_of_another_partition(void **st
     RUN_UNTIL(world->base, stored_offset(world, 0) == (int64_t)BATCHES * COUNT);
 }
 
+static bool is_one_ahead(const struct world *world)
+{
+    for (int i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
+        if (world->consumer->partitions[i].is_ahead) return true;
+    }
+    return false;
+}
+
+static void a_partition_that_is_ahead_goes_on_where_its_offset_was_moved_to(void **state)
+{
+    enum { BATCHES = 5, COUNT = 6000, OTHERS = 1000, BYTES = 60, BACK_TO = 10 };
+    struct world *world = *state;
+    make_topic(world, 2);
+    for (uint64_t i = 0; i < BATCHES; i++) produce_batch(world, 0, "none", i * COUNT, COUNT, BYTES);
+    start_consumer(world);
+    RUN_UNTIL(world->base, stored_offset(world, 0) > BACK_TO);
+    produce_batch(world, 1, "none", BATCHES * COUNT, OTHERS, BYTES);
+    RUN_UNTIL(world->base, is_one_ahead(world));
+    execute(world->db, "UPDATE command_offsets SET next_offset = %d WHERE partition = 0", BACK_TO);
+    RUN_UNTIL(world->base, stored_offset(world, 0) == BACK_TO);
+    RUN_UNTIL(world->base, stored_offset(world, 0) == BATCHES * COUNT && stored_offset(world, 1) == OTHERS);
+    expect_rows_and_events(world, BATCHES * COUNT + OTHERS);
+}
+
+static void partitions_that_are_ahead_go_on_when_they_are_assigned_again(void **state)
+{
+    enum { PARTITIONS = 4, COUNT = 6000, BYTES = 60 };
+    struct world *world = *state;
+    make_topic(world, PARTITIONS);
+    struct remote other = remote_start(world);
+    WAIT_UNTIL(other.shared->partitions == PARTITIONS);
+    start_consumer(world);
+    RUN_UNTIL(world->base, assigned_partitions() == PARTITIONS / 2);
+    for (int i = 0; i < PARTITIONS; i++) produce_batch(world, i, "none", (uint64_t)i * COUNT, COUNT, BYTES);
+    RUN_UNTIL(world->base, is_one_ahead(world));
+    remote_stop(&other);
+    RUN_UNTIL(world->base, stored_offsets(world) == PARTITIONS * COUNT);
+    assert_int_equal(assigned_partitions(), PARTITIONS);
+    expect_rows_and_events(world, PARTITIONS * COUNT);
+}
+
 static struct {
     int64_t end_us;  /* of the last message */
     int64_t took_us; /* reading it */
@@ -217,6 +258,8 @@ int main(int argc, char **argv)
         TEST(a_batch_beyond_the_limit_stops_that_partition_only),
         TEST(unpacks_no_more_than_the_limit_at_a_time),
         TEST(a_large_batch_does_not_wait_for_those_of_another_partition),
+        TEST(a_partition_that_is_ahead_goes_on_where_its_offset_was_moved_to),
+        TEST(partitions_that_are_ahead_go_on_when_they_are_assigned_again),
         TEST(a_large_message_leaves_the_loop_to_others_for_as_long_as_it_took),
         TEST(buries_messages_of_any_size_and_with_any_number_of_headers),
     };
