@@ -68,8 +68,8 @@ static void assign(struct kafka_consumer *consumer)
     kafka_backlog_drop_all(&consumer->backlog);
     for (int32_t i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
         struct consumer_partition *partition = &consumer->partitions[i];
-        partition->is_ahead = false;
         if (!partition->fetching && !partition->held_back) continue;
+        partition->is_ahead = false;
         partition->kept = partition->taken;
         partition->broker = -1;
         int64_t from = partition->taken == 0 && partition->is_cut ? RD_KAFKA_OFFSET_BEGINNING : partition->taken;
@@ -192,8 +192,8 @@ void consumer_pause_or_resume(struct kafka_consumer *consumer, bool is_paused)
     rd_kafka_topic_partition_list_t *list = fetched_partitions(consumer);
     if (is_paused) rd_kafka_pause_partitions(consumer->client, list);
     else rd_kafka_resume_partitions(consumer->client, list);
+    for (int i = 0; i < list->cnt; i++) consumer->partitions[list->elems[i].partition].is_ahead = false;
     rd_kafka_topic_partition_list_destroy(list);
-    for (int i = 0; i < OFFSETS_PARTITIONS_MAX; i++) consumer->partitions[i].is_ahead = false;
     consumer->paused = is_paused;
     LOG_INFO(is_paused ? "taking paused: the database does not keep up" : "taking resumed",
              LOG_INT("in_flight", consumer->in_flight));
