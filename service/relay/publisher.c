@@ -89,7 +89,8 @@ bool publisher_wait(struct publisher *publisher, int64_t deadline_us, const char
 
 /* ---- transactions ---- */
 
-/* As long as the last transaction took: what one costs Kafka and librdkafka hardly depends on how much it carries. */
+/* As long as the last transaction took: what one costs Kafka and librdkafka hardly depends on how much it carries. In a drain only throughput
+ * counts. */
 static void start_rest(struct publisher *publisher)
 {
     int64_t now_us = clock_steady_us();
