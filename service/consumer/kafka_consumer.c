@@ -244,6 +244,7 @@ void kafka_consumer_drain(struct kafka_consumer *consumer)
 {
     consumer->draining = true;
     kafka_backlog_drop_all(&consumer->backlog);
+    consumer_end_assignment(consumer);
 }
 
 void kafka_consumer_drop(struct kafka_consumer *consumer)

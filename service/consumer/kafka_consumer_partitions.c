@@ -137,6 +137,15 @@ void consumer_end_fetch(struct kafka_consumer *consumer, struct consumer_partiti
     kafka_backlog_drop(&consumer->backlog, &partition->backlog);
 }
 
+/* librdkafka leaves a group without waiting for an assignment that it has asked for, and who then makes it may wait for ever: what is requested of
+ * a group while it ends is dropped. So none is made from now on, and one that waits for its offsets ends here. */
+void consumer_end_assignment(struct kafka_consumer *consumer)
+{
+    offsets_cancel(consumer->offsets);
+    if (consumer->is_loading) kafka_assign(consumer->client, NULL);
+    consumer->is_loading = false;
+}
+
 void consumer_drop_taken(struct kafka_consumer *consumer, struct consumer_partition *partition)
 {
     consumer_end_fetch(consumer, partition);
@@ -164,6 +173,7 @@ void consumer_on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t what, rd_kafk
         kafka_assign(client, NULL);
         return;
     }
+    if (consumer->draining) return;
     for (int i = 0; i < list->cnt; i++) {
         struct consumer_partition *partition = consumer_partition_at(consumer, list->elems[i].partition);
         if (partition != NULL) partition->assigned = true;

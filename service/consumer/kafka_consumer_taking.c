@@ -35,7 +35,8 @@ static void complete(struct kafka_consumer *consumer, const struct pending_write
     partition->backlog.under_way--;
     consumer->in_flight_bytes -= bytes;
     /* The database went back: read again from where it stands. Once for all dropped writes. */
-    if (status == STATUS_OFFSET_MOVED && !consumer->giving_back && (partition->fetching || partition->held_back)) {
+    if (status == STATUS_OFFSET_MOVED && !consumer->giving_back && !consumer->draining &&
+        (partition->fetching || partition->held_back)) {
         consumer_end_fetch(consumer, partition);
         consumer_load_offsets(consumer);
     }

@@ -3,6 +3,7 @@
 
 #include <jansson.h>
 
+#include "consumer/kafka_consumer_state.h"
 #include "failing_malloc.h"
 
 #define TRACE "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -239,6 +240,19 @@ static void a_consumer_that_ends_does_not_wait_for_a_partition_that_waits(void *
     assert_int_equal(stored_offset(world, 0), 0);
 }
 
+/* They come when the group is being left: librdkafka may answer nothing any more then. */
+static void an_assignment_that_waits_for_its_offsets_ends_with_the_consumer(void **state)
+{
+    struct world *world = *state;
+    make_topic(world, 1);
+    start_consumer(world);
+    RUN_UNTIL(world->base, world->consumer->is_loading);
+    kafka_consumer_drain(world->consumer);
+    RUN_UNTIL(world->base, world->consumer->partitions[0].fetching || world->consumer->leaving != NULL);
+    assert_false(world->consumer->partitions[0].fetching);
+    stop_consumer(world);
+}
+
 int main(int argc, char **argv)
 {
     static const char *const variables[] = {"TEST_DATABASE_URL", "TEST_KAFKA_BROKERS", NULL};
@@ -251,6 +265,7 @@ int main(int argc, char **argv)
         TEST(takes_no_more_than_its_maximum_while_the_database_is_busy),
         TEST(a_partition_that_waits_takes_no_room_from_others),
         TEST(a_consumer_that_ends_does_not_wait_for_a_partition_that_waits),
+        TEST(an_assignment_that_waits_for_its_offsets_ends_with_the_consumer),
         TEST(each_allocation_may_fail_once),
     };
     return run_each_in_a_process(argc, argv, tests, ARRAY_LEN(tests));
