@@ -250,6 +250,7 @@ struct webhook_sender {
 
     /* giving up */
     bool is_revoking;
+    bool owes_answer; /* librdkafka has revoked partitions, and waits for rd_kafka_assign */
     bool is_draining;
     bool is_done;
     int64_t revoke_until_us; /* requests may end until then */

@@ -343,11 +343,11 @@ static void end_revoking(struct webhook_sender *sender)
     for (int32_t i = 0; i < SENDER_PARTITIONS_MAX; i++) sender->partitions[i].is_assigned = false;
     sender->is_revoking = false;
     LOG_INFO("webhooks: partitions revoked");
-    if (!sender->is_draining) {
+    /* A consumer that is closed waits for no answer, unless it has lost its group. */
+    if (!sender->is_draining || (sender->owes_answer && rd_kafka_assignment_lost(sender->head)))
         kafka_assign(sender->head, NULL);
-        return;
-    }
-    sender->is_done = true;
+    sender->owes_answer = false;
+    sender->is_done = sender->is_draining;
 }
 
 void sender_mind_revoking(struct webhook_sender *sender)
@@ -364,12 +364,13 @@ void sender_mind_revoking(struct webhook_sender *sender)
 static void on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t what, rd_kafka_topic_partition_list_t *list, void *ctx)
 {
     struct webhook_sender *sender = ctx;
-    if (sender->is_done) { /* the consumer is being closed */
-        kafka_assign(client, NULL);
+    if (sender->is_done) { /* the consumer is being closed, and waits for a revocation only: see consumer_end_assignment() */
+        if (what != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) kafka_assign(client, NULL);
         return;
     }
     if (what != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
-        begin_revoking(sender); /* rd_kafka_assign comes at its end */
+        sender->owes_answer = true; /* rd_kafka_assign comes at its end */
+        begin_revoking(sender);
         return;
     }
     for (int i = 0; i < list->cnt; i++) {

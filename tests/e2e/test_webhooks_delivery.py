@@ -263,6 +263,22 @@ def test_two_senders_share_the_partitions(hooks: Hooks) -> None:
     assert second.is_ready()
 
 
+def test_a_sender_that_has_lost_its_group_stops(hooks: Hooks) -> None:
+    """The broker has given its partitions away while it stood still, which it hears when it is stopping already."""
+    receiver = hooks.receive(lambda number, got: "hang")
+    sender = hooks.send(RDKAFKA_SESSION_TIMEOUT_MS="6000", RDKAFKA_HEARTBEAT_INTERVAL_MS="500")
+    hooks.endpoint(receiver.url())
+    hooks.wait_assigned(sender)
+    hooks.create()
+    until(lambda: len(receiver.at()) == 1, "a delivery is under way, which the stop waits for")
+    sender.sigstop()
+    other = hooks.send()
+    hooks.wait_assigned(other)
+    sender.sigcont()
+    assert sender.stop(16) == 0
+    hooks.line.replicas.remove(sender)
+
+
 def test_an_endpoint_that_fails_leaves_the_head_and_catches_up(hooks: Hooks) -> None:
     is_down = True
     receiver = hooks.receive(lambda number, got: 500 if is_down and got.path == "/down" else 200)
