@@ -66,9 +66,21 @@ static size_t dead_letter_room(struct kafka_consumer *consumer)
     return smaller(kafka_limit_bytes(consumer->dead_letter_limit, DEAD_LETTER_BYTES_UNKNOWN), DEAD_LETTER_BYTES_MAX);
 }
 
+/* Messages are of no use any more; what else is there is dealt with. */
+static void serve_what_is_there(rd_kafka_t *client)
+{
+    rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(client);
+    for (size_t left = rd_kafka_queue_length(queue); left > 0; left--) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(client, 0);
+        if (message != NULL) rd_kafka_message_destroy(message);
+    }
+    rd_kafka_queue_destroy(queue);
+}
+
 /* In the background: what has to be called back comes to the queue. */
 static void leave_group(struct kafka_consumer *consumer)
 {
+    serve_what_is_there(consumer->client);
     consumer_commit_to_group(consumer);
     consumer->leaving = rd_kafka_queue_new(consumer->client);
     rd_kafka_error_t *error = rd_kafka_consumer_close_queue(consumer->client, consumer->leaving);
@@ -277,10 +289,9 @@ void kafka_consumer_degraded(const struct kafka_consumer *consumer, struct degra
 
 static void close_client(struct kafka_consumer *consumer)
 {
-    if (consumer->leaving == NULL) {
-        consumer_commit_to_group(consumer);
-        rd_kafka_consumer_close(consumer->client);
-    } else {
+    consumer->draining = true;
+    if (consumer->leaving == NULL) leave_group(consumer);
+    if (consumer->leaving != NULL) {
         while (!rd_kafka_consumer_closed(consumer->client)) serve_leaving(consumer, LEAVE_POLL_MS);
         rd_kafka_queue_destroy(consumer->leaving);
     }

@@ -137,8 +137,8 @@ void consumer_end_fetch(struct kafka_consumer *consumer, struct consumer_partiti
     kafka_backlog_drop(&consumer->backlog, &partition->backlog);
 }
 
-/* librdkafka leaves a group without waiting for an assignment that it has asked for, and who then makes it may wait for ever: what is requested of
- * a group while it ends is dropped. So none is made from now on, and one that waits for its offsets ends here. */
+/* librdkafka leaves a group without waiting for what it has asked for before, unless it has lost the group, and who then answers may wait for ever:
+ * what is requested of a group while it ends is dropped. So nothing is assigned from now on, and what waits for its offsets ends here. */
 void consumer_end_assignment(struct kafka_consumer *consumer)
 {
     offsets_cancel(consumer->offsets);
@@ -170,7 +170,7 @@ void consumer_on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t what, rd_kafk
     struct kafka_consumer *consumer = ctx;
     if (what != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
         revoke_all(consumer);
-        kafka_assign(client, NULL);
+        if (!consumer->draining || consumer->leaving != NULL || rd_kafka_assignment_lost(client)) kafka_assign(client, NULL);
         return;
     }
     if (consumer->draining) return;
