@@ -18,6 +18,7 @@
 #include "app/process_metrics.h"
 #include "app/readiness.h"
 #include "app/schema.h"
+#include "app/stop_limit.h"
 #include "app/version.h"
 #include "consumer/directory_update.h"
 #include "consumer/kafka_command.h"
@@ -33,7 +34,7 @@
 #include "store/reader.h"
 #include "store/writer.h"
 
-enum { DRAIN_MAX_MS = 25000, DRAIN_STUCK_MS = 2000, DRAIN_TICK_MS = 20 };
+enum { DRAIN_MAX_MS = 25000, STOP_MAX_S = 30, DRAIN_STUCK_MS = 2000, DRAIN_TICK_MS = 20 };
 
 enum { SIGNALS = 3 };
 
@@ -185,6 +186,7 @@ static void on_signal(evutil_socket_t number, short what, void *ctx)
     (void)what;
     if (service->drain_until_us != 0) _exit(1);
     LOG_INFO("stopping", LOG_INT("signal", number));
+    stop_limit_start(STOP_MAX_S);
     int64_t now_us = clock_steady_us();
     service->drain_until_us = now_us + DRAIN_MAX_MS * 1000LL;
     service->http_until_us = now_us + (service->config->roles & SERVES_HTTP ? service->config->drain_seconds * 1000000 : 0);

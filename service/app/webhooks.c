@@ -11,12 +11,13 @@
 #include "app/descriptors.h"
 #include "app/log_signal.h"
 #include "app/process_metrics.h"
+#include "app/stop_limit.h"
 #include "app/version.h"
 #include "driver/clock.h"
 #include "driver/log.h"
 #include "webhook/webhook_sender.h"
 
-enum { DRAIN_MAX_MS = 15000, DRAIN_TICK_MS = 20, SIGNALS = 2, CONNECTIONS_MAX = 64 };
+enum { DRAIN_MAX_MS = 15000, STOP_MAX_S = 18, DRAIN_TICK_MS = 20, SIGNALS = 2, CONNECTIONS_MAX = 64 };
 
 struct webhooks {
     const struct config *config;
@@ -53,6 +54,7 @@ static void on_signal(evutil_socket_t number, short what, void *ctx)
     (void)what;
     if (webhooks->drain_until_us != 0) _exit(1);
     LOG_INFO("stopping", LOG_INT("signal", number));
+    stop_limit_start(STOP_MAX_S);
     webhooks->drain_until_us = clock_steady_us() + DRAIN_MAX_MS * 1000LL;
     webhook_sender_drain(webhooks->sender);
     event_add(webhooks->drain_tick, &(struct timeval){.tv_usec = DRAIN_TICK_MS * 1000});
