@@ -388,18 +388,20 @@ class Kafka(Server):
     """A real broker: one node in KRaft mode. `properties` are added to its configuration."""
 
     name = "kafka"
-    # Those of Kafka's own kafka-server-start.sh: another collector stands still for longer.
-    JVM = ("-Xmx1g", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent")
+    SMALL_HEAP = ("-Xmx512m", "-XX:+UseSerialGC")
+    # As Kafka's own kafka-server-start.sh has it. The broker stands still for less long, and its JVM compiles for longer until it is warm.
+    USUAL_HEAP = ("-Xmx1g", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35",
+                  "-XX:+ExplicitGCInvokesConcurrent")
     TOOL_JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
     def __init__(self, directory: Path, outlives: bool = False, properties: Mapping[str, str] | None = None,
-                 jvm: tuple[str, ...] = ()) -> None:
+                 heap: tuple[str, ...] = SMALL_HEAP, jvm: tuple[str, ...] = ()) -> None:
         super().__init__(Path(directory) / "kafka.log", outlives)
         if not self.is_installed():
             raise ServerError("Kafka is not in the cache: run `make setup` where Maven Central can be reached")
         self.data = Path(directory).resolve() / "data"
         self.scratch = self.data.with_name("tmp")  # for the libraries that the JVM unpacks; a killed one leaves them behind
-        self.jvm = [f"-Djava.io.tmpdir={self.scratch}", *self.JVM, "-Dorg.apache.logging.log4j.level=INFO", *jvm]
+        self.jvm = [f"-Djava.io.tmpdir={self.scratch}", *heap, "-Dorg.apache.logging.log4j.level=INFO", *jvm]
         # The tool that formats the storage would take a leading "-" for an option: no first byte above 127, no such beginning.
         identity = bytes([uuid.uuid4().bytes[0] & 0x7F]) + uuid.uuid4().bytes[1:]
         self.cluster = base64.urlsafe_b64encode(identity).decode()[:22]

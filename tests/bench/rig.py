@@ -56,7 +56,7 @@ class Rig(servers.Startable):
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.postgres = servers.Postgres(directory / "postgres", settings=POSTGRES_SETTINGS)
-        self.kafka = servers.Kafka(directory / "kafka")
+        self.kafka = servers.Kafka(directory / "kafka", heap=servers.Kafka.USUAL_HEAP)
 
     def start(self) -> None:
         self.kafka.start(wait=False)
