@@ -17,4 +17,5 @@ void stop_limit_start(int seconds)
 {
     pthread_t thread;
     if (thread_start(&thread, end_late, (void *)(uintptr_t)seconds)) pthread_detach(thread);
+    else LOG_WARN("the stop has no limit", LOG_STR("reason", "no thread can be started"));
 }

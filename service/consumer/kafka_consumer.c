@@ -80,8 +80,8 @@ static void serve_what_is_there(rd_kafka_t *client)
 /* In the background: what has to be called back comes to the queue. */
 static void leave_group(struct kafka_consumer *consumer)
 {
-    serve_what_is_there(consumer->client);
     consumer_commit_to_group(consumer);
+    serve_what_is_there(consumer->client);
     consumer->leaving = rd_kafka_queue_new(consumer->client);
     rd_kafka_error_t *error = rd_kafka_consumer_close_queue(consumer->client, consumer->leaving);
     if (error == NULL) return;

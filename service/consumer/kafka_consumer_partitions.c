@@ -138,7 +138,8 @@ void consumer_end_fetch(struct kafka_consumer *consumer, struct consumer_partiti
 }
 
 /* librdkafka leaves a group without waiting for what it has asked for before, unless it has lost the group, and who then answers may wait for ever:
- * what is requested of a group while it ends is dropped. So nothing is assigned from now on, and what waits for its offsets ends here. */
+ * what is requested of a group while it ends is dropped. So nothing is assigned from now on, and what waits for its offsets ends here, be it
+ * assigned already and to be read from elsewhere. */
 void consumer_end_assignment(struct kafka_consumer *consumer)
 {
     offsets_cancel(consumer->offsets);

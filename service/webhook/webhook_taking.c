@@ -336,6 +336,14 @@ static void begin_revoking(struct webhook_sender *sender)
     sender_release_staged(sender);
 }
 
+/* A consumer that is closed waits for no answer, unless it has lost its group. With the answer it would join again, was it still subscribed. */
+static void answer_for_the_close(struct webhook_sender *sender)
+{
+    if (!sender->owes_answer || !rd_kafka_assignment_lost(sender->head)) return;
+    rd_kafka_unsubscribe(sender->head);
+    kafka_assign(sender->head, NULL);
+}
+
 static void end_revoking(struct webhook_sender *sender)
 {
     sender_forget_everything(sender);
@@ -343,9 +351,8 @@ static void end_revoking(struct webhook_sender *sender)
     for (int32_t i = 0; i < SENDER_PARTITIONS_MAX; i++) sender->partitions[i].is_assigned = false;
     sender->is_revoking = false;
     LOG_INFO("webhooks: partitions revoked");
-    /* A consumer that is closed waits for no answer, unless it has lost its group. */
-    if (!sender->is_draining || (sender->owes_answer && rd_kafka_assignment_lost(sender->head)))
-        kafka_assign(sender->head, NULL);
+    if (sender->is_draining) answer_for_the_close(sender);
+    else kafka_assign(sender->head, NULL);
     sender->owes_answer = false;
     sender->is_done = sender->is_draining;
 }

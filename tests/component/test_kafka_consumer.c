@@ -248,7 +248,7 @@ static void an_assignment_that_waits_for_its_offsets_ends_with_the_consumer(void
     start_consumer(world);
     RUN_UNTIL(world->base, world->consumer->is_loading);
     kafka_consumer_drain(world->consumer);
-    RUN_UNTIL(world->base, world->consumer->partitions[0].fetching || world->consumer->leaving != NULL);
+    RUN_UNTIL(world->base, world->consumer->partitions[0].fetching || rd_kafka_consumer_closed(world->consumer->client));
     assert_false(world->consumer->partitions[0].fetching);
     stop_consumer(world);
 }
