@@ -256,7 +256,7 @@ void kafka_consumer_drain(struct kafka_consumer *consumer)
 {
     consumer->draining = true;
     kafka_backlog_drop_all(&consumer->backlog);
-    consumer_end_assignment(consumer);
+    consumer_cancel_offsets(consumer);
 }
 
 void kafka_consumer_drop(struct kafka_consumer *consumer)

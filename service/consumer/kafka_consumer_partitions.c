@@ -137,13 +137,9 @@ void consumer_end_fetch(struct kafka_consumer *consumer, struct consumer_partiti
     kafka_backlog_drop(&consumer->backlog, &partition->backlog);
 }
 
-/* librdkafka leaves a group without waiting for what it has asked for before, unless it has lost the group, and who then answers may wait for ever:
- * what is requested of a group while it ends is dropped. So nothing is assigned from now on, and what waits for its offsets ends here, be it
- * assigned already and to be read from elsewhere. */
-void consumer_end_assignment(struct kafka_consumer *consumer)
+void consumer_cancel_offsets(struct kafka_consumer *consumer)
 {
     offsets_cancel(consumer->offsets);
-    if (consumer->is_loading) kafka_assign(consumer->client, NULL);
     consumer->is_loading = false;
 }
 
@@ -155,8 +151,7 @@ void consumer_drop_taken(struct kafka_consumer *consumer, struct consumer_partit
 
 static void revoke_all(struct kafka_consumer *consumer)
 {
-    offsets_cancel(consumer->offsets);
-    consumer->is_loading = false;
+    consumer_cancel_offsets(consumer);
     for (int i = 0; i < OFFSETS_PARTITIONS_MAX; i++) {
         struct consumer_partition *partition = &consumer->partitions[i];
         if (!partition->assigned) continue;
@@ -166,6 +161,8 @@ static void revoke_all(struct kafka_consumer *consumer)
     }
 }
 
+/* librdkafka leaves a group without waiting for what it has asked for before, unless it has lost the group, and who then answers may wait for ever:
+ * what is requested of a group while it ends is dropped. So a consumer that drains assigns nothing, and answers no revocation of before. */
 void consumer_on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t what, rd_kafka_topic_partition_list_t *list, void *ctx)
 {
     struct kafka_consumer *consumer = ctx;

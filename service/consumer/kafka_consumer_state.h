@@ -93,8 +93,8 @@ void consumer_on_offsets(void *ctx, const struct stored_offset *items, size_t le
 /* Runs inside rd_kafka_consumer_poll, on the loop's thread. */
 void consumer_on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t what, rd_kafka_topic_partition_list_t *list, void *ctx);
 
-/* For a consumer that drains: no partition begins to be fetched any more. */
-void consumer_end_assignment(struct kafka_consumer *consumer);
+/* What was asked for last, to load or to look, is not answered: no partition begins to be fetched for it. */
+void consumer_cancel_offsets(struct kafka_consumer *consumer);
 
 /* Takes nothing more of what was fetched of the partition. */
 void consumer_end_fetch(struct kafka_consumer *consumer, struct consumer_partition *partition);

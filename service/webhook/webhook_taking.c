@@ -371,7 +371,7 @@ void sender_mind_revoking(struct webhook_sender *sender)
 static void on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t what, rd_kafka_topic_partition_list_t *list, void *ctx)
 {
     struct webhook_sender *sender = ctx;
-    if (sender->is_done) { /* the consumer is being closed, and waits for a revocation only: see consumer_end_assignment() */
+    if (sender->is_done) { /* the consumer is being closed, and waits for a revocation only: see consumer_on_rebalance() */
         if (what != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) kafka_assign(client, NULL);
         return;
     }
