@@ -1,5 +1,5 @@
-/* Which connection answers what. The look-ups of callers of one turn of the loop gather until it has dealt with what had come, for they are
- * many and alike. */
+/* Which connection answers what. The look-ups of callers gather until the loop has dealt with what had come and none is under way, for they
+ * are many and alike; as many as go together wait for nothing. */
 #include "store/reader.h"
 
 #include <stdlib.h>
@@ -25,14 +25,18 @@ struct reader {
     struct read_connection_config configs[PURPOSES];
     struct read_connection *connections[PURPOSES];
     struct caller_lookup *gathered; /* to be sent; NULL: none */
-    struct event *send_event;       /* active: some are gathered */
+    size_t unanswered;              /* look-ups that were sent */
+    struct event *send_event;       /* active: gathered may be sent */
 };
 
 /* ---- answers ---- */
 
 static void take_access(struct pending_read *pending_read, const PGresult *result)
 {
+    struct reader *reader = pending_read->ctx;
     caller_lookup_complete(pending_read->lookup, result);
+    reader->unanswered--;
+    event_active(reader->send_event, EV_TIMEOUT, 0);
 }
 
 static void take_schedules(struct pending_read *pending_read, const PGresult *result)
@@ -84,12 +88,16 @@ static void give_up_gathered(void *ctx)
 
 static void send_gathered(struct reader *reader)
 {
-    const struct pending_read pending_read = {.take_result = take_access, .statement = "access", .lookup = reader->gathered};
+    const struct pending_read pending_read = {.take_result = take_access,
+                                              .statement = "access",
+                                              .lookup = reader->gathered,
+                                              .ctx = reader};
     if (read_connection_admit(reader->connections[CALLERS], 0) != STATUS_OK) {
         give_up_gathered(reader);
         return;
     }
     reader->gathered = NULL;
+    reader->unanswered++;
     read_connection_submit(reader->connections[CALLERS], &pending_read);
 }
 
@@ -98,7 +106,7 @@ static void on_send(evutil_socket_t fd, short what, void *ctx)
     struct reader *reader = ctx;
     (void)fd;
     (void)what;
-    if (reader->gathered != NULL) send_gathered(reader);
+    if (reader->gathered != NULL && reader->unanswered == 0) send_gathered(reader);
 }
 
 enum status reader_access(struct reader *reader, const struct caller_query *query, caller_done *done, void *ctx)

@@ -1,5 +1,5 @@
 /* Asynchronous reads. Look-ups of callers, single schedules, lists and pages have a connection each, so that none waits for what another
- * takes. Each read is its own transaction; only the look-ups of callers of one turn of the loop go together.
+ * takes. Each read is its own transaction; only look-ups of callers that come in one turn of the loop, or while others are under way, go together.
  *
  * Every operation either returns STATUS_OK and calls done exactly once later, or returns why it cannot (STATUS_UNAVAILABLE
  * without a connection, STATUS_OVERLOADED when READER_PENDING_MAX wait, or of this caller a quarter of that, STATUS_NO_MEMORY) and never
@@ -34,7 +34,7 @@ bool reader_is_ready(const struct reader *reader);
 
 /* ---- who may do what ---- */
 
-/* See access.h. The query is copied. */
+/* See caller.h. The query is copied. */
 enum status reader_access(struct reader *reader, const struct caller_query *query, caller_done *done, void *ctx);
 
 /* ---- schedules ---- */

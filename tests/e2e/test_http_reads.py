@@ -1,10 +1,11 @@
 """Every GET of schedules: of an organization, a team, a user and oneself; pages, and who sees what."""
 
 import json
+import select
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -264,24 +265,47 @@ def test_a_list_that_does_not_end_holds_up_no_caller(make_line: MakeLine, path: 
 
 
 def test_a_caller_of_many_pages_waits_behind_itself(make_line: MakeLine) -> None:
+    """In the order in which the answers come, which one thread is told by the kernel."""
     line = make_line()
     line.start()
     greedy, modest = Org(line), Org(line)
-    answered: list[str] = []
+    answered: list[Org] = []
+    asked: dict[int, tuple[Org, socket.socket]] = {}
+    with ExitStack() as stack:
+        answers = stack.enter_context(select.epoll())
 
-    def ask(name: str, org: Org) -> None:
-        assert requests.get(f"{line.service.url}{org.path}/schedules", headers={"Authorization": f"Bearer {org.admin.key}"},
-                            timeout=30).status_code in (200, 503)
-        answered.append(name)
+        def ask(org: Org) -> None:
+            connection = stack.enter_context(line.connect())
+            connection.sendall(f"GET {org.path}/schedules HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {org.admin.key}\r\n\r\n".encode())
+            answers.register(connection, select.EPOLLIN)
+            asked[connection.fileno()] = (org, connection)
 
-    with ThreadPoolExecutor(61) as pool:
         with schedules_locked(line):
             for _ in range(60):
-                pool.submit(ask, "greedy", greedy)
+                ask(greedy)
             until(lambda: line.metric("schedule_http_in_flight") == 61, "they wait")  # with that of the metrics
-            pool.submit(ask, "modest", modest)
+            ask(modest)
             until(lambda: line.metric("schedule_http_in_flight") == 62, "it waits")
-    assert answered.index("modest") < 30, "it has waited for the others"
+        while len(answered) < len(asked):
+            [(number, _)] = answers.poll(30, maxevents=1)
+            org, connection = asked[number]
+            assert connection.recv(12) in (b"HTTP/1.1 200", b"HTTP/1.1 503")
+            answers.unregister(connection)
+            answered.append(org)
+    assert answered.index(modest) < 30, "it has waited for the others"
+
+
+def test_callers_that_come_while_others_are_looked_up_go_together(make_line: MakeLine) -> None:
+    line = make_line()
+    line.start()
+    looked_up = line.metric("schedule_read_seconds_count")
+    with ThreadPoolExecutor(31) as pool, closing(psycopg2.connect(line.database_url)) as session:
+        session.cursor().execute("LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE")
+        posted = [pool.submit(line.post, {}) for _ in range(31)]
+        until(lambda: line.metric("schedule_http_in_flight") == 32, "they wait")  # with that of the metrics
+        session.rollback()
+        assert [answer.result().status_code for answer in posted] == [400] * 31
+    assert line.metric("schedule_read_seconds_count") - looked_up <= 2
 
 
 @pytest.mark.parametrize("path", ["/v2/schedules", "org"])
