@@ -1,4 +1,4 @@
-/* The look-ups of callers that go to the database together: gathered in one turn of the event loop, one statement, one row for each. */
+/* The look-ups of callers that go to the database together: one statement, one row for each. */
 #ifndef STORE_CALLER_LOOKUP_H
 #define STORE_CALLER_LOOKUP_H
 

@@ -269,30 +269,28 @@ def test_a_caller_of_many_pages_waits_behind_itself(make_line: MakeLine) -> None
     line = make_line()
     line.start()
     greedy, modest = Org(line), Org(line)
-    answered: list[Org] = []
-    asked: dict[int, tuple[Org, socket.socket]] = {}
+    answered: list[int] = []
     with ExitStack() as stack:
+        connections = {connection.fileno(): connection for connection in (stack.enter_context(line.connect()) for _ in range(61))}
         answers = stack.enter_context(select.epoll())
 
-        def ask(org: Org) -> None:
-            connection = stack.enter_context(line.connect())
-            connection.sendall(f"GET {org.path}/schedules HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {org.admin.key}\r\n\r\n".encode())
+        def ask(connection: socket.socket, org: Org) -> None:
             answers.register(connection, select.EPOLLIN)
-            asked[connection.fileno()] = (org, connection)
+            connection.sendall(f"GET {org.path}/schedules HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {org.admin.key}\r\n\r\n".encode())
 
+        *many, last = connections.values()
         with schedules_locked(line):
-            for _ in range(60):
-                ask(greedy)
+            for connection in many:
+                ask(connection, greedy)
             until(lambda: line.metric("schedule_http_in_flight") == 61, "they wait")  # with that of the metrics
-            ask(modest)
+            ask(last, modest)
             until(lambda: line.metric("schedule_http_in_flight") == 62, "it waits")
-        while len(answered) < len(asked):
+        while len(answered) < len(connections):
             [(number, _)] = answers.poll(30, maxevents=1)
-            org, connection = asked[number]
-            assert connection.recv(12) in (b"HTTP/1.1 200", b"HTTP/1.1 503")
-            answers.unregister(connection)
-            answered.append(org)
-    assert answered.index(modest) < 30, "it has waited for the others"
+            assert connections[number].recv(12) in (b"HTTP/1.1 200", b"HTTP/1.1 503")
+            answers.unregister(number)
+            answered.append(number)
+        assert answered.index(last.fileno()) < 30, "it has waited for the others"
 
 
 def test_callers_that_come_while_others_are_looked_up_go_together(make_line: MakeLine) -> None:
@@ -306,6 +304,20 @@ def test_callers_that_come_while_others_are_looked_up_go_together(make_line: Mak
         session.rollback()
         assert [answer.result().status_code for answer in posted] == [400] * 31
     assert line.metric("schedule_read_seconds_count") - looked_up <= 2
+
+
+def test_callers_that_gather_are_told_when_their_connection_is_lost(make_line: MakeLine) -> None:
+    line = make_line()
+    line.start()
+    with ThreadPoolExecutor(31) as pool, closing(psycopg2.connect(line.database_url)) as session:
+        session.cursor().execute("LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE")
+        posted = [pool.submit(line.post, {}) for _ in range(31)]
+        until(lambda: line.metric("schedule_http_in_flight") == 32, "they wait")  # with that of the metrics
+        line.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                 " WHERE datname = current_database() AND application_name = 'schedule-service callers'")
+        assert [answer.result().status_code for answer in posted] == [503] * 31
+    line.wait_readiness((200, None))
+    assert line.post({}).status_code == 400
 
 
 @pytest.mark.parametrize("path", ["/v2/schedules", "org"])
