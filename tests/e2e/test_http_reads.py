@@ -4,7 +4,7 @@ import json
 import select
 import socket
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -234,12 +234,20 @@ def test_a_cursor_that_no_answer_gave_is_refused(line: Line, many: Org, cursor: 
 # ---- nobody waits for another's list
 
 @contextmanager
-def schedules_locked(line: Line) -> Iterator[None]:
-    """Whatever reads schedules waits."""
-    session = psycopg2.connect(line.database_url)
-    session.cursor().execute("LOCK TABLE schedules IN ACCESS EXCLUSIVE MODE")
-    yield
-    session.close()
+def locked(line: Line, table: str) -> Iterator[None]:
+    """Whatever reads the table waits."""
+    with closing(psycopg2.connect(line.database_url)) as session:
+        session.cursor().execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
+@contextmanager
+def callers_gathered(line: Line) -> Iterator[list[Future[requests.Response]]]:
+    """31 requests whose callers are not known: the first look-up waits, and the others for it."""
+    with ThreadPoolExecutor(31) as pool, locked(line, "api_keys"):
+        posted = [pool.submit(line.post, {}) for _ in range(31)]
+        until(lambda: line.metric("schedule_http_in_flight") == 32, "they wait")  # with that of the metrics
+        yield posted
 
 
 def waiting_reads(line: Line) -> int:
@@ -254,7 +262,7 @@ def test_a_list_that_does_not_end_holds_up_no_caller(make_line: MakeLine, path: 
     line.start()
     org = Org(line, members=1)
     key, path = (org.admin.key, org.path + "/schedules") if path == "org" else (org.members[0].key, path)
-    with ThreadPoolExecutor(1) as pool, schedules_locked(line):
+    with ThreadPoolExecutor(1) as pool, locked(line, "schedules"):
         listed = pool.submit(line.request, "GET", path, key)
         until(lambda: waiting_reads(line) == 1, "the list waits")
         assert line.request("POST", line.schedules_path(), line.people.admin_key, json={}).status_code == 400
@@ -279,7 +287,7 @@ def test_a_caller_of_many_pages_waits_behind_itself(make_line: MakeLine) -> None
             connection.sendall(f"GET {org.path}/schedules HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {org.admin.key}\r\n\r\n".encode())
 
         *many, last = connections.values()
-        with schedules_locked(line):
+        with locked(line, "schedules"):
             for connection in many:
                 ask(connection, greedy)
             until(lambda: line.metric("schedule_http_in_flight") == 61, "they wait")  # with that of the metrics
@@ -297,22 +305,16 @@ def test_callers_that_come_while_others_are_looked_up_go_together(make_line: Mak
     line = make_line()
     line.start()
     looked_up = line.metric("schedule_read_seconds_count")
-    with ThreadPoolExecutor(31) as pool, closing(psycopg2.connect(line.database_url)) as session:
-        session.cursor().execute("LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE")
-        posted = [pool.submit(line.post, {}) for _ in range(31)]
-        until(lambda: line.metric("schedule_http_in_flight") == 32, "they wait")  # with that of the metrics
-        session.rollback()
-        assert [answer.result().status_code for answer in posted] == [400] * 31
+    with callers_gathered(line) as posted:
+        pass
+    assert [answer.result().status_code for answer in posted] == [400] * 31
     assert line.metric("schedule_read_seconds_count") - looked_up <= 2
 
 
 def test_callers_that_gather_are_told_when_their_connection_is_lost(make_line: MakeLine) -> None:
     line = make_line()
     line.start()
-    with ThreadPoolExecutor(31) as pool, closing(psycopg2.connect(line.database_url)) as session:
-        session.cursor().execute("LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE")
-        posted = [pool.submit(line.post, {}) for _ in range(31)]
-        until(lambda: line.metric("schedule_http_in_flight") == 32, "they wait")  # with that of the metrics
+    with callers_gathered(line) as posted:
         line.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                  " WHERE datname = current_database() AND application_name = 'schedule-service callers'")
         assert [answer.result().status_code for answer in posted] == [503] * 31
